@@ -1,0 +1,79 @@
+// swift-tools-version: 6.2
+// The targets stand in the order in which a request meets them. What may import what is checked by scripts/check-layers.
+import PackageDescription
+
+let strict: [SwiftSetting] = [
+    .swiftLanguageMode(.v6),
+    .treatAllWarnings(as: .error),
+    .enableExperimentalFeature("Lifetimes"),
+    .unsafeFlags(["-cross-module-optimization"], .when(configuration: .release)),
+]
+
+func core(_ name: String, _ dependencies: [String] = []) -> Target {
+    .target(name: name, dependencies: dependencies.map { .init(stringLiteral: $0) }, path: "Sources/Core/\(name)",
+        swiftSettings: strict)
+}
+
+func io(_ name: String, _ dependencies: [String]) -> Target {
+    .target(name: name, dependencies: dependencies.map { .init(stringLiteral: $0) }, path: "Sources/IO/\(name)",
+        swiftSettings: strict)
+}
+
+func tests(_ name: String, _ folder: String, _ dependencies: [String], resources: [Resource] = []) -> Target {
+    .testTarget(name: name, dependencies: dependencies.map { .init(stringLiteral: $0) }, path: "Tests/\(folder)/\(name)",
+        resources: resources, swiftSettings: strict)
+}
+
+let package = Package(
+    name: "sluice",
+    products: [
+        .executable(name: "sluice", targets: ["sluice"]),
+        .library(name: "Sluice", targets: ["Daemon"]),
+    ],
+    dependencies: [
+        .package(url: "https://github.com/apple/swift-argument-parser", from: "1.5.0")
+    ],
+    targets: [
+        // C: headers and shims only.
+        .target(name: "CLinux", path: "Sources/C/CLinux"),
+        .target(name: "CScan", path: "Sources/C/CScan"),
+        .systemLibrary(name: "CYAML", path: "Sources/C/CYAML"),
+
+        // Core: no descriptors, no clock, no threads. Bytes and events in, actions out.
+        core("Primitives", ["CScan"]),
+        core("HTTPMessages", ["Primitives"]),
+        core("HTTP1", ["HTTPMessages", "Primitives"]),
+        core("Routing", ["HTTPMessages", "Primitives"]),
+        core("Pipeline", ["HTTPMessages", "Primitives"]),
+        core("Balancing", ["Primitives"]),
+        core("Pooling", ["Primitives"]),
+        core("Exchange", ["HTTPMessages", "Primitives"]),
+        core("Configuration", ["Primitives"]),
+        core("Telemetry", ["HTTPMessages", "Primitives"]),
+
+        // IO: owns descriptors and the clock, carries out the actions.
+        io("Reactor", ["CLinux", "Primitives"]),
+        io("ConfigurationFile", ["CYAML", "Configuration"]),
+        io("Downstream", ["Reactor", "HTTP1", "HTTPMessages", "Primitives"]),
+        io("Upstream", ["Reactor", "HTTP1", "HTTPMessages", "Pooling", "Balancing", "Primitives"]),
+        io("Proxy", ["Downstream", "Upstream", "Reactor", "Exchange", "Pipeline", "Routing", "Configuration", "Telemetry"]),
+        io("Control", ["Proxy", "ConfigurationFile", "Reactor", "Configuration", "Telemetry"]),
+
+        .target(
+            name: "Daemon",
+            dependencies: ["Control", .product(name: "ArgumentParser", package: "swift-argument-parser")],
+            path: "Sources/Daemon", swiftSettings: strict),
+        .executableTarget(name: "sluice", dependencies: ["Daemon"], path: "Sources/sluice", swiftSettings: strict),
+
+        tests("PrimitivesTests", "Core", ["Primitives"]),
+        tests("HTTPMessagesTests", "Core", ["HTTPMessages"]),
+        tests("HTTP1Tests", "Core", ["HTTP1", "CScan"]),
+        tests("RoutingTests", "Core", ["Routing", "HTTP1"]),
+        tests("PipelineTests", "Core", ["Pipeline", "HTTP1"]),
+        tests("PoolingTests", "Core", ["Pooling", "Balancing"]),
+        tests("ExchangeTests", "Core", ["Exchange"]),
+        tests("ConfigurationTests", "Core", ["Configuration", "ConfigurationFile"]),
+        tests("TelemetryTests", "Core", ["Telemetry"]),
+        tests("ReactorTests", "IO", ["Reactor"]),
+    ]
+)

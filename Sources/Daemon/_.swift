@@ -1,0 +1,1 @@
+public enum SluiceCommand { public static func main() {} }
