@@ -53,11 +53,12 @@ let package = Package(
 
         // IO: owns descriptors and the clock, carries out the actions.
         io("Reactor", ["CLinux", "Primitives"]),
+        io("Logs", ["Reactor", "Primitives"]),
         io("ConfigurationFile", ["CYAML", "Configuration"]),
-        io("Downstream", ["Reactor", "HTTP1", "HTTPMessages", "Primitives"]),
-        io("Upstream", ["Reactor", "HTTP1", "HTTPMessages", "Pooling", "Balancing", "Primitives"]),
-        io("Proxy", ["Downstream", "Upstream", "Reactor", "Exchange", "Pipeline", "Routing", "Configuration", "Telemetry"]),
-        io("Control", ["Proxy", "ConfigurationFile", "Reactor", "Configuration", "Telemetry"]),
+        io("Downstream", ["Reactor", "Telemetry", "Primitives"]),
+        io("Upstream", ["Reactor", "Pooling", "Primitives"]),
+        io("Proxy", ["Downstream", "Upstream", "Reactor", "HTTP1", "HTTPMessages", "Primitives", "Exchange", "Pooling", "Balancing", "Pipeline", "Routing", "Configuration", "Telemetry", "Logs"]),
+        io("Control", ["Proxy", "Logs", "Upstream", "Downstream", "Pipeline", "Routing", "ConfigurationFile", "Reactor", "Configuration", "Telemetry"]),
 
         .target(
             name: "Daemon",
@@ -65,9 +66,9 @@ let package = Package(
             path: "Sources/Daemon", swiftSettings: strict),
         .executableTarget(name: "sluice", dependencies: ["Daemon"], path: "Sources/sluice", swiftSettings: strict),
 
-        tests("PrimitivesTests", "Core", ["Primitives"]),
+        tests("PrimitivesTests", "Core", ["Primitives", "CScan"]),
         tests("HTTPMessagesTests", "Core", ["HTTPMessages"]),
-        tests("HTTP1Tests", "Core", ["HTTP1", "CScan"]),
+        tests("HTTP1Tests", "Core", ["HTTP1"]),
         tests("RoutingTests", "Core", ["Routing", "HTTP1"]),
         tests("PipelineTests", "Core", ["Pipeline", "HTTP1"]),
         tests("PoolingTests", "Core", ["Pooling", "Balancing"]),

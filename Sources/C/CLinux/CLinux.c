@@ -117,6 +117,8 @@ int clinux_listen(const struct clinux_address *address, int backlog, int reuse_p
     if (address->family != 1) {
         setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof on);
         if (reuse_port) setsockopt(fd, SOL_SOCKET, SO_REUSEPORT, &on, sizeof on);
+        /* Linux hands TCP_NODELAY on to each accepted connection. */
+        setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
         if (address->family == 6) {
             /* "[::]" serves IPv4 too; any other address is IPv6 only. */
             int only = address->high != 0 || address->low != 0;
@@ -145,10 +147,6 @@ int clinux_accept(int listener, struct clinux_address *peer) {
     int fd = accept4(listener, (struct sockaddr *)&storage, &length, SOCK_NONBLOCK | SOCK_CLOEXEC);
     if (fd < 0) return -errno;
     decode(&storage, peer);
-    if (peer->family != 1) {
-        int on = 1;
-        setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
-    }
     return fd;
 }
 
@@ -213,6 +211,8 @@ void clinux_close(int fd, int reset) {
     }
     close(fd);
 }
+
+const char *clinux_error_text(int error) { return strerrordesc_np(error); }
 
 static uint64_t clock_ns(clockid_t clock) {
     struct timespec t;

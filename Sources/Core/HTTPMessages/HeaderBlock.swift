@@ -10,11 +10,23 @@ public struct Field: Sendable {
     /// Left out when the block is written.
     public var isRemoved: Bool
 
+    @inlinable
     public init(nameOffset: Int, nameCount: Int, valueOffset: Int, valueCount: Int, id: FieldID) {
         self.nameOffset = UInt32(nameOffset)
         self.valueOffset = UInt32(valueOffset)
         self.nameCount = UInt16(nameCount)
         self.valueCount = UInt16(valueCount)
+        self.id = id
+        isRemoved = false
+    }
+
+    /// For parsers, which have capped the numbers already.
+    @inlinable
+    public init(nameOffset: UInt32, nameCount: UInt16, valueOffset: UInt32, valueCount: UInt16, id: FieldID) {
+        self.nameOffset = nameOffset
+        self.valueOffset = valueOffset
+        self.nameCount = nameCount
+        self.valueCount = valueCount
         self.id = id
         isRemoved = false
     }
@@ -45,6 +57,9 @@ public struct HeaderBlock: ~Copyable {
     /// Adds a field whose bytes are in the storage already.
     @inline(__always)
     public mutating func append(_ field: Field) { fields.append(field) }
+
+    /// Adds fields whose bytes are in the storage already, or will be.
+    public mutating func append(contentsOf more: UnsafeBufferPointer<Field>) { fields.append(contentsOf: more) }
 
     /// Adds a field at the end. Whoever adds it has made the bytes; the serialiser checks them all the same.
     public mutating func add(_ id: FieldID, name: RawSpan, value: RawSpan) {

@@ -46,6 +46,8 @@ public struct RequestHead: ~Copyable {
     public var path: Range<Int> = 0..<0
     /// Without the `?`; nil when there is none (`/a` and `/a?` differ).
     public var query: Range<Int>?
+    /// The path holds `%2F` or `%5C`; what becomes of it is the route's to say.
+    public var hasEncodedSlash = false
 
     public init() { headers = HeaderBlock() }
 
@@ -67,6 +69,7 @@ public struct RequestHead: ~Copyable {
         port = 0
         path = 0..<0
         query = nil
+        hasEncodedSlash = false
     }
 
     @_lifetime(borrow self)

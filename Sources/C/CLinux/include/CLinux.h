@@ -48,6 +48,9 @@ int clinux_shutdown_write(int fd);
 /* Closes; with `reset` the peer sees RST instead of FIN. */
 void clinux_close(int fd, int reset);
 
+/* What the C library calls an error number. */
+const char *clinux_error_text(int error);
+
 uint64_t clinux_monotonic_ns(void);
 uint64_t clinux_realtime_ns(void);
 uint64_t clinux_thread_cpu_ns(void);

@@ -1,0 +1,102 @@
+import Primitives
+
+/// Middlewares.
+extension Builder {
+    /// Those that keep somebody out: a route that names one must not be open because it is missing.
+    private static var guards: [String] { ["jwt", "api_key", "authorize", "ip_access"] }
+
+    mutating func buildMiddleware(_ entry: Value.Entry) {
+        let value = entry.value
+        let present = value.entries.filter { $0.key != "enabled" }
+        guard !value.isInvalid, let first = present.first, present.count == 1 else {
+            middlewares[entry.key] = .broken
+            return
+        }
+        let kind = first.key
+        let body = first.value
+        switch kind {
+        case "jwt": checkJWT(body)
+        case "authorize": checkAuthorize(body)
+        case "rate_limit": checkRateLimit(body)
+        case "cors": checkCORS(body)
+        default: break
+        }
+        guard value.isEnabled, body.isEnabled else {
+            middlewares[entry.key] = .off(kind: kind, guards: Builder.guards.contains(kind))
+            return
+        }
+        switch kind {
+        case "headers":
+            var rules = HeaderRules()
+            rules.request = changes(body.block("request"))
+            rules.response = changes(body.block("response"))
+            add(entry.key, .headers(rules))
+        case "body_size":
+            if let max = body["max"]?.integer { add(entry.key, .bodySize(max: max)) } else { middlewares[entry.key] = .broken }
+        default:
+            diagnostics.withoutEffect(kind, first.keyMark, body.trail)
+            middlewares[entry.key] = .unavailable(kind: kind, guards: Builder.guards.contains(kind))
+        }
+    }
+
+    private mutating func add(_ name: String, _ kind: MiddlewareKind) {
+        middlewares[name] = .built(configuration.middlewares.count)
+        configuration.middlewares.append(MiddlewareConfiguration(name: name, kind: kind))
+    }
+
+    private func changes(_ value: Value?) -> HeaderChanges {
+        var changes = HeaderChanges()
+        guard let value else { return changes }
+        changes.remove = value["remove"]?.elements.compactMap(\.text) ?? []
+        changes.set = rules(value["set"])
+        changes.add = rules(value["add"])
+        return changes
+    }
+
+    private func rules(_ value: Value?) -> [HeaderRule] {
+        (value?.entries ?? []).compactMap { entry in entry.value.template.map { HeaderRule(name: entry.key, value: $0) } }
+    }
+
+    private mutating func checkJWT(_ value: Value) {
+        let sources = ["jwks_url", "jwks_file", "public_key_file", "secret"]
+        let given = value.entries.filter { sources.contains($0.key) }
+        if given.count != 1 {
+            diagnostics.error(given.dropFirst().first?.keyMark ?? value.mark, value.trail,
+                "exactly one of \(ScalarKind.choice(sources)) is needed")
+        }
+        let algorithms = value["algorithms"]?.elements.compactMap { element in element.text.map { (element, $0) } } ?? []
+        let symmetric = algorithms.filter { $0.1.hasPrefix("HS") }
+        if let first = symmetric.first, symmetric.count < algorithms.count {
+            diagnostics.error(first.0.mark, first.0.trail, "HS algorithms and those with a public key cannot be mixed")
+        } else if given.count == 1, let algorithm = algorithms.first, (given[0].key == "secret") == symmetric.isEmpty {
+            diagnostics.error(given[0].keyMark, given[0].value.trail,
+                symmetric.isEmpty ? "\(algorithm.1) needs a public key" : "\(algorithm.1) needs a secret, not a public key")
+        }
+        if let secret = value["secret"], case .secret(let key) = secret.content, key.bytes.count < 32 {
+            diagnostics.error(secret.mark, secret.trail, "a secret needs at least 32 bytes, this one has \(key.bytes.count)")
+        }
+        if let url = value["jwks_url"], let text = url.text, text.hasPrefix("http://") {
+            diagnostics.warning(url.mark, url.trail, "keys are fetched without encryption")
+        }
+    }
+
+    private mutating func checkAuthorize(_ value: Value) {
+        if value.entries.allSatisfy({ $0.key == "enabled" }) {
+            diagnostics.error(value.mark, value.trail, "one of scopes_any, scopes_all, roles_any or permissions is needed")
+        }
+    }
+
+    private mutating func checkRateLimit(_ value: Value) {
+        guard let key = value["key"], let text = key.text, !Schema.rateLimitKeys.contains(text) else { return }
+        if text.hasPrefix("header:"), ScalarKind.isToken(String(text.dropFirst(7)), maximum: 256) { return }
+        diagnostics.error(key.mark, key.trail, "expected \(ScalarKind.choice(Schema.rateLimitKeys + ["header:NAME"]))",
+            suggestion: Suggestion.nearest(to: text, among: Schema.rateLimitKeys))
+    }
+
+    private mutating func checkCORS(_ value: Value) {
+        guard value["allow_credentials"]?.truth == true,
+            let any = value["allow_origins"]?.elements.first(where: { $0.text == "*" })
+        else { return }
+        diagnostics.error(any.mark, any.trail, "* cannot stand with allow_credentials: every site could act for the user")
+    }
+}

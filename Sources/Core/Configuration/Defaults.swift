@@ -1,0 +1,100 @@
+import Primitives
+
+/// What a configuration has that says nothing, each value with its unit and its reason. None changes within a major version.
+public enum Defaults {
+    // The process.
+
+    /// One thread for each core: a worker never waits, so more would only take turns.
+    public static var workers: AutomaticCount { .automatic }
+    public static var logLevel: LogLevel { .info }
+    /// Longer than an ordinary request, shorter than what systemd waits before it kills (90 s).
+    public static var drainTimeout: TimeAmount { .seconds(30) }
+    /// A pseudonym that no second gateway in the chain shares, or its requests would look like a loop.
+    public static var via: ViaPseudonym { .generated }
+    public static var requestIDHeader: String { "X-Request-ID" }
+    /// A stranger's id would let him choose what the logs say.
+    public static var requestIDTrust: RequestIDTrust { .trustedProxies }
+    /// As nginx does: a backend that turns names into variables (CGI, WSGI) cannot tell `a_b` from `a-b`.
+    public static var underscores: UnderscorePolicy { .drop }
+    public static var timestampHeader: Bool { false }
+    /// What most backends read.
+    public static var forwardedStyle: ForwardedStyle { .x }
+
+    // The admin listener and the access log.
+
+    /// Loopback: it has no password.
+    public static var adminAddress: ListenAddress { .tcp(IPAddress(v4: 0x7f00_0001), port: 9901) }
+    public static var accessLogFormat: AccessLogFormat { .json }
+    /// systemd's journal takes it from there.
+    public static var accessLogOutput: AccessLogOutput { .standardOutput }
+
+    // What a client may take.
+
+    /// Bytes. What nginx and most backends take at most.
+    public static var requestTargetBytes: Int { 8 << 10 }
+    /// Bytes. Envoy's 60 KiB rounded up; cookies and tokens make heads of 20 KiB.
+    public static var requestHeaderBytes: Int { 64 << 10 }
+    /// Bytes. One token or cookie.
+    public static var requestFieldBytes: Int { 16 << 10 }
+    /// Fields. As Envoy and HAProxy.
+    public static var requestHeaders: Int { 100 }
+    /// Bytes. A body without a limit is an invitation; nginx's 1 MiB is its most asked question.
+    public static var requestBodyBytes: Int { 10 << 20 }
+    /// From the first byte to the last of the head: a limit per read is what slow-loris lives on.
+    public static var headerTimeout: TimeAmount { .seconds(10) }
+    /// Without a byte; a limit on the whole would cut long uploads.
+    public static var bodyIdleTimeout: TimeAmount { .seconds(30) }
+    /// Bytes per second. Below the slowest modem, above a trickle that holds a backend.
+    public static var bodyMinRate: Int { 500 }
+    /// Without the client taking a byte. As nginx.
+    public static var writeTimeout: TimeAmount { .seconds(60) }
+    /// As nginx; longer than the 60 s of common balancers before us, so that they close first.
+    public static var keepaliveTimeout: TimeAmount { .seconds(75) }
+    /// Requests. So that no connection lives for ever and balancing before us evens out.
+    public static var requestsPerConnection: Int { 10_000 }
+    /// 80 % of the descriptor limit, less what upstreams may take.
+    public static var connections: AutomaticCount { .automatic }
+    /// Connections. Many users share an address behind one NAT; one machine alone must not fill the table.
+    public static var connectionsPerClient: Int { 256 }
+    public static var connectionMaxAge: TimeAmount { .forever }
+
+    // Towards the backends.
+
+    public static var instanceWeight: Int { 1 }
+    /// A SYN is repeated after 1 s: one loss is survived, and fail-over is still quick.
+    public static var connectTimeout: TimeAmount { .seconds(2) }
+    public static var responseTimeout: TimeAmount { .seconds(30) }
+    public static var upstreamIdleTimeout: TimeAmount { .seconds(30) }
+    /// Off, for downloads and event streams.
+    public static var requestTimeout: TimeAmount { .forever }
+    /// Connections to one instance.
+    public static var poolConnections: Int { 100 }
+    /// Below the keep-alive time of common application servers, so that we close first.
+    public static var poolIdleTimeout: TimeAmount { .seconds(30) }
+    public static var poolRequestsPerConnection: Int { 10_000 }
+    /// Requests of one service. As Envoy.
+    public static var queuePending: Int { 1_024 }
+    /// A request that waited longer would mostly find that its client has gone.
+    public static var queueTimeout: TimeAmount { .seconds(1) }
+    /// As often as a changed address is noticed by container networks.
+    public static var resolveInterval: TimeAmount { .seconds(5) }
+
+    // Routes.
+
+    /// A slash that one side reads as a separator and the other does not is how path rules are walked round.
+    public static var encodedSlash: EncodedSlashPolicy { .reject }
+    public static var mergeSlashes: Bool { false }
+    /// Temporary: a browser remembers a permanent one for ever.
+    public static var redirectStatus: Int { 302 }
+    /// So that `to: https://${host}${path}` loses nothing.
+    public static var redirectKeepQuery: Bool { true }
+    public static var respondStatus: Int { 200 }
+    public static var respondContentType: String { "text/plain; charset=utf-8" }
+    /// What a client is told in `Retry-After`.
+    public static var maintenanceRetryAfter: TimeAmount { .seconds(60) }
+    public static var maintenanceMessage: String { "The service is down for maintenance." }
+    /// Loopback and the private networks (RFC 1918, RFC 4193).
+    public static var metricsAllow: [String] {
+        ["127.0.0.0/8", "::1/128", "10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16", "fc00::/7"]
+    }
+}

@@ -1,0 +1,25 @@
+/// What a configuration takes from outside its file. The daemon reads the environment and the disk; a test hands in a table.
+public protocol SecretSource {
+    /// The value of an environment variable, nil when it is not set.
+    func environment(_ name: String) -> String?
+    /// The content of a file.
+    func file(_ path: String) -> Result<SecretFile, SecretFileFailure>
+}
+
+public struct SecretFile: Sendable {
+    public var bytes: [UInt8]
+    /// Whether its mode lets others than its owner and group read it, or its group write it: looser than 0640.
+    public var isLoose: Bool
+
+    public init(bytes: [UInt8], isLoose: Bool) {
+        self.bytes = bytes
+        self.isLoose = isLoose
+    }
+}
+
+/// Why a file could not be read, in the words of the system: `No such file or directory`.
+public struct SecretFileFailure: Error, Sendable {
+    public var reason: String
+
+    public init(reason: String) { self.reason = reason }
+}

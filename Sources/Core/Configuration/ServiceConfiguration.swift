@@ -1,0 +1,105 @@
+import Primitives
+
+/// A group of backends that answer alike.
+public struct ServiceConfiguration: Sendable, Equatable {
+    public var name: String
+    /// False when the file says `enabled: false`. Its routes then carry a `maintenance` answer and it needs no pool.
+    public var enabled = true
+    /// At least one.
+    public var instances: [InstanceConfiguration]
+    public var loadBalancer = LoadBalancerAlgorithm.roundRobin
+    public var timeouts = TimeoutsConfiguration()
+    public var pool = PoolConfiguration()
+    public var queue = QueueConfiguration()
+    public var passHost = PassHost.fromClient
+    /// How often host names are looked up again.
+    public var resolveInterval = Defaults.resolveInterval
+
+    public init(name: String, instances: [InstanceConfiguration]) {
+        self.name = name
+        self.instances = instances
+    }
+}
+
+/// One backend of a service.
+public struct InstanceConfiguration: Sendable, Equatable {
+    public var address: InstanceAddress
+    /// The share of the traffic against its siblings, 1 to 1000; 0 drains it: no new requests.
+    public var weight = Defaults.instanceWeight
+    /// A label for logs and metrics; may be empty.
+    public var version = ""
+
+    public init(address: InstanceAddress) { self.address = address }
+}
+
+/// Where a backend is reached.
+public enum InstanceAddress: Sendable, Hashable {
+    case ip(IPAddress, port: UInt16)
+    /// A host name in lower case, to be looked up.
+    case name(String, port: UInt16)
+    /// An absolute path of at most 107 bytes.
+    case unix(path: String)
+
+    /// How it is named in logs and metrics, and its identity across reloads: `10.0.0.5:8080`, `[::1]:80`, `app.local:80`,
+    /// `unix:/path`.
+    public var text: String {
+        switch self {
+        case .ip(let address, let port): address.isV4 ? "\(address.text):\(port)" : "[\(address.text)]:\(port)"
+        case .name(let name, let port): "\(name):\(port)"
+        case .unix(let path): "unix:\(path)"
+        }
+    }
+
+    /// What `Host` says when the instance's own name is sent: without the port where that is 80, `localhost` for a Unix socket.
+    public var hostField: String {
+        switch self {
+        case .ip(let address, let port):
+            (address.isV4 ? address.text : "[\(address.text)]") + (port == 80 ? "" : ":\(port)")
+        case .name(let name, let port): name + (port == 80 ? "" : ":\(port)")
+        case .unix: "localhost"
+        }
+    }
+}
+
+public enum LoadBalancerAlgorithm: Sendable, Equatable {
+    /// Smooth weighted round robin; `weighted` is the same.
+    case roundRobin
+}
+
+/// The deadlines of an exchange with a backend; `TimeAmount.forever` is off.
+public struct TimeoutsConfiguration: Sendable, Equatable {
+    public var connect = Defaults.connectTimeout
+    /// From the request being sent to the end of the answer's head.
+    public var response = Defaults.responseTimeout
+    /// Between two reads of the answer's body.
+    public var idle = Defaults.upstreamIdleTimeout
+    /// The whole request.
+    public var request = Defaults.requestTimeout
+
+    public init() {}
+}
+
+public struct PoolConfiguration: Sendable, Equatable {
+    /// Connections to one instance, counted over the whole process.
+    public var maxConnections = Defaults.poolConnections
+    public var idleTimeout = Defaults.poolIdleTimeout
+    public var maxRequestsPerConnection = Defaults.poolRequestsPerConnection
+
+    public init() {}
+}
+
+/// Requests that wait for a connection.
+public struct QueueConfiguration: Sendable, Equatable {
+    /// 0 answers 503 at once when every connection is taken.
+    public var maxPending = Defaults.queuePending
+    public var timeout = Defaults.queueTimeout
+
+    public init() {}
+}
+
+/// What the backend gets as `Host`.
+public enum PassHost: Sendable, Equatable {
+    case fromClient
+    case ofInstance
+    case literal(String)
+}

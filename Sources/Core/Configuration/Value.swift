@@ -1,0 +1,114 @@
+import Primitives
+
+/// A value of the file that has the right shape: read, in range, `${…}` carried out. What it refers to is not looked up yet.
+struct Value {
+    var mark: Mark
+    var trail: KeyTrail
+    var content: Content
+
+    enum Content {
+        /// Something was wrong with it and has been reported.
+        case invalid
+        case text(String)
+        case truth(Bool)
+        case integer(Int)
+        /// `auto`
+        case automatic
+        case duration(TimeAmount)
+        /// 0 to 1.
+        case ratio(Double)
+        case rate(count: Int, per: TimeAmount)
+        case listenAddress(ListenAddress)
+        case instanceAddress(InstanceAddress, isSecure: Bool)
+        case block(AddressBlock)
+        case template([HeaderValuePiece])
+        case secret(Secret)
+        case list([Value])
+        case object([Entry], enabled: Bool)
+    }
+
+    struct Entry {
+        var key: String
+        var keyMark: Mark
+        var value: Value
+    }
+
+    /// False when the block says `enabled: false`.
+    var isEnabled: Bool {
+        if case .object(_, let enabled) = content { return enabled }
+        return true
+    }
+
+    var isInvalid: Bool {
+        if case .invalid = content { return true }
+        return false
+    }
+
+    var entries: [Entry] {
+        if case .object(let entries, _) = content { return entries }
+        return []
+    }
+
+    /// The elements of a list; one value that stands for a list of one counts as such.
+    var elements: [Value] {
+        switch content {
+        case .list(let elements): elements
+        case .invalid: []
+        default: [self]
+        }
+    }
+
+    /// The value of a key, unless it is missing or invalid.
+    subscript(_ key: String) -> Value? {
+        for entry in entries where entry.key == key {
+            return entry.value.isInvalid ? nil : entry.value
+        }
+        return nil
+    }
+
+    /// The value of a key that is a block which is not switched off.
+    func block(_ key: String) -> Value? {
+        guard let value = self[key], value.isEnabled else { return nil }
+        return value
+    }
+
+    func entry(_ key: String) -> Entry? { entries.first { $0.key == key } }
+
+    var text: String? {
+        if case .text(let text) = content { return text }
+        return nil
+    }
+
+    var truth: Bool? {
+        if case .truth(let truth) = content { return truth }
+        return nil
+    }
+
+    var integer: Int? {
+        if case .integer(let integer) = content { return integer }
+        return nil
+    }
+
+    var duration: TimeAmount? {
+        if case .duration(let duration) = content { return duration }
+        return nil
+    }
+
+    var count: AutomaticCount? {
+        switch content {
+        case .automatic: .automatic
+        case .integer(let n): .fixed(n)
+        default: nil
+        }
+    }
+
+    var addressBlock: AddressBlock? {
+        if case .block(let block) = content { return block }
+        return nil
+    }
+
+    var template: [HeaderValuePiece]? {
+        if case .template(let pieces) = content { return pieces }
+        return nil
+    }
+}

@@ -1,0 +1,123 @@
+import HTTPMessages
+import Primitives
+
+/// What is known of one request beside its head: where it came from, where it goes, its time, its id.
+///
+/// Plain numbers, so that a context costs nothing to carry: names stand in `names` under the indices. The first group is of
+/// the connection and set once; `begin` makes the rest ready for the next request.
+public struct RequestContext: ~Copyable {
+    /// The other end of the connection; all zero when `peerIsUnixSocket`.
+    public var peerAddress: IPAddress
+    public var peerPort: UInt16
+    public var peerIsUnixSocket: Bool
+    /// How the request came in over the wire.
+    public var scheme: Scheme
+    public var listenerIndex: Int
+    public var names: NameTable
+    /// Who takes `Resumption.resume`; nil where nothing can be resumed.
+    public var resumptionSink: (any ResumptionSink)?
+
+    /// The client as far as it is believed: the peer, or the hop that trusted proxies vouch for.
+    public internal(set) var clientAddress: IPAddress
+    /// The peer's port where the client is the peer, else 0.
+    public internal(set) var clientPort: UInt16 = 0
+    /// Whether the peer is in `trusted_proxies`.
+    public internal(set) var isTrustedPeer = false
+
+    /// Indices into `names`; -1 while unknown. The instance is known in the response phase.
+    public var routeIndex = -1
+    public var serviceIndex = -1
+    public var instanceIndex = -1
+
+    /// When the request's head was complete.
+    public var now: Instant
+    /// The same on the wall clock, in nanoseconds since 1970 (UTC).
+    public var unixNanoseconds: UInt64
+    /// Dice for this request; not for secrets.
+    public var random: RandomSource
+    /// Bytes that the body may have; `.max` is no limit.
+    public var bodyLimit: UInt64 = .max
+    /// The exchange, as IO knows it.
+    public var exchangeToken: UInt64 = 0
+
+    /// What the received request had of known fields, and how many fields it had in all.
+    var received = FieldSet()
+    var receivedCount = 0
+    /// What is left of `Max-Forwards`, to be written in place of the received one; -1 where it is none of ours.
+    var maxForwards = -1
+    /// Which fields the gateway writes about the client.
+    var forwardedStyle = ForwardedStyle.x
+    /// Where the chain stands while it calls a custom middleware.
+    var suspensionPoint = SuspensionPoint(exchange: 0, phase: .request, stage: 0)
+    var requestIDBytes = InlineArray<128, UInt8>(repeating: 0)
+    var requestIDCount = 0
+
+    public init(
+        peerAddress: IPAddress, peerPort: UInt16 = 0, peerIsUnixSocket: Bool = false, scheme: Scheme = .http,
+        listenerIndex: Int = -1, names: NameTable, resumptionSink: (any ResumptionSink)? = nil
+    ) {
+        self.peerAddress = peerIsUnixSocket ? RequestContext.noAddress : peerAddress
+        self.peerPort = peerPort
+        self.peerIsUnixSocket = peerIsUnixSocket
+        self.scheme = scheme
+        self.listenerIndex = listenerIndex
+        self.names = names
+        self.resumptionSink = resumptionSink
+        clientAddress = self.peerAddress
+        now = Instant(nanoseconds: 0)
+        unixNanoseconds = 0
+        random = RandomSource(seed: 0)
+    }
+
+    /// Makes the context ready for the next request of its connection.
+    ///
+    /// - Parameters:
+    ///   - unixNanoseconds: the wall clock, UTC.
+    ///   - seed: a draw of the worker's generator; the request id and all dice of the request come from it.
+    ///   - bodyLimit: the listener's; a route's `bodySize` stage replaces it.
+    public mutating func begin(
+        at now: Instant, unixNanoseconds: UInt64, seed: UInt64, bodyLimit: UInt64, exchangeToken: UInt64
+    ) {
+        self.now = now
+        self.unixNanoseconds = unixNanoseconds
+        self.bodyLimit = bodyLimit
+        self.exchangeToken = exchangeToken
+        random = RandomSource(seed: seed)
+        clientAddress = peerAddress
+        clientPort = peerPort
+        isTrustedPeer = false
+        routeIndex = -1
+        serviceIndex = -1
+        instanceIndex = -1
+        received = FieldSet()
+        receivedCount = 0
+        maxForwards = -1
+        requestIDCount = 0
+    }
+
+    /// Whether the client is known by an address: not where it came over a Unix socket and no proxy has named it.
+    public var hasClientAddress: Bool { clientAddress != RequestContext.noAddress }
+    static var noAddress: IPAddress { IPAddress(high: 0, low: 0) }
+
+    /// The request id; empty until `Entrance.receive` or `makeRequestID`.
+    public var requestID: RawSpan {
+        @_lifetime(borrow self)
+        get {
+            let span = requestIDBytes.span.bytes
+            return _overrideLifetime(span.extracting(0..<requestIDCount), borrowing: self)
+        }
+    }
+
+    /// The means to go on with this request later; to be taken by a middleware that then returns `.suspend`.
+    public func suspension() -> Resumption { Resumption(sink: resumptionSink, point: suspensionPoint) }
+
+    /// Names as text, for middleware; nil while unknown.
+    public var routeName: String? { text(names.routes, routeIndex) }
+    public var serviceName: String? { text(names.services, serviceIndex) }
+    public var instanceName: String? { text(names.instances, instanceIndex) }
+    public var listenerName: String? { text(names.listeners, listenerIndex) }
+
+    private func text(_ table: [[UInt8]], _ index: Int) -> String? {
+        table.indices.contains(index) ? String(decoding: table[index], as: UTF8.self) : nil
+    }
+}

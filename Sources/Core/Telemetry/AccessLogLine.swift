@@ -1,0 +1,219 @@
+import HTTPMessages
+import Primitives
+
+public enum AccessLogFormat: Sendable {
+    /// One JSON object, all keys always there, in the order of the reference.
+    case json
+    /// What Apache and nginx call `combined`.
+    case combined
+}
+
+/// Writes one line of the access log, with its line end.
+///
+/// What is not known is `null` (`-` in the combined form). Texts from the request are cut to a length, escaped, and rid of the values of
+/// query parameters that look like secrets; no other field of the request is shown.
+public enum AccessLogLine {
+    // The most bytes of each text that are shown.
+    static var requestIDBytesMax: Int { 128 }
+    static var methodBytesMax: Int { 32 }
+    static var hostBytesMax: Int { 256 }
+    static var pathBytesMax: Int { 1024 }
+    static var queryBytesMax: Int { 1024 }
+    static var userAgentBytesMax: Int { 256 }
+    static var refererBytesMax: Int { 512 }
+    /// More than all keys, numbers, dates and addresses of a line together.
+    private static var frameBytesMax: Int { 1536 }
+
+    /// - Parameter labels: those of the configuration that the request was served under.
+    public static func append(
+        _ record: AccessRecord, _ text: borrowing AccessText, labels: MetricsLabels, format: AccessLogFormat,
+        into buffer: inout ByteBuffer
+    ) {
+        let cut = AccessText(
+            requestID: JSONText.prefix(of: text.requestID, limit: requestIDBytesMax),
+            method: JSONText.prefix(of: text.method, limit: methodBytesMax),
+            host: JSONText.prefix(of: text.host, limit: hostBytesMax),
+            path: JSONText.prefix(of: text.path, limit: pathBytesMax),
+            query: JSONText.prefix(of: text.query, limit: queryBytesMax),
+            userAgent: JSONText.prefix(of: text.userAgent, limit: userAgentBytesMax),
+            referer: JSONText.prefix(of: text.referer, limit: refererBytesMax))
+        switch format {
+        case .json: appendJSON(record, cut, labels, into: &buffer)
+        case .combined: appendCombined(record, cut, into: &buffer)
+        }
+    }
+
+    private static func appendJSON(
+        _ record: AccessRecord, _ text: borrowing AccessText, _ labels: MetricsLabels, into buffer: inout ByteBuffer
+    ) {
+        let isPlain =
+            JSONText.isPlain(text.path) && JSONText.isPlain(text.userAgent) && JSONText.isPlain(text.host)
+            && JSONText.isPlain(text.requestID) && JSONText.isPlain(text.method)
+        let plain = text.path.byteCount + text.userAgent.byteCount + text.host.byteCount + text.requestID.byteCount
+            + text.method.byteCount
+        let masked = text.query.byteCount + text.referer.byteCount
+        let room = frameBytesMax + labels.jsonBytesMax + plain * (isPlain ? 1 : JSONText.growthMax) + masked * JSONText.growthMax
+        buffer.withFreeSpace(room) { free in
+            var line = TextCursor(free)
+            line.write("{\"time\":\"")
+            line.write(rfc3339: record.time, .microseconds)
+            line.write(record.status >= 500 ? "\",\"level\":\"error" : "\",\"level\":\"info")
+            line.write("\",\"type\":\"access\",\"request_id\":")
+            line.write(text: text.requestID, isPlain)
+            line.write(",\"listener\":")
+            labels.write(listener: record.listener, to: &line)
+            line.write(",\"client_ip\":")
+            line.write(jsonAddress: record.client)
+            line.write(",\"client_port\":")
+            line.write(orNull: UInt64(record.clientPort))
+            line.write(",\"peer_ip\":")
+            line.write(jsonAddress: record.peer)
+            if text.method.byteCount > 0 {
+                switch record.version {
+                case .http10: line.write(",\"http_version\":\"1.0\",\"method\":")
+                case .http11: line.write(",\"http_version\":\"1.1\",\"method\":")
+                }
+            } else {
+                line.write(",\"http_version\":null,\"method\":")
+            }
+            line.write(text: text.method, isPlain)
+            line.write(record.isSecure ? ",\"scheme\":\"https\",\"host\":" : ",\"scheme\":\"http\",\"host\":")
+            line.write(text: text.host, isPlain)
+            line.write(",\"path\":")
+            line.write(text: text.path, isPlain)
+            line.write(",\"query\":")
+            line.write(jsonQuery: text.query)
+            line.write(",\"route\":")
+            labels.write(route: record.route, to: &line)
+            line.write(",\"service\":")
+            labels.write(service: record.service, to: &line)
+            line.write(",\"instance\":")
+            labels.write(instance: record.instance, to: &line)
+            line.write(",\"status\":")
+            line.write(decimal: UInt64(record.status))
+            line.write(",\"upstream_status\":")
+            line.write(orNull: UInt64(record.upstreamStatus))
+            line.write(",\"reason\":\"")
+            line.write(record.reason.name)
+            line.write("\",\"bytes_in\":")
+            line.write(decimal: record.bytesIn)
+            line.write(",\"bytes_out\":")
+            line.write(decimal: record.bytesOut)
+            line.write(",\"duration_ms\":")
+            line.write(millisecondsOf: record.duration.nanoseconds)
+            line.write(",\"overhead_ms\":")
+            line.write(millisecondsOf: record.overhead.nanoseconds)
+            line.write(",\"ttfb_ms\":")
+            line.write(milliseconds: record.firstByte)
+            line.write(",\"upstream_ms\":")
+            line.write(milliseconds: record.upstream)
+            line.write(",\"connect_ms\":")
+            line.write(milliseconds: record.connect)
+            line.write(",\"queue_ms\":")
+            line.write(milliseconds: record.queue)
+            line.write(",\"attempts\":")
+            line.write(decimal: UInt64(record.attempts))
+            line.write(",\"user_agent\":")
+            line.write(text: text.userAgent, isPlain)
+            line.write(",\"referer\":")
+            line.write(jsonReferer: text.referer)
+            line.write(",\"config_generation\":")
+            line.write(decimal: labels.generation)
+            line.write("}\n")
+            return line.count
+        }
+    }
+
+    /// `client - - [time] "method path?query version" status bytes "referer" "agent"`
+    private static func appendCombined(_ record: AccessRecord, _ text: borrowing AccessText, into buffer: inout ByteBuffer) {
+        let texts = text.method.byteCount + text.path.byteCount + text.query.byteCount + text.referer.byteCount
+            + text.userAgent.byteCount
+        buffer.withFreeSpace(frameBytesMax + texts * JSONText.growthMax) { free in
+            var line = TextCursor(free)
+            if let client = record.client {
+                line.write(address: client)
+            } else {
+                line.write(ASCII.dash)
+            }
+            line.write(" - - [")
+            line.write(combined: record.time)
+            line.write("] \"")
+            if text.method.byteCount > 0 {
+                line.write(combinedText: text.method)
+                line.write(ASCII.space)
+                line.write(combinedText: text.path)
+                if text.query.byteCount > 0 {
+                    line.write(ASCII.question)
+                    line.write(query: text.query, .combined)
+                }
+                switch record.version {
+                case .http10: line.write(" HTTP/1.0")
+                case .http11: line.write(" HTTP/1.1")
+                }
+            } else {
+                line.write(ASCII.dash)
+            }
+            line.write("\" ")
+            line.write(decimal: UInt64(record.status))
+            line.write(ASCII.space)
+            line.write(decimal: record.bytesOut)
+            line.write(" \"")
+            if text.referer.byteCount > 0 {
+                line.write(referer: text.referer, .combined)
+            } else {
+                line.write(ASCII.dash)
+            }
+            line.write("\" \"")
+            if text.userAgent.byteCount > 0 {
+                line.write(combinedText: text.userAgent)
+            } else {
+                line.write(ASCII.dash)
+            }
+            line.write("\"\n")
+            return line.count
+        }
+    }
+}
+
+extension TextCursor {
+    /// A text that is known to be plain, or is escaped; `null` when it is empty.
+    @inline(__always)
+    fileprivate mutating func write(text: RawSpan, _ isPlain: Bool) {
+        guard text.byteCount > 0 else { return write("null") }
+        write(ASCII.quote)
+        if isPlain { write(text) } else { write(escaping: text) }
+        write(ASCII.quote)
+    }
+
+    fileprivate mutating func write(jsonQuery query: RawSpan) {
+        guard query.byteCount > 0 else { return write("null") }
+        write(ASCII.quote)
+        write(query: query, .json)
+        write(ASCII.quote)
+    }
+
+    fileprivate mutating func write(jsonReferer referer: RawSpan) {
+        guard referer.byteCount > 0 else { return write("null") }
+        write(ASCII.quote)
+        write(referer: referer, .json)
+        write(ASCII.quote)
+    }
+
+    @inline(__always)
+    fileprivate mutating func write(jsonAddress address: IPAddress?) {
+        guard let address else { return write("null") }
+        write(ASCII.quote)
+        write(address: address)
+        write(ASCII.quote)
+    }
+
+    @inline(__always)
+    fileprivate mutating func write(orNull number: UInt64) {
+        if number == 0 { write("null") } else { write(decimal: number) }
+    }
+
+    @inline(__always)
+    fileprivate mutating func write(milliseconds amount: TimeAmount?) {
+        if let amount { write(millisecondsOf: amount.nanoseconds) } else { write("null") }
+    }
+}

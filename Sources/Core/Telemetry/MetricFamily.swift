@@ -1,0 +1,111 @@
+/// Every metric that Sluice shows: name, type and what it means. docs/metrics.md has the same list with the labels.
+enum MetricFamily: CaseIterable, Sendable {
+    case requests, requestDuration, overhead, requestSize, responseSize, inFlight, rejects
+    case upstreamRequests, upstreamDuration, upstreamConnect, upstreamConnections, queueLength, queueWait, retries
+    case connections, connectionsTotal, acceptErrors
+    case loopLag, logDropped
+    case configGeneration, configReloads, configSuccessful, configSuccessTime
+    case metricsSeries, metricsOverflow, buildInfo
+    case processCPU, processResident, processVirtual, processDescriptors, processDescriptorsMax, processStart
+
+    enum Kind: Sendable {
+        case counter, gauge, histogram
+
+        var name: StaticString {
+            switch self {
+            case .counter: "counter"
+            case .gauge: "gauge"
+            case .histogram: "histogram"
+            }
+        }
+    }
+
+    /// Without the `_total` of a counter.
+    var name: StaticString {
+        switch self {
+        case .requests: "sluice_http_requests"
+        case .requestDuration: "sluice_http_request_duration_seconds"
+        case .overhead: "sluice_http_overhead_seconds"
+        case .requestSize: "sluice_http_request_size_bytes"
+        case .responseSize: "sluice_http_response_size_bytes"
+        case .inFlight: "sluice_http_requests_in_flight"
+        case .rejects: "sluice_http_reject"
+        case .upstreamRequests: "sluice_upstream_requests"
+        case .upstreamDuration: "sluice_upstream_duration_seconds"
+        case .upstreamConnect: "sluice_upstream_connect_duration_seconds"
+        case .upstreamConnections: "sluice_upstream_connections"
+        case .queueLength: "sluice_upstream_queue_length"
+        case .queueWait: "sluice_upstream_queue_wait_seconds"
+        case .retries: "sluice_upstream_retries"
+        case .connections: "sluice_connections"
+        case .connectionsTotal: "sluice_connections"
+        case .acceptErrors: "sluice_accept_errors"
+        case .loopLag: "sluice_worker_loop_lag_seconds"
+        case .logDropped: "sluice_log_dropped"
+        case .configGeneration: "sluice_config_generation"
+        case .configReloads: "sluice_config_reloads"
+        case .configSuccessful: "sluice_config_last_reload_successful"
+        case .configSuccessTime: "sluice_config_last_reload_success_timestamp_seconds"
+        case .metricsSeries: "sluice_metrics_series"
+        case .metricsOverflow: "sluice_metrics_overflow"
+        case .buildInfo: "sluice_build_info"
+        case .processCPU: "process_cpu_seconds"
+        case .processResident: "process_resident_memory_bytes"
+        case .processVirtual: "process_virtual_memory_bytes"
+        case .processDescriptors: "process_open_fds"
+        case .processDescriptorsMax: "process_max_fds"
+        case .processStart: "process_start_time_seconds"
+        }
+    }
+
+    var kind: Kind {
+        switch self {
+        case .requests, .rejects, .upstreamRequests, .retries, .connectionsTotal, .acceptErrors, .logDropped, .configReloads,
+            .metricsOverflow, .processCPU:
+            .counter
+        case .requestDuration, .overhead, .requestSize, .responseSize, .upstreamDuration, .upstreamConnect, .queueWait:
+            .histogram
+        case .inFlight, .upstreamConnections, .queueLength, .connections, .loopLag, .configGeneration, .configSuccessful,
+            .configSuccessTime, .metricsSeries, .buildInfo, .processResident, .processVirtual, .processDescriptors,
+            .processDescriptorsMax, .processStart:
+            .gauge
+        }
+    }
+
+    var help: StaticString {
+        switch self {
+        case .requests: "Requests that have ended."
+        case .requestDuration: "Time from the first byte of a request to the last byte of its answer."
+        case .overhead: "Time of a request that was spent in the gateway itself."
+        case .requestSize: "Size of requests, head and body."
+        case .responseSize: "Size of answers, head and body."
+        case .inFlight: "Requests that are being served."
+        case .rejects: "Requests that were refused before they could be understood."
+        case .upstreamRequests: "Attempts to have a request answered by an instance."
+        case .upstreamDuration: "Time of an attempt, from its start to the end of the answer."
+        case .upstreamConnect: "Time to connect to an instance."
+        case .upstreamConnections: "Connections to instances."
+        case .queueLength: "Requests that wait for a connection."
+        case .queueWait: "Time that requests waited for a connection, of those that had to."
+        case .retries: "Retries, by what made them necessary and what they led to."
+        case .connections: "Connections of clients."
+        case .connectionsTotal: "Connections that clients made, by what became of them."
+        case .acceptErrors: "Failures to accept a connection."
+        case .loopLag: "Longest turn of a worker's event loop since the last scrape."
+        case .logDropped: "Log lines that were dropped because their sink was too slow."
+        case .configGeneration: "Number of the configuration in force."
+        case .configReloads: "Attempts to load a configuration."
+        case .configSuccessful: "Whether the last attempt to load a configuration succeeded."
+        case .configSuccessTime: "When a configuration was last loaded."
+        case .metricsSeries: "Series on this page that have labels."
+        case .metricsOverflow: "Records that were counted under __overflow__ since their metric had too many series."
+        case .buildInfo: "What is running."
+        case .processCPU: "User and system CPU time."
+        case .processResident: "Resident memory."
+        case .processVirtual: "Virtual memory."
+        case .processDescriptors: "Open file descriptors."
+        case .processDescriptorsMax: "Limit of open file descriptors."
+        case .processStart: "When the process was started."
+        }
+    }
+}

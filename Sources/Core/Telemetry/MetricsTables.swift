@@ -1,0 +1,169 @@
+import HTTPMessages
+
+/// All that one worker counts; also the sum over workers.
+struct MetricsTables: Sendable {
+    var requests = SeriesTable(width: 1)
+    var durations = SeriesTable(width: Histogram.latencyWidth)
+    var routes = SeriesTable(width: RouteCells.width)
+    var services = SeriesTable(width: ServiceCells.width)
+    var listeners = SeriesTable(width: ListenerCells.width)
+    var upstreams = SeriesTable(width: 1)
+    var retries = SeriesTable(width: 1)
+    /// By `Reason`.
+    var rejects = [UInt64](repeating: 0, count: Reason.allCases.count)
+    /// By `AcceptError`.
+    var acceptErrors = [UInt64](repeating: 0, count: AcceptError.allCases.count)
+    var logDropped: UInt64 = 0
+
+    mutating func add(_ other: MetricsTables) {
+        requests.add(other.requests)
+        durations.add(other.durations)
+        routes.add(other.routes)
+        services.add(other.services)
+        listeners.add(other.listeners)
+        upstreams.add(other.upstreams)
+        retries.add(other.retries)
+        for i in rejects.indices { rejects[i] &+= other.rejects[i] }
+        for i in acceptErrors.indices { acceptErrors[i] &+= other.acceptErrors[i] }
+        logDropped &+= other.logDropped
+    }
+
+    /// Sets all counts to zero and keeps the series.
+    mutating func zero() {
+        requests.zero()
+        durations.zero()
+        routes.zero()
+        services.zero()
+        listeners.zero()
+        upstreams.zero()
+        retries.zero()
+        for i in rejects.indices { rejects[i] = 0 }
+        for i in acceptErrors.indices { acceptErrors[i] = 0 }
+        logDropped = 0
+    }
+
+    /// Drops the series of names that are gone.
+    mutating func retain(_ known: KnownLabels) {
+        requests.retain {
+            known.contains(SeriesKey.requestListener($0), .listener) && known.contains(SeriesKey.route($0), .route)
+                && known.contains(SeriesKey.service($0), .service)
+        }
+        durations.retain { known.contains(SeriesKey.route($0), .route) && known.contains(SeriesKey.service($0), .service) }
+        routes.retain { known.contains(UInt32(truncatingIfNeeded: $0), .route) }
+        services.retain { known.contains(UInt32(truncatingIfNeeded: $0), .service) }
+        listeners.retain { known.contains(UInt32(truncatingIfNeeded: $0), .listener) }
+        upstreams.retain {
+            known.contains(SeriesKey.upstreamService($0), .service) && known.contains(SeriesKey.upstreamInstance($0), .instance)
+        }
+        retries.retain { known.contains(SeriesKey.upstreamService($0), .service) }
+    }
+
+    var overflowed: UInt64 {
+        requests.overflowed &+ durations.overflowed &+ routes.overflowed &+ services.overflowed &+ listeners.overflowed
+            &+ upstreams.overflowed &+ retries.overflowed
+    }
+}
+
+/// A route's row: one gauge and three histograms.
+enum RouteCells {
+    static var inFlight: Int { 0 }
+    static var overhead: Int { 1 }
+    static var requestSize: Int { overhead + Histogram.overheadWidth }
+    static var responseSize: Int { requestSize + Histogram.sizeWidth }
+    static var width: Int { responseSize + Histogram.sizeWidth }
+}
+
+/// A service's row: gauges, then histograms.
+enum ServiceCells {
+    static var queueLength: Int { 0 }
+    /// Three, by `UpstreamConnectionState`.
+    static var connections: Int { 1 }
+    static var duration: Int { 4 }
+    static var connect: Int { duration + Histogram.latencyWidth }
+    static var queueWait: Int { connect + Histogram.waitWidth }
+    static var width: Int { queueWait + Histogram.waitWidth }
+}
+
+/// A listener's row: one gauge, then counters by `ConnectionResult`.
+enum ListenerCells {
+    static var connections: Int { 0 }
+    static var results: Int { 1 }
+    static var width: Int { 1 + ConnectionResult.allCases.count }
+}
+
+/// What became of a connection that a client made.
+public enum ConnectionResult: UInt8, Sendable, CaseIterable {
+    case accepted
+    /// More than the process may hold.
+    case overLimit
+    /// More than one client address may hold.
+    case overClientLimit
+
+    var name: StaticString {
+        switch self {
+        case .accepted: "accepted"
+        case .overLimit: "over_limit"
+        case .overClientLimit: "over_client_limit"
+        }
+    }
+}
+
+public enum UpstreamConnectionState: UInt8, Sendable, CaseIterable {
+    case active, idle, connecting
+
+    var name: StaticString {
+        switch self {
+        case .active: "active"
+        case .idle: "idle"
+        case .connecting: "connecting"
+        }
+    }
+}
+
+/// What a retry led to.
+public enum RetryResult: UInt8, Sendable, CaseIterable {
+    /// The backend answered.
+    case success
+    case failure
+    /// It was wanted, and the budget or the number of attempts did not allow it.
+    case denied
+
+    var name: StaticString {
+        switch self {
+        case .success: "success"
+        case .failure: "failure"
+        case .denied: "denied"
+        }
+    }
+}
+
+/// The errors of accept(2) that mean something to an operator.
+public enum AcceptError: UInt8, Sendable, CaseIterable {
+    case descriptorsOfProcess, descriptorsOfSystem, memory, buffers, aborted, forbidden, other
+
+    /// From the number that Linux gives them.
+    public init(errno: Int32) {
+        self =
+            switch errno {
+            case 24: .descriptorsOfProcess
+            case 23: .descriptorsOfSystem
+            case 12: .memory
+            case 105: .buffers
+            case 103: .aborted
+            case 1: .forbidden
+            default: .other
+            }
+    }
+
+    var name: StaticString {
+        switch self {
+        case .descriptorsOfProcess: "EMFILE"
+        case .descriptorsOfSystem: "ENFILE"
+        case .memory: "ENOMEM"
+        case .buffers: "ENOBUFS"
+        case .aborted: "ECONNABORTED"
+        case .forbidden: "EPERM"
+        case .other: "other"
+        }
+    }
+}

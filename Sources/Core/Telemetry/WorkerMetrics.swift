@@ -1,0 +1,179 @@
+import HTTPMessages
+import Primitives
+
+/// The counters of one worker, for the whole of its life: no lock, no other thread, no allocation once a series has been seen.
+///
+/// The control thread asks for a `snapshot()`, which the worker takes at a loop boundary and posts; the tables are copied on the
+/// worker's next write. Names come as `Label`s, whose ids outlive a reload (`LabelRegistry`): nothing is folded or moved when
+/// the configuration changes.
+public struct WorkerMetrics: ~Copyable {
+    private var tables = MetricsTables()
+    private var longestTurn: UInt64 = 0
+
+    public init() {}
+
+    // Requests.
+
+    /// A route was found and the request is being served. Goes with one `requestEnded(…, wasStarted: true)`.
+    public mutating func requestStarted(_ route: Label) {
+        tables.routes.add(1, to: tables.routes.cell(of: UInt64(route.id)) &+ RouteCells.inFlight)
+    }
+
+    /// A request is over, whatever became of it.
+    /// - Parameter wasStarted: whether `requestStarted` was called for it.
+    public mutating func requestEnded(_ request: RequestFigures, wasStarted: Bool) {
+        tables.requests.add(
+            1,
+            to: tables.requests.cell(
+                of: SeriesKey.request(
+                    request.listener, request.route, request.service, request.method, request.status, request.reason)))
+        let duration = tables.durations.cell(
+            of: SeriesKey.duration(request.route, request.service, request.method, request.status))
+        tables.durations.observe(
+            request.duration.nanoseconds, bucket: Histogram.latencyBucket(request.duration.nanoseconds),
+            width: Histogram.latencyWidth, at: duration)
+        let route = tables.routes.cell(of: UInt64(request.route.id))
+        if wasStarted { tables.routes.add(.max, to: route &+ RouteCells.inFlight) }
+        tables.routes.observe(
+            request.overhead.nanoseconds, bucket: Histogram.overheadBucket(request.overhead.nanoseconds),
+            width: Histogram.overheadWidth, at: route &+ RouteCells.overhead)
+        tables.routes.observe(
+            request.bytesIn, bucket: Histogram.sizeBucket(request.bytesIn), width: Histogram.sizeWidth,
+            at: route &+ RouteCells.requestSize)
+        tables.routes.observe(
+            request.bytesOut, bucket: Histogram.sizeBucket(request.bytesOut), width: Histogram.sizeWidth,
+            at: route &+ RouteCells.responseSize)
+    }
+
+    /// A request was refused before it could be understood; `requestEnded` counts it as well.
+    public mutating func rejected(_ reason: Reason) { tables.rejects[Int(reason.rawValue)] &+= 1 }
+
+    // Backends.
+
+    /// One attempt is over.
+    /// - Parameters:
+    ///   - status: of the backend; 0 when it gave none.
+    ///   - outcome: `.ok` when its answer was passed on, else what went wrong.
+    ///   - duration: from the first byte sent, or the attempt to connect, to the end of the answer.
+    public mutating func upstreamEnded(
+        service: Label, instance: Label, status: UInt16, outcome: Reason, duration: TimeAmount
+    ) {
+        tables.upstreams.add(1, to: tables.upstreams.cell(of: SeriesKey.upstream(service, instance, status, outcome)))
+        tables.services.observe(
+            duration.nanoseconds, bucket: Histogram.latencyBucket(duration.nanoseconds), width: Histogram.latencyWidth,
+            at: tables.services.cell(of: UInt64(service.id)) &+ ServiceCells.duration)
+    }
+
+    /// A new connection to a backend stands.
+    public mutating func upstreamConnected(_ service: Label, after duration: TimeAmount) {
+        tables.services.observe(
+            duration.nanoseconds, bucket: Histogram.waitBucket(duration.nanoseconds), width: Histogram.waitWidth,
+            at: tables.services.cell(of: UInt64(service.id)) &+ ServiceCells.connect)
+    }
+
+    /// A request that had to wait for a connection has got one, or has given up.
+    public mutating func queueWaited(_ service: Label, for duration: TimeAmount) {
+        tables.services.observe(
+            duration.nanoseconds, bucket: Histogram.waitBucket(duration.nanoseconds), width: Histogram.waitWidth,
+            at: tables.services.cell(of: UInt64(service.id)) &+ ServiceCells.queueWait)
+    }
+
+    /// A retry has come to its end, or was not allowed.
+    /// - Parameter reason: what made it necessary.
+    public mutating func retried(_ service: Label, _ reason: Reason, _ result: RetryResult) {
+        tables.retries.add(1, to: tables.retries.cell(of: SeriesKey.retry(service, reason, result)))
+    }
+
+    /// This worker's connections to the backends of a service, in one state, have become more or fewer.
+    public mutating func upstreamConnections(_ service: Label, _ state: UpstreamConnectionState, changedBy change: Int) {
+        let cell = tables.services.cell(of: UInt64(service.id)) &+ ServiceCells.connections &+ Int(state.rawValue)
+        tables.services.add(UInt64(bitPattern: Int64(change)), to: cell)
+    }
+
+    /// Requests that wait for a connection on this worker have become more or fewer.
+    public mutating func queueLength(_ service: Label, changedBy change: Int) {
+        let cell = tables.services.cell(of: UInt64(service.id)) &+ ServiceCells.queueLength
+        tables.services.add(UInt64(bitPattern: Int64(change)), to: cell)
+    }
+
+    // Clients.
+
+    /// A client has connected; an accepted connection goes with one `connectionClosed`.
+    public mutating func connection(_ listener: Label, _ result: ConnectionResult) {
+        let row = tables.listeners.cell(of: UInt64(listener.id))
+        tables.listeners.add(1, to: row &+ ListenerCells.results &+ Int(result.rawValue))
+        switch result {
+        case .accepted: tables.listeners.add(1, to: row &+ ListenerCells.connections)
+        case .overLimit, .overClientLimit: break
+        }
+    }
+
+    public mutating func connectionClosed(_ listener: Label) {
+        tables.listeners.add(.max, to: tables.listeners.cell(of: UInt64(listener.id)) &+ ListenerCells.connections)
+    }
+
+    public mutating func acceptFailed(_ error: AcceptError) { tables.acceptErrors[Int(error.rawValue)] &+= 1 }
+
+    // The worker itself.
+
+    /// Log lines that found no room.
+    public mutating func logDropped(_ lines: UInt64) { tables.logDropped &+= lines }
+
+    /// One turn of the event loop has ended: the time from its events being there to the last of them being handled.
+    public mutating func loopTurned(_ duration: TimeAmount) { longestTurn = max(longestTurn, duration.nanoseconds) }
+
+    /// Drops the series of names that left the configuration long ago, to make room for new ones. To be called once for each
+    /// configuration, at a loop boundary.
+    public mutating func adopt(_ labels: MetricsLabels) { tables.retain(labels.known) }
+
+    /// What was counted so far, for `MetricsStore.receive`. The longest turn starts again.
+    public mutating func snapshot() -> MetricsSnapshot {
+        let snapshot = MetricsSnapshot(tables: tables, longestTurn: longestTurn)
+        longestTurn = 0
+        return snapshot
+    }
+}
+
+/// One request, as it is counted.
+public struct RequestFigures: Sendable {
+    public var listener: Label
+    /// `.none` when no route was found.
+    public var route: Label
+    /// `.none` when the route answered by itself, or there was none.
+    public var service: Label
+    public var method: Method
+    /// As sent, or `Refusal.clientClosedStatus`.
+    public var status: UInt16
+    public var reason: Reason
+    /// From the first byte of the request to the last of the answer.
+    public var duration: TimeAmount
+    /// What of it was the gateway's own: not the client, not the backend.
+    public var overhead: TimeAmount
+    /// Of the request: head and body, as they came.
+    public var bytesIn: UInt64
+    /// Of the answer: head and body, as they went.
+    public var bytesOut: UInt64
+
+    public init(
+        listener: Label, route: Label, service: Label, method: Method, status: UInt16, reason: Reason, duration: TimeAmount,
+        overhead: TimeAmount, bytesIn: UInt64, bytesOut: UInt64
+    ) {
+        self.listener = listener
+        self.route = route
+        self.service = service
+        self.method = method
+        self.status = status
+        self.reason = reason
+        self.duration = duration
+        self.overhead = overhead
+        self.bytesIn = bytesIn
+        self.bytesOut = bytesOut
+    }
+}
+
+/// A worker's counters at one moment.
+public struct MetricsSnapshot: Sendable {
+    let tables: MetricsTables
+    /// Nanoseconds.
+    let longestTurn: UInt64
+}

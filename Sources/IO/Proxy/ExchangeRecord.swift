@@ -1,0 +1,146 @@
+import Exchange
+import HTTP1
+import HTTPMessages
+import Pipeline
+import Primitives
+import Reactor
+import Telemetry
+
+/// One request in flight: the machine that decides, the request's head, and what the driver needs to carry the decisions out.
+///
+/// Reused with its memory, so that a request in steady state allocates nothing.
+struct ExchangeRecord: ~Copyable {
+    /// Where the driver is to take up again. The machine knows what may happen; this knows who will say so.
+    enum Step: UInt8 {
+        /// Reading the head, or done.
+        case idle
+        /// A middleware has suspended the request phase.
+        case requestSuspended
+        /// In the service's queue.
+        case queued
+        /// A connection to an instance is being made.
+        case connecting
+        /// The backend has the request, or is getting it.
+        case forwarded
+        /// A middleware has suspended the response phase.
+        case responseSuspended
+        /// An answer of our own is complete, and the rest of it is on its way to the client.
+        case answered
+    }
+
+    var machine = ProxyExchange(policy: .init(retriesMax: 0), method: .get, hasBody: false)
+    var step = Step.idle
+    var head = RequestHead()
+    var context: RequestContext
+    var client: Int32 = -1
+    var backend: Int32 = -1
+    /// The configuration under which the request began; alive while its `inFlight` counts this request.
+    var generation: Unmanaged<Generation>
+    /// The listener's index in that configuration.
+    var listener: Int32 = 0
+    var route: UnsafePointer<RouteRuntime>?
+    /// Where the response phase of the chain begins: its last stage, or the one before the stage that answered.
+    var responseStage = -1
+    /// The instance in the service, -1 before one is chosen.
+    var instance: Int32 = -1
+    /// The instance that failed last; passed over once.
+    var excluded: Int32 = -1
+    /// Only a connection that has served nothing yet will do.
+    var wantsFresh = false
+    /// The path that the backend gets, in the head's storage.
+    var upstreamPath: Range<Int> = 0..<0
+
+    var requestBody = BodyReader(.none)
+    /// Bytes of the request's body that were read.
+    var requestBytes: UInt64 = 0
+    var bodyStarted = Instant(nanoseconds: 0)
+    /// `100 Continue` is still owed.
+    var owesContinue = false
+    var requestTrailers = Incoming()
+
+    var responseBody = BodyReader(.none)
+    var responseTrailers = Incoming()
+    /// How the client's side of the response is framed.
+    var clientFraming = BodyFraming.none
+    var clientMayContinue = true
+    var backendMayContinue = false
+    /// The head while a middleware holds it.
+    var heldResponse: HeldResponse?
+
+    var timer: TimerWheel.ID = -1
+    /// For the queue, or for a middleware to resume.
+    var waitDeadline = Instant.never
+    /// For the whole request.
+    var requestDeadline = Instant.never
+
+    /// `WorkerMetrics.requestStarted` was called.
+    var isCounted = false
+    /// Of the request.
+    var headBytes = 0
+    var status: UInt16 = 0
+    var upstreamStatus: UInt16 = 0
+    var reason = Reason.ok
+    var responseBytes: UInt64 = 0
+    /// When the request's first byte arrived.
+    var started = Instant(nanoseconds: 0)
+    var queuedAt = Instant.never
+    var queueTime = TimeAmount.zero
+    var connectTime = TimeAmount.zero
+    var forwardedAt = Instant.never
+    /// When the backend's answer was complete.
+    var upstreamEndAt = Instant.never
+    var firstByteAt = Instant.never
+
+    init(names: NameTable, generation: Unmanaged<Generation>) {
+        context = RequestContext(peerAddress: IPAddress(v4: 0), names: names)
+        self.generation = generation
+    }
+
+    /// Makes the record ready for another request; keeps the head's memory.
+    mutating func clear() {
+        step = .idle
+        head.clear()
+        client = -1
+        backend = -1
+        route = nil
+        instance = -1
+        excluded = -1
+        wantsFresh = false
+        requestBytes = 0
+        owesContinue = false
+        requestTrailers.discard()
+        responseTrailers.discard()
+        clientFraming = .none
+        clientMayContinue = true
+        backendMayContinue = false
+        heldResponse = nil
+        waitDeadline = .never
+        requestDeadline = .never
+        responseStage = -1
+        isCounted = false
+        headBytes = 0
+        status = 0
+        upstreamStatus = 0
+        reason = .ok
+        responseBytes = 0
+        queuedAt = .never
+        queueTime = .zero
+        connectTime = .zero
+        forwardedAt = .never
+        upstreamEndAt = .never
+        firstByteAt = .never
+    }
+}
+
+/// A response head that waits for a middleware, with the body bytes that came with it kept in the backend's connection, or the
+/// body of an answer of our own.
+final class HeldResponse {
+    var head: ResponseHead
+    /// The body of an answer that the gateway made; nil while a backend's is passed on.
+    var ownBody: [UInt8]?
+
+    init(head: consuming ResponseHead, ownBody: [UInt8]?) {
+        self.head = head
+        self.ownBody = ownBody
+    }
+}

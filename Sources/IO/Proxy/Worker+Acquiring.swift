@@ -1,0 +1,248 @@
+import Downstream
+import Exchange
+import Pooling
+import Primitives
+import Reactor
+import Telemetry
+import Upstream
+
+/// A connection for a request: an idle one, a new one, or a place in the queue.
+extension Worker {
+    enum Acquired {
+        /// The exchange's backend is set and ready.
+        case connected
+        /// Connecting, or queued.
+        case waiting
+        case failed(UpstreamFailure)
+    }
+
+    func acquire(_ slot: Int) -> Acquired {
+        let exchange = exchanges.pointer(slot)
+        let generation = exchange.pointee.generation._withUnsafeGuaranteedRef { $0 }
+        let service = Int(exchange.pointee.context.serviceIndex)
+        let snapshot = generation.snapshot
+        let count = snapshot.services[service].instances.count
+        guard let first = snapshot.services[service].wheel.pick(snapshot.services[service].state.nextTurn()) else {
+            return .failed(.noInstance)
+        }
+        let base = snapshot.services[service].firstInstance
+        var failure = UpstreamFailure.noInstance
+        var isFull = false
+        for step in 0..<count {
+            let instance = first + step < count ? first + step : first + step - count
+            guard snapshot.services[service].takesTraffic[instance] else { continue }
+            if instance == Int(exchange.pointee.excluded), count > 1 { continue }
+            switch lease(slot, pool: generation.pools[base + instance], instance: instance) {
+            case .connected: return .connected
+            case .waiting: return .waiting
+            case .failed(.queueFull): isFull = true
+            case .failed(let other): failure = other
+            }
+        }
+        if !isFull, exchange.pointee.excluded >= 0 {
+            // The one that failed is the only one there is.
+            let again = Int(exchange.pointee.excluded)
+            exchange.pointee.excluded = -1
+            switch lease(slot, pool: generation.pools[base + again], instance: again) {
+            case .failed(.queueFull): isFull = true
+            case let other: return other
+            }
+        }
+        guard isFull else { return .failed(failure) }
+        return enqueue(slot, generation, service)
+    }
+
+    /// - Returns: `.failed(.queueFull)` when the instance has as many connections as it may.
+    private func lease(_ slot: Int, pool index: Int32, instance: Int) -> Acquired {
+        guard let pool = pools[Int(index)] else { return .failed(.noInstance) }
+        let exchange = exchanges.pointer(slot)
+        if pool.refreshAddresses() { closeIdle(pool) }
+        if !exchange.pointee.wantsFresh, let idle = pool.pool.lease() {
+            let backend = backends.pointer(Int(idle))
+            backend.pointee.phase = .lent
+            backend.pointee.isReused = true
+            metrics.upstreamConnections(pool.label, .idle, changedBy: -1)
+            metrics.upstreamConnections(pool.label, .active, changedBy: 1)
+            assign(slot, Int(idle), instance)
+            return .connected
+        }
+        if !pool.state.slots.tryAcquire() {
+            // A fresh one is wanted, and old ones hold all the places: one of them has to make room.
+            guard exchange.pointee.wantsFresh, let idle = pool.pool.takeOldestIdle() else { return .failed(.queueFull) }
+            closeBackend(Int(idle))
+            guard pool.state.slots.tryAcquire() else { return .failed(.queueFull) }
+        }
+        return connect(slot, pool, index, instance)
+    }
+
+    private func connect(_ slot: Int, _ pool: InstancePool, _ poolIndex: Int32, _ instance: Int) -> Acquired {
+        let exchange = exchanges.pointer(slot)
+        guard let address = pool.takeAddress() else {
+            releaseSlot(pool)
+            return .failed(.unresolved)
+        }
+        var raw = address.raw
+        let fd = calls.connect(&raw)
+        guard fd >= 0 else {
+            releaseSlot(pool)
+            return .failed(connectFailure(-Int(fd)))
+        }
+        let (index, generation) = backends.allocate()
+        let backend = backends.pointer(index)
+        backend.pointee = BackendConnection()
+        backend.pointee.descriptor = fd
+        backend.pointee.pool = poolIndex
+        backend.pointee.connectStarted = now
+        pool.pool.opened()
+        metrics.upstreamConnections(pool.label, .connecting, changedBy: 1)
+        poller.addConnection(fd, Token(.backend, index: index, generation: generation))
+        assign(slot, index, instance)
+        exchange.pointee.step = .connecting
+        if let route = exchange.pointee.route { armBackend(index, now + route.pointee.connectTimeout) }
+        return .waiting
+    }
+
+    private func assign(_ slot: Int, _ backend: Int, _ instance: Int) {
+        let exchange = exchanges.pointer(slot)
+        exchange.pointee.backend = Int32(backend)
+        exchange.pointee.instance = Int32(instance)
+        let generation = exchange.pointee.generation._withUnsafeGuaranteedRef { $0 }
+        exchange.pointee.context.instanceIndex =
+            generation.snapshot.services[exchange.pointee.context.serviceIndex].firstInstance + instance
+        backends.pointer(backend).pointee.exchange = Int32(slot)
+    }
+
+    func connectFailure(_ error: Int) -> UpstreamFailure {
+        switch error {
+        case SystemError.connectionRefused: .connectRefused
+        case SystemError.connectionTimedOut: .connectTimedOut
+        default: .connectFailed
+        }
+    }
+
+    private func enqueue(_ slot: Int, _ generation: Generation, _ service: Int) -> Acquired {
+        let exchange = exchanges.pointer(slot)
+        let runtime = generation.snapshot.services[service]
+        guard runtime.state.enterQueue(limit: runtime.queue.maxPending) else { return .failed(.queueFull) }
+        guard let pool = pools[Int(generation.pools[runtime.firstInstance])] else { return .failed(.noInstance) }
+        for instance in runtime.instances { instance.slots.markWaiting(index) }
+        pool.queue.waiters.append(exchange.pointee.context.exchangeToken)
+        metrics.queueLength(generation.snapshot.labels.services[service], changedBy: 1)
+        exchange.pointee.step = .queued
+        exchange.pointee.queuedAt = now
+        exchange.pointee.waitDeadline = now + runtime.queue.timeout
+        armExchange(slot)
+        // Looked at again at the end of the turn, so that a slot freed between the try and the mark is not missed.
+        hasQueueWork = true
+        return .waiting
+    }
+
+    /// Takes a request out of its queue, whose head it may be or not.
+    func leaveQueue(_ slot: Int) {
+        let exchange = exchanges.pointer(slot)
+        let generation = exchange.pointee.generation._withUnsafeGuaranteedRef { $0 }
+        let service = exchange.pointee.context.serviceIndex
+        let label = generation.snapshot.labels.services[service]
+        generation.snapshot.services[service].state.leaveQueue()
+        exchange.pointee.queueTime = now.since(exchange.pointee.queuedAt)
+        exchange.pointee.waitDeadline = .never
+        exchange.pointee.step = .idle
+        metrics.queueLength(label, changedBy: -1)
+        metrics.queueWaited(label, for: exchange.pointee.queueTime)
+    }
+
+    /// Gives what has become free to those who wait, in their order.
+    func serveQueues() {
+        hasQueueWork = false
+        for queue in queues {
+            while let waiter = queue.waiters.popFirst() {
+                let token = Token(raw: waiter)
+                guard exchanges.isLive(token), case .queued = exchanges.pointer(token.index).pointee.step else { continue }
+                guard serve(token.index, from: queue) else { break }
+            }
+        }
+    }
+
+    /// - Returns: false when there is nothing for it yet; it is first in the queue again.
+    private func serve(_ slot: Int, from queue: ServiceQueue) -> Bool {
+        let exchange = exchanges.pointer(slot)
+        let generation = exchange.pointee.generation._withUnsafeGuaranteedRef { $0 }
+        let service = generation.snapshot.services[exchange.pointee.context.serviceIndex]
+        var failure: UpstreamFailure?
+        for instance in service.instances.indices where service.takesTraffic[instance] {
+            let pool = generation.pools[service.firstInstance + instance]
+            service.instances[instance].slots.markWaiting(index)
+            switch lease(slot, pool: pool, instance: instance) {
+            case .connected:
+                leaveQueue(slot)
+                sendRequest(slot, UnsafeRawBufferPointer(start: nil, count: 0))
+                return true
+            case .waiting:
+                let step = exchange.pointee.step
+                leaveQueue(slot)
+                exchange.pointee.step = step
+                return true
+            case .failed(.queueFull): failure = nil
+                queue.waiters.prepend(exchange.pointee.context.exchangeToken)
+                return false
+            case .failed(let other): failure = other
+            }
+        }
+        leaveQueue(slot)
+        carryOut(exchange.pointee.machine.acquiringGivenUp(failure ?? .noInstance), slot)
+        return true
+    }
+
+    func exchangeTimerFired(_ token: Token) {
+        guard exchanges.isLive(token) else { return }
+        let slot = token.index
+        let exchange = exchanges.pointer(slot)
+        exchange.pointee.timer = -1
+        if exchange.pointee.requestDeadline <= now {
+            exchange.pointee.requestDeadline = .never
+            exchange.pointee.waitDeadline = .never
+            return requestTimedOut(slot)
+        }
+        guard exchange.pointee.waitDeadline <= now else { return armExchange(slot) }
+        exchange.pointee.waitDeadline = .never
+        armExchange(slot)
+        switch exchange.pointee.step {
+        case .queued:
+            leaveQueue(slot)
+            carryOut(exchange.pointee.machine.acquiringGivenUp(.queueTimedOut), slot)
+        case .requestSuspended, .responseSuspended:
+            requestTimedOut(slot)
+        case .idle, .connecting, .forwarded, .answered:
+            break
+        }
+    }
+
+    /// The request has had all the time that it may take.
+    private func requestTimedOut(_ slot: Int) {
+        let exchange = exchanges.pointer(slot)
+        if case .queued = exchange.pointee.step { leaveQueue(slot) }
+        carryOut(exchange.pointee.machine.deadlineFired(), slot)
+    }
+
+    func armExchange(_ slot: Int) {
+        let exchange = exchanges.pointer(slot)
+        let deadline = min(exchange.pointee.waitDeadline, exchange.pointee.requestDeadline)
+        guard deadline != .never else { return }
+        if exchange.pointee.timer >= 0 {
+            timers.reschedule(exchange.pointee.timer, at: deadline)
+        } else {
+            exchange.pointee.timer = timers.schedule(
+                Token(.exchange, index: slot, generation: exchanges.generation(slot)), at: deadline)
+        }
+    }
+
+    func releaseSlot(_ pool: InstancePool) {
+        guard let worker = pool.state.slots.release() else { return }
+        if worker == index % 64 { hasQueueWork = true } else { control.slotFreed(worker: worker) }
+    }
+
+    /// The instance's name leads elsewhere now.
+    private func closeIdle(_ pool: InstancePool) {
+        for connection in pool.pool.takeIdle() { closeBackend(Int(connection)) }
+    }
+}

@@ -1,0 +1,194 @@
+import Downstream
+import Exchange
+import HTTP1
+import HTTPMessages
+import Pipeline
+import Primitives
+import Reactor
+import Routing
+
+/// Answers that Sluice makes itself: refusals, redirects, fixed responses, health.
+extension Worker {
+    /// A head that cannot be read: the connection closes behind the answer.
+    func refuseHead(_ slot: Int, _ fault: RequestFault) {
+        exchanges.pointer(slot).pointee.context.makeRequestID()
+        metrics.rejected(fault.refusal.reason)
+        refuse(slot, fault.refusal.closing(), detail: fault.message)
+    }
+
+    /// What the machine wants after a failure.
+    func carryOut(_ recovery: ProxyExchange.Recovery, _ slot: Int) {
+        let exchange = exchanges.pointer(slot)
+        switch recovery {
+        case .nothing: break
+        case .refuse(let failure): refuse(slot, failure.refusal.jittered(by: random.next()))
+        case .abort(let failure): abandonExchange(slot, failure.refusal.reason)
+        case .retry(let fresh):
+            exchange.pointee.wantsFresh = fresh
+            metrics.retried(serviceLabel(slot), .upstreamReset, .success)
+            switch acquire(slot) {
+            case .connected: sendRequest(slot, UnsafeRawBufferPointer(start: nil, count: 0))
+            case .waiting: break
+            case .failed(let failure): carryOut(exchange.pointee.machine.acquiringGivenUp(failure), slot)
+            }
+        }
+    }
+
+    /// Answers a request that a backend has seen something of, if no answer has begun; breaks it off otherwise.
+    func refuseAfterFailure(_ slot: Int, _ refusal: Refusal) {
+        let exchange = exchanges.pointer(slot)
+        let hasBegun = if case .relaying = exchange.pointee.machine.state { true } else { false }
+        if exchange.pointee.backend >= 0 {
+            attemptEnded(slot, refusal.reason)
+            dropBackend(slot)
+        }
+        if hasBegun { return abandonExchange(slot, refusal.reason) }
+        refuse(slot, refusal)
+    }
+
+    func refuse(_ slot: Int, _ refusal: Refusal, detail: StaticString = "") {
+        let exchange = exchanges.pointer(slot)
+        if exchange.pointee.context.requestID.byteCount == 0 { exchange.pointee.context.makeRequestID() }
+        let format = AcceptPreference(exchange.pointee.head.headers).format
+        var body = ByteBuffer(capacity: 512)
+        RefusalBody.write(
+            refusal, detail: detail, requestID: exchange.pointee.context.requestID, format: format, into: &body)
+        var allow: [UInt8] = []
+        if refusal.status == 405 { allow = allowed(slot) }
+        response.clear()
+        refusal.fill(
+            &response, format: format, bodyBytes: body.count, requestID: RawSpan(), allow: allow.span.bytes)
+        exchange.pointee.reason = refusal.reason
+        if refusal.closes { exchange.pointee.clientMayContinue = false }
+        runOwnResponse(slot, body.bytes.array())
+    }
+
+    private func allowed(_ slot: Int) -> [UInt8] {
+        let exchange = exchanges.pointer(slot)
+        let snapshot = exchange.pointee.generation._withUnsafeGuaranteedRef { $0.snapshot }
+        guard !exchange.pointee.head.path.isEmpty else { return Array("GET, HEAD, POST, PUT, DELETE, OPTIONS, PATCH".utf8) }
+        return snapshot.routeTable.allow(for: exchange.pointee.head)
+    }
+
+    func respond(_ slot: Int, _ answer: Answer, _ reason: Reason) {
+        let exchange = exchanges.pointer(slot)
+        exchange.pointee.reason = reason
+        var body: [UInt8] = []
+        answer.fill(&response)
+        switch answer.content {
+        case .none: break
+        case .bytes(let bytes, _): body = bytes
+        case .error(let code, let message):
+            let format = AcceptPreference(exchange.pointee.head.headers).format
+            var text = ByteBuffer(capacity: 512)
+            RefusalBody.write(
+                status: answer.status, code: code, reason: answer.reason, message: message,
+                requestID: exchange.pointee.context.requestID, format: format, into: &text)
+            body = text.bytes.array()
+            Refusal.addOwnFields(to: &response, format: format)
+        }
+        response.framing = .length(UInt64(body.count))
+        response.declaredLength = UInt64(body.count)
+        runOwnResponse(slot, body)
+    }
+
+    /// The response phase of the stages that have seen the request, then the answer.
+    private func runOwnResponse(_ slot: Int, _ body: [UInt8]) {
+        let exchange = exchanges.pointer(slot)
+        continueOwnResponse(slot, from: exchange.pointee.responseStage, body)
+    }
+
+    func continueOwnResponse(_ slot: Int, from stage: Int, _ body: [UInt8]) {
+        let exchange = exchanges.pointer(slot)
+        if let route = exchange.pointee.route, stage >= 0 {
+            switch route.pointee.chain.runResponse(
+                from: stage, head: &response, request: exchange.pointee.head, context: &exchange.pointee.context)
+            {
+            case .proceed: break
+            case .answer(let answer, let at):
+                exchange.pointee.responseStage = at - 1
+                return respond(slot, answer, Reason(named: answer.reason))
+            case .suspended(let at):
+                var held = ResponseHead()
+                swap(&held, &response)
+                exchange.pointee.heldResponse = HeldResponse(head: held, ownBody: body)
+                exchange.pointee.suspendedStage = at
+                exchange.pointee.step = .responseSuspended
+                exchange.pointee.waitDeadline = now + route.pointee.responseTimeout
+                return armExchange(slot)
+            }
+        }
+        sendOwnResponse(slot, body)
+    }
+
+    private func sendOwnResponse(_ slot: Int, _ body: [UInt8]) {
+        let exchange = exchanges.pointer(slot)
+        let clientIndex = Int(exchange.pointee.client)
+        let client = clients.pointer(clientIndex)
+        let snapshot = exchange.pointee.generation._withUnsafeGuaranteedRef { $0.snapshot }
+        let delivery = ResponseDelivery.decide(
+            version: exchange.pointee.head.version, method: exchange.pointee.head.method, status: response.status,
+            upstream: response.framing, declaredLength: response.declaredLength,
+            keepsAlive: keepsAlive(slot) && exchange.pointee.clientMayContinue)
+        out.clear()
+        let isGood =
+            HeadSerialiser.startResponse(status: response.status, into: &out)
+            && HeadSerialiser.fields(of: response.headers, into: &out)
+            && snapshot.responses.appendFields(
+                to: &out, head: response, context: exchange.pointee.context, delivery: delivery, isForwarded: false)
+        if !isGood {
+            // A middleware has put together what cannot be sent.
+            out.clear()
+            out.append("HTTP/1.1 500 Internal Server Error\r\nConnection: close\r\nContent-Length: 0\r\n")
+            response.status = 500
+            exchange.pointee.reason = .internalError
+        }
+        HeadSerialiser.endOfHead(into: &out)
+        if isGood, case .length = delivery.body { out.append(body) }
+        exchange.pointee.status = response.status
+        exchange.pointee.firstByteAt = now
+        exchange.pointee.responseBytes = UInt64(out.count)
+        let nothing = UnsafeRawBufferPointer(start: nil, count: 0)
+        let sent = out.bytes.withUnsafeBytes { calls.write(client.pointee.descriptor, $0, nothing, waiting: &client.pointee.outgoing) }
+        out.clear()
+        switch sent {
+        case .failed: return abandonExchange(slot, .clientClosed)
+        case .blocked: armClient(clientIndex, now + listenerLimits(clientIndex).writeTimeout)
+        case .all: break
+        }
+        finish(slot, exchange.pointee.machine.answered(clientMayContinue: isGood && !delivery.closes))
+    }
+
+    /// Whether the client's connection may carry another request after this one.
+    func keepsAlive(_ slot: Int) -> Bool {
+        let exchange = exchanges.pointer(slot)
+        let client = clients.pointer(Int(exchange.pointee.client))
+        guard exchange.pointee.head.wantsKeepAlive, exchange.pointee.machine.requestRead, case .serving = phase else { return false }
+        let listener = listeners[Int(client.pointee.listener)]
+        guard let index = listener.index else { return false }
+        let limits = current.snapshot.listeners[index].limits
+        return Int(client.pointee.requests) < limits.requestsPerConnection
+            && (limits.connectionMaxAge == .forever || now.since(client.pointee.openedAt) < limits.connectionMaxAge)
+    }
+
+    /// `{status, version, timestamp}`; it does not depend on any backend.
+    func healthAnswer(_ snapshot: GatewaySnapshot) -> Answer {
+        statusAnswer(snapshot, status: 200, word: "healthy")
+    }
+
+    /// 503 once no new request should be sent here.
+    func readyAnswer(_ snapshot: GatewaySnapshot) -> Answer {
+        control.isReady
+            ? statusAnswer(snapshot, status: 200, word: "ready") : statusAnswer(snapshot, status: 503, word: "draining")
+    }
+
+    private func statusAnswer(_ snapshot: GatewaySnapshot, status: UInt16, word: String) -> Answer {
+        var text = ByteBuffer(capacity: 128)
+        text.append("{\"status\":\"\(word)\",\"version\":\"\(snapshot.version)\",\"timestamp\":\"")
+        Primitives.Timestamp(nanoseconds: wallClock).appendRFC3339(fraction: .milliseconds, to: &text)
+        text.append("\"}\n")
+        return Answer(
+            status: status, fields: [("Cache-Control", "no-store")], body: text.bytes.array(),
+            contentType: "application/json; charset=utf-8")
+    }
+}

@@ -1,0 +1,273 @@
+import Configuration
+import Downstream
+import HTTP1
+import HTTPMessages
+import Primitives
+import Reactor
+
+/// Bytes from clients: heads are parsed here, bodies go to +Forwarding, and what comes after the last answer is thrown away.
+extension Worker {
+    /// Lingering ends after this many bytes or this long, whichever is first (nginx: 5 s between reads).
+    private static var lingerBytes: Int32 { 65_536 }
+    private static var lingerTime: TimeAmount { .seconds(5) }
+
+    @inline(__always)
+    func clientEvent(_ token: Token, _ flags: UInt32) {
+        guard clients.isLive(token) else { return }
+        let index = token.index
+        let client = clients.pointer(index)
+        if flags & (PollEvents.error | PollEvents.hangup) != 0 { return clientGone(index) }
+        if flags & PollEvents.readHangup != 0 { client.pointee.isHalfClosed = true }
+        if flags & PollEvents.out != 0, !client.pointee.outgoing.isEmpty {
+            clientWritable(index)
+            guard clients.isLive(token) else { return }
+        }
+        if flags & (PollEvents.in | PollEvents.readHangup) != 0 {
+            client.pointee.isReadable = true
+            clientReadable(index)
+        }
+    }
+
+    /// Reads as far as the connection's phase allows.
+    func clientReadable(_ index: Int) {
+        let client = clients.pointer(index)
+        switch client.pointee.phase {
+        case .head: readHead(index)
+        case .exchange: continueForwarding(Int(client.pointee.exchange))
+        case .lingering: readLingering(index)
+        }
+    }
+
+    private func readHead(_ index: Int) {
+        let client = clients.pointer(index)
+        // The last answer goes out before the next request is looked at, or a client that never reads would fill the memory.
+        guard client.pointee.outgoing.isEmpty else { return }
+        let token = Token(.client, index: index, generation: clients.generation(index))
+        if !client.pointee.input.isEmpty, client.pointee.hasUnparsedInput {
+            client.pointee.hasUnparsedInput = false
+            parseHead(index, client.pointee.input.bytes)
+        }
+        var reads = 0
+        while clients.isLive(token), case .head = client.pointee.phase, client.pointee.isReadable {
+            guard reads < Self.readsPerTurn else { return deferClient(index) }
+            reads += 1
+            let n = calls.receive(client.pointee.descriptor, receiveBuffer.baseAddress, Self.receiveBytes)
+            if n <= 0 {
+                client.pointee.isReadable = false
+                // A head that its client broke off needs no answer.
+                if n != -SystemError.again { closeClient(index) }
+                return
+            }
+            if n < Self.receiveBytes, !client.pointee.isHalfClosed { client.pointee.isReadable = false }
+            let bytes = UnsafeRawBufferPointer(start: receiveBuffer.baseAddress, count: n)
+            if client.pointee.input.isEmpty {
+                parseHead(index, bytes)
+            } else {
+                let seen = client.pointee.input.count
+                client.pointee.input.append(bytes)
+                let all = client.pointee.input.bytes
+                if RequestParser.worthParsing(RawSpan(_unsafeBytes: all), alreadySeen: seen) { parseHead(index, all) }
+            }
+        }
+    }
+
+    /// - Parameter bytes: all that has been received of this request: the receive buffer, or the connection's `input`.
+    private func parseHead(_ index: Int, _ bytes: UnsafeRawBufferPointer) {
+        let client = clients.pointer(index)
+        let listener = listeners[Int(client.pointee.listener)]
+        let isInput = !client.pointee.input.isEmpty
+        let (slot, generation) = exchanges.allocate()
+        let exchange = exchanges.pointer(slot)
+        let listenerIndex = listener.index ?? 0
+        let outcome = RequestParser.parse(
+            RawSpan(_unsafeBytes: bytes), limits: current.snapshot.listeners[listenerIndex].parserLimits,
+            into: &exchange.pointee.head)
+        switch outcome {
+        case .needMore:
+            exchange.pointee.head.clear()
+            exchanges.free(slot)
+            if !isInput { client.pointee.input.append(bytes) }
+            if client.pointee.headStarted == .never {
+                client.pointee.headStarted = now
+                // Absolute: from the first byte, however many come (slowloris).
+                armClient(index, now + current.snapshot.listeners[listenerIndex].limits.headerTimeout)
+            }
+        case .head(let consumed):
+            begin(slot, generation, for: index)
+            if client.pointee.headStarted != .never { exchange.pointee.started = client.pointee.headStarted }
+            exchange.pointee.headBytes = consumed
+            client.pointee.headStarted = .never
+            client.pointee.deadline = .never
+            if isInput {
+                client.pointee.input.removeFirst(consumed)
+                startExchange(slot, rest: UnsafeRawBufferPointer(start: nil, count: 0))
+            } else {
+                startExchange(slot, rest: UnsafeRawBufferPointer(rebasing: bytes[consumed...]))
+            }
+        case .refused(let fault):
+            begin(slot, generation, for: index)
+            client.pointee.input.discard()
+            client.pointee.deadline = .never
+            refuseHead(slot, fault)
+        }
+    }
+
+    private func begin(_ slot: Int, _ generation: UInt32, for index: Int) {
+        let client = clients.pointer(index)
+        let exchange = exchanges.pointer(slot)
+        client.pointee.phase = .exchange
+        client.pointee.exchange = Int32(slot)
+        client.pointee.requests &+= 1
+        exchange.pointee.client = Int32(index)
+        exchange.pointee.started = now
+        if exchange.pointee.generation.toOpaque() != Unmanaged.passUnretained(current).toOpaque() {
+            exchange.pointee.generation = Unmanaged.passUnretained(current)
+            exchange.pointee.context.names = current.snapshot.names
+        }
+        current.inFlight += 1
+        let listener = listeners[Int(client.pointee.listener)]
+        exchange.pointee.listener = Int32(listener.index ?? 0)
+        exchange.pointee.context.peerAddress = client.pointee.peer
+        exchange.pointee.context.peerPort = client.pointee.port
+        exchange.pointee.context.peerIsUnixSocket = client.pointee.isUnix
+        exchange.pointee.context.listenerIndex = Int(exchange.pointee.listener)
+        exchange.pointee.context.begin(
+            at: now, unixNanoseconds: wallClock, seed: random.next(),
+            bodyLimit: UInt64(clamping: current.snapshot.listeners[Int(exchange.pointee.listener)].limits.requestBodyBytes),
+            exchangeToken: Token(.exchange, index: slot, generation: generation).raw)
+    }
+
+    /// The client's socket takes bytes again.
+    func clientWritable(_ index: Int) {
+        let client = clients.pointer(index)
+        switch client.pointee.outgoing.flush(client.pointee.descriptor, calls) {
+        case .blocked:
+            armClient(index, now + listenerLimits(index).writeTimeout)
+        case .failed:
+            clientGone(index)
+        case .all:
+            client.pointee.deadline = .never
+            switch client.pointee.phase {
+            case .head:
+                armClient(index, now + listenerLimits(index).keepaliveTimeout)
+                deferClient(index)
+            case .exchange: clientDrained(Int(client.pointee.exchange))
+            case .lingering: startLingering(index)
+            }
+        }
+    }
+
+    /// The last answer has been handed over. Closing now could reset the connection under it: the client gets FIN, and what it still sends is read
+    /// and dropped until it closes too (RFC 9112 §9.6).
+    func linger(_ index: Int) {
+        let client = clients.pointer(index)
+        client.pointee.phase = .lingering
+        client.pointee.exchange = -1
+        client.pointee.input.discard()
+        if client.pointee.outgoing.isEmpty { startLingering(index) }
+    }
+
+    private func startLingering(_ index: Int) {
+        let client = clients.pointer(index)
+        if client.pointee.isHalfClosed, !client.pointee.isReadable { return closeClient(index) }
+        _ = calls.shutdownWrite(client.pointee.descriptor)
+        client.pointee.lingered = 0
+        armClient(index, now + Self.lingerTime)
+        client.pointee.isReadable = true
+        readLingering(index)
+    }
+
+    private func readLingering(_ index: Int) {
+        let client = clients.pointer(index)
+        guard client.pointee.outgoing.isEmpty else { return }
+        while client.pointee.isReadable {
+            let n = calls.receive(client.pointee.descriptor, receiveBuffer.baseAddress, Self.receiveBytes)
+            if n == -SystemError.again {
+                client.pointee.isReadable = false
+                return
+            }
+            client.pointee.lingered += Int32(clamping: max(0, n))
+            if n <= 0 || client.pointee.lingered > Self.lingerBytes { return closeClient(index) }
+        }
+    }
+
+    /// The client has reset its connection or closed both halves.
+    func clientGone(_ index: Int) {
+        let client = clients.pointer(index)
+        if client.pointee.exchange >= 0 {
+            abandonExchange(Int(client.pointee.exchange), .clientClosed)
+        } else {
+            closeClient(index)
+        }
+    }
+
+    func clientTimerFired(_ token: Token) {
+        guard clients.isLive(token) else { return }
+        let client = clients.pointer(token.index)
+        client.pointee.timer = -1
+        client.pointee.scheduled = .never
+        guard client.pointee.deadline <= now else {
+            if client.pointee.deadline != .never { armClient(token.index, client.pointee.deadline) }
+            return
+        }
+        switch client.pointee.phase {
+        case .lingering: closeClient(token.index, reset: !client.pointee.outgoing.isEmpty)
+        case .head:
+            if client.pointee.input.isEmpty { closeClient(token.index) } else { headTimedOut(token.index) }
+        case .exchange:
+            clientStalled(Int(client.pointee.exchange))
+        }
+    }
+
+    /// A head was begun and not finished in time.
+    private func headTimedOut(_ index: Int) {
+        let (slot, generation) = exchanges.allocate()
+        let client = clients.pointer(index)
+        begin(slot, generation, for: index)
+        exchanges.pointer(slot).pointee.started = client.pointee.headStarted
+        client.pointee.headStarted = .never
+        client.pointee.deadline = .never
+        client.pointee.input.discard()
+        refuse(slot, .headTimeout)
+    }
+
+    /// Sets the connection's one deadline. The wheel is touched only when its timer would fire too late.
+    @inline(__always)
+    func armClient(_ index: Int, _ deadline: Instant) {
+        let client = clients.pointer(index)
+        client.pointee.deadline = deadline
+        if deadline < client.pointee.scheduled { scheduleClient(index, deadline) }
+    }
+
+    @inline(never)
+    private func scheduleClient(_ index: Int, _ deadline: Instant) {
+        let client = clients.pointer(index)
+        client.pointee.scheduled = deadline
+        if client.pointee.timer >= 0 {
+            timers.reschedule(client.pointee.timer, at: deadline)
+        } else {
+            client.pointee.timer = timers.schedule(
+                Token(.client, index: index, generation: clients.generation(index)), at: deadline)
+        }
+    }
+
+    func closeClient(_ index: Int, reset: Bool = false) {
+        let client = clients.pointer(index)
+        precondition(client.pointee.exchange < 0, "a connection is closed under its exchange")
+        if client.pointee.timer >= 0 { timers.cancel(client.pointee.timer) }
+        client.pointee.input.discard()
+        client.pointee.outgoing.discard()
+        calls.close(client.pointee.descriptor, reset ? 1 : 0)
+        let listener = Int(client.pointee.listener)
+        listeners[listener].openClients -= 1
+        metrics.connectionClosed(client.pointee.label)
+        limits.release(client.pointee.peer)
+        client.pointee.descriptor = -1
+        client.pointee.timer = -1
+        clients.free(index)
+    }
+
+    func listenerLimits(_ client: Int) -> LimitsConfiguration {
+        current.snapshot.listeners[listeners[Int(clients.pointer(client).pointee.listener)].index ?? 0].limits
+    }
+}

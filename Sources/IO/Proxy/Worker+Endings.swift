@@ -1,0 +1,178 @@
+import Downstream
+import Exchange
+import HTTPMessages
+import Pipeline
+import Pooling
+import Primitives
+import Reactor
+import Telemetry
+import Upstream
+
+/// The end of a request, of an attempt, of a connection: what is counted, what is logged, what may be used again.
+extension Worker {
+    /// The one place where an exchange ends.
+    func finish(_ slot: Int, _ ending: ProxyExchange.Ending) {
+        let exchange = exchanges.pointer(slot)
+        let clientIndex = Int(exchange.pointee.client)
+        if exchange.pointee.backend >= 0 {
+            attemptEnded(slot, exchange.pointee.reason)
+            if ending.keepsBackend { returnBackend(slot) } else { dropBackend(slot) }
+        }
+        record(slot)
+        if exchange.pointee.timer >= 0 {
+            timers.cancel(exchange.pointee.timer)
+            exchange.pointee.timer = -1
+        }
+        exchange.pointee.generation._withUnsafeGuaranteedRef { $0.inFlight -= 1 }
+        exchange.pointee.clear()
+        exchanges.free(slot)
+        if !retiring.isEmpty { dropRetired() }
+
+        let client = clients.pointer(clientIndex)
+        client.pointee.exchange = -1
+        switch ending.client {
+        case .keep: awaitNext(clientIndex)
+        case .linger: linger(clientIndex)
+        case .abort: closeClient(clientIndex, reset: true)
+        }
+    }
+
+    private func awaitNext(_ index: Int) {
+        let client = clients.pointer(index)
+        client.pointee.phase = .head
+        if client.pointee.outgoing.isEmpty { armClient(index, now + listenerLimits(index).keepaliveTimeout) }
+        if !client.pointee.input.isEmpty {
+            client.pointee.hasUnparsedInput = true
+            deferClient(index)
+        } else if client.pointee.isReadable {
+            deferClient(index)
+        }
+    }
+
+    /// Gives up a request whose client is gone, or has part of an answer that will not be completed. The client's connection is
+    /// broken off, so that nobody takes the part for the whole (RFC 9112 §8).
+    func abandonExchange(_ slot: Int, _ reason: Reason) {
+        let exchange = exchanges.pointer(slot)
+        if case .queued = exchange.pointee.step { leaveQueue(slot) }
+        exchange.pointee.reason = reason
+        if exchange.pointee.status == 0 { exchange.pointee.status = Refusal.clientClosedStatus }
+        if exchange.pointee.backend >= 0 {
+            attemptEnded(slot, reason)
+            dropBackend(slot)
+        }
+        finish(slot, exchange.pointee.machine.clientAborted())
+    }
+
+    /// Counts one attempt.
+    func attemptEnded(_ slot: Int, _ outcome: Reason) {
+        let exchange = exchanges.pointer(slot)
+        let labels = exchange.pointee.generation._withUnsafeGuaranteedRef { $0.snapshot.labels }
+        let instance = exchange.pointee.context.instanceIndex
+        guard instance >= 0, exchange.pointee.backend >= 0 else { return }
+        let began = exchange.pointee.forwardedAt != .never
+            ? exchange.pointee.forwardedAt : backends.pointer(Int(exchange.pointee.backend)).pointee.connectStarted
+        metrics.upstreamEnded(
+            service: serviceLabel(slot), instance: labels.instances[instance], status: exchange.pointee.upstreamStatus,
+            outcome: outcome, duration: now.since(began))
+    }
+
+    func serviceLabel(_ slot: Int) -> Label {
+        let exchange = exchanges.pointer(slot)
+        let service = exchange.pointee.context.serviceIndex
+        guard service >= 0 else { return .none }
+        return exchange.pointee.generation._withUnsafeGuaranteedRef { $0.snapshot.labels.services[service] }
+    }
+
+    /// The backend's connection goes back to its pool, if the pool takes it.
+    private func returnBackend(_ slot: Int) {
+        let exchange = exchanges.pointer(slot)
+        let index = Int(exchange.pointee.backend)
+        let backend = backends.pointer(index)
+        exchange.pointee.backend = -1
+        backend.pointee.exchange = -1
+        guard let pool = pools[Int(backend.pointee.pool)] else { return }
+        let usage = ConnectionPool.Usage(
+            responseEnded: true, requestSent: true, allowsReuse: true, requests: Int(backend.pointee.requests))
+        metrics.upstreamConnections(pool.label, .active, changedBy: -1)
+        switch pool.pool.checkIn(Int32(index), after: usage) {
+        case .park:
+            backend.pointee.phase = .idle
+            metrics.upstreamConnections(pool.label, .idle, changedBy: 1)
+            armBackend(index, now + pool.pool.policy.idleTimeout)
+            if !pool.queue.waiters.isEmpty {
+                hasQueueWork = true
+            } else if pool.state.slots.othersWait(than: self.index) {
+                // Another worker needs the place more.
+                closeBackend(index)
+            }
+        case .close:
+            destroyBackend(index, pool)
+        }
+    }
+
+    /// The exchange's connection is not used again.
+    func dropBackend(_ slot: Int) {
+        let exchange = exchanges.pointer(slot)
+        let index = Int(exchange.pointee.backend)
+        guard index >= 0 else { return }
+        exchange.pointee.backend = -1
+        exchange.pointee.forwardedAt = .never
+        let backend = backends.pointer(index)
+        backend.pointee.exchange = -1
+        guard let pool = pools[Int(backend.pointee.pool)] else { return }
+        pool.pool.lentClosed()
+        let state: UpstreamConnectionState = if case .connecting = backend.pointee.phase { .connecting } else { .active }
+        metrics.upstreamConnections(pool.label, state, changedBy: -1)
+        destroyBackend(index, pool)
+    }
+
+    /// An idle connection goes: too old, closed by the backend, or in the way.
+    func closeBackend(_ index: Int) {
+        let backend = backends.pointer(index)
+        guard let pool = pools[Int(backend.pointee.pool)] else { return }
+        // Those taken out of the pool to be closed are not in it any more.
+        _ = pool.pool.idleClosed(Int32(index))
+        metrics.upstreamConnections(pool.label, .idle, changedBy: -1)
+        destroyBackend(index, pool)
+    }
+
+    private func destroyBackend(_ index: Int, _ pool: InstancePool) {
+        let backend = backends.pointer(index)
+        if backend.pointee.timer >= 0 { timers.cancel(backend.pointee.timer) }
+        backend.pointee.timer = -1
+        backend.pointee.input.discard()
+        backend.pointee.outgoing.discard()
+        calls.close(backend.pointee.descriptor, 0)
+        backend.pointee.descriptor = -1
+        backends.free(index)
+        releaseSlot(pool)
+    }
+
+    private func record(_ slot: Int) {
+        let exchange = exchanges.pointer(slot)
+        let snapshot = exchange.pointee.generation._withUnsafeGuaranteedRef { $0.snapshot }
+        let route = exchange.pointee.context.routeIndex
+        let total = now.since(exchange.pointee.started)
+        let upstream = upstreamTime(slot)
+        let waited = upstream.nanoseconds &+ exchange.pointee.queueTime.nanoseconds &+ exchange.pointee.connectTime.nanoseconds
+        let overhead = TimeAmount(nanoseconds: total.nanoseconds > waited ? total.nanoseconds - waited : 0)
+        let figures = RequestFigures(
+            listener: snapshot.labels.listeners[Int(exchange.pointee.listener)],
+            route: route >= 0 ? snapshot.labels.routes[route] : .none, service: serviceLabel(slot),
+            method: exchange.pointee.head.method, status: exchange.pointee.status, reason: exchange.pointee.reason,
+            duration: total, overhead: overhead,
+            bytesIn: UInt64(exchange.pointee.headBytes) + exchange.pointee.requestBytes,
+            bytesOut: exchange.pointee.responseBytes)
+        metrics.requestEnded(figures, wasStarted: exchange.pointee.isCounted)
+        guard accessLog != nil, !isAdmin else { return }
+        log(slot, figures, upstream)
+    }
+
+    /// From the first byte sent to a backend to the last one received.
+    private func upstreamTime(_ slot: Int) -> TimeAmount {
+        let exchange = exchanges.pointer(slot)
+        guard exchange.pointee.forwardedAt != .never else { return .zero }
+        let end = exchange.pointee.upstreamEndAt != .never ? exchange.pointee.upstreamEndAt : now
+        return end.since(exchange.pointee.forwardedAt)
+    }
+}

@@ -1,0 +1,234 @@
+import Downstream
+import Exchange
+import HTTP1
+import HTTPMessages
+import Pipeline
+import Primitives
+import Reactor
+import Upstream
+
+/// The request's way to the backend: its head, then its body as fast as the backend takes it.
+extension Worker {
+    /// The rate of a body is judged only after this long: a short one is over before it has a rate.
+    private static var rateGrace: TimeAmount { .seconds(10) }
+
+    /// The exchange has its connection. Writes the head, and of the body what is at hand.
+    /// - Parameter rest: what was received behind the head, when nothing waits in the connection's `input`.
+    func sendRequest(_ slot: Int, _ rest: UnsafeRawBufferPointer) {
+        let exchange = exchanges.pointer(slot)
+        let backendIndex = Int(exchange.pointee.backend)
+        let backend = backends.pointer(backendIndex)
+        exchange.pointee.step = .forwarded
+        exchange.pointee.forwardedAt = now
+        exchange.pointee.machine.connected(reused: backend.pointee.isReused)
+        backend.pointee.hasAnswered = false
+        backend.pointee.interimCount = 0
+        backend.pointee.requests += 1
+        out.clear()
+        guard writeHead(slot) else {
+            out.clear()
+            return refuseAfterFailure(slot, .internalError)
+        }
+        let unread = exchange.pointee.requestBody
+        var direct = UnsafeRawBufferPointer(start: nil, count: 0)
+        var consumed = 0
+        if exchange.pointee.machine.requestRead {
+            stash(rest, for: Int(exchange.pointee.client))
+        } else if rest.count > 0 {
+            let relayed = relayRequest(slot, rest)
+            guard relayed.fault == nil else { return requestBroken(slot, relayed) }
+            direct = UnsafeRawBufferPointer(rebasing: rest[relayed.direct])
+            consumed = relayed.consumed
+        }
+        let sent = out.bytes.withUnsafeBytes { calls.write(backend.pointee.descriptor, $0, direct, waiting: &backend.pointee.outgoing) }
+        if case .failed = sent {
+            // Not a byte of it went out, so all of it is still here for another connection.
+            exchange.pointee.requestBody = unread
+            exchange.pointee.requestBytes = 0
+            if !exchange.pointee.machine.requestRead || rest.count > 0, exchange.pointee.head.framing.hasBody {
+                stash(rest, for: Int(exchange.pointee.client))
+            }
+            return backendBroken(slot, .closed)
+        }
+        exchange.pointee.machine.headSent()
+        if exchange.pointee.requestBytes > 0 { exchange.pointee.machine.bodySent() }
+        if exchange.pointee.requestBody.isComplete, !exchange.pointee.machine.requestRead { exchange.pointee.machine.requestEnded() }
+        if consumed < rest.count, exchange.pointee.head.framing.hasBody {
+            stash(UnsafeRawBufferPointer(rebasing: rest[consumed...]), for: Int(exchange.pointee.client))
+        }
+        if case .all = sent, exchange.pointee.machine.requestRead {
+            exchange.pointee.machine.requestWritten()
+            if let route = exchange.pointee.route { armBackend(backendIndex, now + route.pointee.responseTimeout) }
+        } else {
+            continueAfterHead(slot)
+        }
+        if backend.pointee.isReadable { deferBackend(backendIndex) }
+    }
+
+    /// Part of the request is still to come, or to be written.
+    private func continueAfterHead(_ slot: Int) {
+        let exchange = exchanges.pointer(slot)
+        let client = clients.pointer(Int(exchange.pointee.client))
+        exchange.pointee.bodyStarted = now
+        armIdleBackend(slot)
+        if exchange.pointee.owesContinue {
+            exchange.pointee.owesContinue = false
+            // Who has begun to send the body does not wait for it (RFC 9110 §10.1.1).
+            if exchange.pointee.requestBytes == 0, client.pointee.input.isEmpty { sendContinue(slot) }
+        }
+        continueForwarding(slot)
+    }
+
+    private func sendContinue(_ slot: Int) {
+        let index = Int(exchanges.pointer(slot).pointee.client)
+        let client = clients.pointer(index)
+        out.clear()
+        out.append("HTTP/1.1 100 Continue\r\n\r\n")
+        let nothing = UnsafeRawBufferPointer(start: nil, count: 0)
+        // A failure shows itself as an event on the descriptor.
+        _ = out.bytes.withUnsafeBytes { calls.write(client.pointee.descriptor, $0, nothing, waiting: &client.pointee.outgoing) }
+    }
+
+    private func writeHead(_ slot: Int) -> Bool {
+        let exchange = exchanges.pointer(slot)
+        guard let route = exchange.pointee.route else { return false }
+        let generation = exchange.pointee.generation._withUnsafeGuaranteedRef { $0 }
+        let query = exchange.pointee.head.query
+        let head = exchange.pointee.head.headers.storage.bytes
+        let isGood =
+            if let query {
+                HeadSerialiser.startRequest(
+                    method: head.extracting(exchange.pointee.head.methodRange),
+                    path: head.extracting(exchange.pointee.upstreamPath), query: head.extracting(query), into: &out)
+            } else {
+                HeadSerialiser.startRequest(
+                    method: head.extracting(exchange.pointee.head.methodRange),
+                    path: head.extracting(exchange.pointee.upstreamPath), query: nil, into: &out)
+            }
+        guard isGood, HeadSerialiser.fields(of: exchange.pointee.head.headers, into: &out) else { return false }
+        let service = exchange.pointee.context.serviceIndex
+        let authority = generation.snapshot.services[service].authorities[Int(exchange.pointee.instance)]
+        guard
+            route.pointee.forwarding.appendFields(
+                to: &out, head: exchange.pointee.head, context: exchange.pointee.context, authority: authority.span.bytes)
+        else { return false }
+        HeadSerialiser.endOfHead(into: &out)
+        return true
+    }
+
+    /// Passes on what the client sends, until the request is complete or one of the two sides has to be waited for.
+    func continueForwarding(_ slot: Int) {
+        let exchange = exchanges.pointer(slot)
+        guard case .forwarded = exchange.pointee.step, !exchange.pointee.machine.requestRead else { return requestFlushed(slot) }
+        let token = exchange.pointee.context.exchangeToken
+        let clientIndex = Int(exchange.pointee.client)
+        let client = clients.pointer(clientIndex)
+        let backend = backends.pointer(Int(exchange.pointee.backend))
+        var reads = 0
+        while backend.pointee.outgoing.isEmpty, !exchange.pointee.machine.requestRead {
+            if !client.pointee.input.isEmpty {
+                let consumed = pass(slot, client.pointee.input.bytes)
+                guard exchanges.isLive(Token(raw: token)), case .forwarded = exchange.pointee.step else { return }
+                client.pointee.input.removeFirst(consumed)
+                continue
+            }
+            guard client.pointee.isReadable else { break }
+            guard reads < Self.readsPerTurn else { return deferClient(clientIndex) }
+            reads += 1
+            let n = calls.receive(client.pointee.descriptor, receiveBuffer.baseAddress, Self.receiveBytes)
+            if n == -SystemError.again {
+                client.pointee.isReadable = false
+                break
+            }
+            // The client broke its request off.
+            if n <= 0 { return abandonExchange(slot, .clientClosed) }
+            if n < Self.receiveBytes, !client.pointee.isHalfClosed { client.pointee.isReadable = false }
+            let bytes = UnsafeRawBufferPointer(start: receiveBuffer.baseAddress, count: n)
+            let consumed = pass(slot, bytes)
+            guard exchanges.isLive(Token(raw: token)), case .forwarded = exchange.pointee.step else { return }
+            if consumed < n { stash(UnsafeRawBufferPointer(rebasing: bytes[consumed...]), for: clientIndex) }
+        }
+        if !exchange.pointee.machine.requestRead, backend.pointee.outgoing.isEmpty {
+            // It is the client's turn.
+            if isTooSlow(slot) { return clientStalled(slot) }
+            armClient(clientIndex, now + listenerLimits(clientIndex).bodyIdleTimeout)
+        } else {
+            client.pointee.deadline = .never
+        }
+        requestFlushed(slot)
+    }
+
+    /// - Returns: how many bytes belonged to the body and have been passed on.
+    private func pass(_ slot: Int, _ bytes: UnsafeRawBufferPointer) -> Int {
+        let exchange = exchanges.pointer(slot)
+        let backend = backends.pointer(Int(exchange.pointee.backend))
+        out.clear()
+        let relayed = relayRequest(slot, bytes)
+        guard relayed.fault == nil else {
+            requestBroken(slot, relayed)
+            return 0
+        }
+        let direct = UnsafeRawBufferPointer(rebasing: bytes[relayed.direct])
+        let sent = out.bytes.withUnsafeBytes { calls.write(backend.pointee.descriptor, $0, direct, waiting: &backend.pointee.outgoing) }
+        exchange.pointee.machine.bodySent()
+        if relayed.hasEnded { exchange.pointee.machine.requestEnded() }
+        if case .failed = sent { requestRejected(slot) }
+        if case .blocked = sent { armIdleBackend(slot) }
+        return relayed.consumed
+    }
+
+    /// The backend takes no more of the request. It may have answered before it closed; that answer comes first.
+    private func requestRejected(_ slot: Int) {
+        let index = Int(exchanges.pointer(slot).pointee.backend)
+        backends.pointer(index).pointee.isReadable = true
+        backends.pointer(index).pointee.isHalfClosed = true
+        exchanges.pointer(slot).pointee.backendMayContinue = false
+        backendReadable(index)
+    }
+
+    private func requestFlushed(_ slot: Int) {
+        let exchange = exchanges.pointer(slot)
+        guard case .forwarded = exchange.pointee.step, exchange.pointee.machine.requestRead, !exchange.pointee.machine.requestSent
+        else { return }
+        let index = Int(exchange.pointee.backend)
+        guard backends.pointer(index).pointee.outgoing.isEmpty else { return }
+        exchange.pointee.machine.requestWritten()
+        guard let route = exchange.pointee.route, case .awaitingHead = exchange.pointee.machine.state else { return }
+        armBackend(index, now + route.pointee.responseTimeout)
+    }
+
+    private func relayRequest(_ slot: Int, _ bytes: UnsafeRawBufferPointer) -> Relayed {
+        let exchange = exchanges.pointer(slot)
+        let isChunked = exchange.pointee.head.framing == .chunked
+        var relayed = relay(
+            &exchange.pointee.requestBody, RawSpan(_unsafeBytes: bytes), chunked: isChunked,
+            trailers: &exchange.pointee.requestTrailers, into: &out)
+        exchange.pointee.requestBytes += UInt64(relayed.dataBytes)
+        if relayed.fault == nil, exchange.pointee.requestBytes > exchange.pointee.context.bodyLimit { relayed.fault = .tooLarge }
+        return relayed
+    }
+
+    private func requestBroken(_ slot: Int, _ relayed: Relayed) {
+        switch relayed.fault {
+        case .tooLarge: refuseAfterFailure(slot, .bodyTooLarge)
+        case .malformed, nil: refuseAfterFailure(slot, .badRequest)
+        }
+    }
+
+    /// Below the rate that a body must come at, once it has had time to show one.
+    private func isTooSlow(_ slot: Int) -> Bool {
+        let exchange = exchanges.pointer(slot)
+        let elapsed = now.since(exchange.pointee.bodyStarted)
+        guard elapsed > Self.rateGrace else { return false }
+        let rate = UInt64(listenerLimits(Int(exchange.pointee.client)).bodyMinRate)
+        return exchange.pointee.requestBytes < rate * (elapsed.nanoseconds / 1_000_000_000)
+    }
+
+    /// The client has not sent, or not read, for too long.
+    func clientStalled(_ slot: Int) {
+        let exchange = exchanges.pointer(slot)
+        let client = clients.pointer(Int(exchange.pointee.client))
+        if !client.pointee.outgoing.isEmpty { return abandonExchange(slot, .clientTimeout) }
+        refuseAfterFailure(slot, .bodyTimeout)
+    }
+}

@@ -1,0 +1,248 @@
+import Downstream
+import Exchange
+import HTTP1
+import HTTPMessages
+import Pipeline
+import Primitives
+import Reactor
+import Routing
+import Telemetry
+
+/// From a parsed head to a decision: who sent it, where it goes, and whether the chain lets it.
+extension Worker {
+    /// What is to be done with a request.
+    private enum Verdict {
+        case forward
+        /// The detail says what exactly was wrong.
+        case refuse(Refusal, StaticString)
+        case answer(Answer, responseFrom: Int, reason: Reason)
+        case suspended
+        /// The answer comes from another thread.
+        case awaitsMetrics
+    }
+
+    /// - Parameter rest: what was received behind the head; empty when that is in the connection's `input`.
+    func startExchange(_ slot: Int, rest: UnsafeRawBufferPointer) {
+        let exchange = exchanges.pointer(slot)
+        let verdict = decide(slot)
+        if case .forward = verdict { return forward(slot, rest) }
+        stash(rest, for: Int(exchange.pointee.client))
+        carryOut(verdict, slot)
+    }
+
+    private func carryOut(_ verdict: Verdict, _ slot: Int) {
+        switch verdict {
+        case .forward: forward(slot, UnsafeRawBufferPointer(start: nil, count: 0))
+        case .refuse(let refusal, let detail): refuse(slot, refusal, detail: detail)
+        case .answer(let answer, let stage, let reason):
+            exchanges.pointer(slot).pointee.responseStage = stage
+            respond(slot, answer, reason)
+        case .suspended: break
+        case .awaitsMetrics: control.renderMetrics(for: sink, exchanges.pointer(slot).pointee.context.suspendedRequest)
+        }
+    }
+
+    private func forward(_ slot: Int, _ rest: UnsafeRawBufferPointer) {
+        switch acquire(slot) {
+        case .connected: sendRequest(slot, rest)
+        case .waiting: stash(rest, for: Int(exchanges.pointer(slot).pointee.client))
+        case .failed(let failure):
+            stash(rest, for: Int(exchanges.pointer(slot).pointee.client))
+            carryOut(exchanges.pointer(slot).pointee.machine.acquiringGivenUp(failure), slot)
+        }
+    }
+
+    private func decide(_ slot: Int) -> Verdict {
+        let exchange = exchanges.pointer(slot)
+        let snapshot = exchange.pointee.generation._withUnsafeGuaranteedRef { $0.snapshot }
+        exchange.pointee.machine = ProxyExchange(
+            policy: .init(retriesMax: 0), method: exchange.pointee.head.method, hasBody: exchange.pointee.head.framing.hasBody)
+        exchange.pointee.requestBody = BodyReader(exchange.pointee.head.framing)
+        do {
+            try snapshot.entrance.receive(&exchange.pointee.head, &exchange.pointee.context)
+        } catch {
+            return .refuse(error.refusal, error.message)
+        }
+        let target = snapshot.listeners[Int(exchange.pointee.listener)].target
+        if let fault = CanonicalTarget.resolve(&exchange.pointee.head, policy: target) {
+            return .refuse(fault.refusal, fault.message)
+        }
+        switch snapshot.routeTable.match(exchange.pointee.head) {
+        case .route(let index):
+            exchange.pointee.route = snapshot.routes + index
+            exchange.pointee.context.routeIndex = index
+            metrics.requestStarted(snapshot.labels.routes[index])
+            exchange.pointee.isCounted = true
+            if let fault = snapshot.routeTable.settleEncodedSlashes(
+                of: &exchange.pointee.head, route: index, rule: snapshot.routes[index].encodedSlash, policy: target)
+            {
+                return .refuse(fault.refusal, fault.message)
+            }
+        case .methodNotAllowed: return .refuse(.methodNotAllowed, "")
+        case .methodUnknown: return .refuse(.unknownMethod, "")
+        case .noRoute: return unrouted(slot)
+        }
+        return enterRoute(slot, snapshot)
+    }
+
+    /// `OPTIONS *` asks about the server itself (RFC 9110 §9.3.7).
+    private func unrouted(_ slot: Int) -> Verdict {
+        let exchange = exchanges.pointer(slot)
+        let head = exchange.pointee.head.bytes(exchange.pointee.head.path)
+        if case .options = exchange.pointee.head.method, head.equals("*") {
+            return .answer(Answer(status: 204), responseFrom: -1, reason: .response)
+        }
+        return .refuse(.noRoute, "")
+    }
+
+    private func enterRoute(_ slot: Int, _ snapshot: GatewaySnapshot) -> Verdict {
+        let exchange = exchanges.pointer(slot)
+        guard let route = exchange.pointee.route else { return .refuse(.internalError, "") }
+        if route.pointee.requestTimeout != .forever {
+            exchange.pointee.requestDeadline = exchange.pointee.started + route.pointee.requestTimeout
+            armExchange(slot)
+        }
+        if route.pointee.bodyLimit != 0 { exchange.pointee.context.bodyLimit = route.pointee.bodyLimit }
+        if exchange.pointee.head.framing.hasBody {
+            if !route.pointee.allowsBody { return .refuse(.unexpectedBody, "") }
+            exchange.pointee.owesContinue = exchange.pointee.head.expectsContinue
+        }
+        exchange.pointee.context.serviceIndex = route.pointee.service
+        if route.pointee.chain.count > 0 {
+            switch route.pointee.chain.runRequest(from: 0, head: &exchange.pointee.head, context: &exchange.pointee.context) {
+            case .proceed: break
+            case .answer(let answer, let stage): return answered(answer, stage)
+            case .suspended(let stage): return suspend(slot, stage)
+            }
+        }
+        return act(slot, snapshot)
+    }
+
+    private func answered(_ answer: Answer, _ stage: Int) -> Verdict {
+        .answer(answer, responseFrom: stage - 1, reason: Reason(named: answer.reason))
+    }
+
+    private func suspend(_ slot: Int, _ stage: Int) -> Verdict {
+        let exchange = exchanges.pointer(slot)
+        guard let route = exchange.pointee.route else { return .refuse(.internalError, "") }
+        exchange.pointee.step = .requestSuspended
+        exchange.pointee.suspendedStage = stage
+        // A middleware that never resumes must not hold the request for ever.
+        exchange.pointee.waitDeadline = now + route.pointee.responseTimeout
+        armExchange(slot)
+        return .suspended
+    }
+
+    /// The chain has let the request through.
+    private func act(_ slot: Int, _ snapshot: GatewaySnapshot) -> Verdict {
+        let exchange = exchanges.pointer(slot)
+        guard let route = exchange.pointee.route else { return .refuse(.internalError, "") }
+        let last = route.pointee.chain.last
+        exchange.pointee.responseStage = last
+        if case .length(let declared) = exchange.pointee.head.framing, declared > exchange.pointee.context.bodyLimit {
+            return .refuse(.bodyTooLarge, "")
+        }
+        switch route.pointee.action {
+        case .forward(let service): return prepareForwarding(slot, snapshot, service)
+        case .redirect(let redirect): return self.redirect(slot, redirect)
+        case .respond(let answer): return .answer(answer, responseFrom: last, reason: .response)
+        case .health: return .answer(healthAnswer(snapshot), responseFrom: last, reason: .response)
+        case .ready: return .answer(readyAnswer(snapshot), responseFrom: last, reason: .response)
+        case .metrics(let allow): return awaitMetrics(slot, allow)
+        case .maintenance(_, let seconds): return .refuse(.maintenance(retryAfterSeconds: seconds), "")
+        }
+    }
+
+    private func prepareForwarding(_ slot: Int, _ snapshot: GatewaySnapshot, _ service: Int) -> Verdict {
+        let exchange = exchanges.pointer(slot)
+        guard let route = exchange.pointee.route else { return .refuse(.internalError, "") }
+        switch route.pointee.forwarding.prepare(&exchange.pointee.head, &exchange.pointee.context) {
+        case .forward: break
+        case .answerHere:
+            let allow = String(decoding: snapshot.routeTable.allow(for: exchange.pointee.head), as: UTF8.self)
+            return .answer(
+                Answer(status: 204, fields: [("Allow", allow)]), responseFrom: route.pointee.chain.last, reason: .response)
+        case .refuse(let fault): return .refuse(fault.refusal, fault.message)
+        }
+        exchange.pointee.upstreamPath = exchange.pointee.head.path
+        if let rewriter = route.pointee.rewriter {
+            do {
+                exchange.pointee.upstreamPath = try rewriter.rewrite(&exchange.pointee.head).path
+            } catch {
+                return .refuse(error.refusal, error.message)
+            }
+        }
+        exchange.pointee.machine = ProxyExchange(
+            policy: .init(retriesMax: snapshot.services[service].retries), method: exchange.pointee.head.method,
+            hasBody: exchange.pointee.head.framing.hasBody)
+        return .forward
+    }
+
+    private func redirect(_ slot: Int, _ redirect: Redirect) -> Verdict {
+        let exchange = exchanges.pointer(slot)
+        do {
+            let location = try redirect.appendLocation(to: &exchange.pointee.head, scheme: .http)
+            let text = String(decoding: exchange.pointee.head.bytes(location).array(), as: UTF8.self)
+            return .answer(
+                Answer(status: redirect.status, fields: [("Location", text)]), responseFrom: exchange.pointee.responseStage,
+                reason: .redirect)
+        } catch {
+            return .refuse(error.refusal, error.message)
+        }
+    }
+
+    private func awaitMetrics(_ slot: Int, _ allow: [AddressBlock]) -> Verdict {
+        let exchange = exchanges.pointer(slot)
+        let client = exchange.pointee.context.clientAddress
+        guard exchange.pointee.context.peerIsUnixSocket || allow.contains(where: { $0.contains(client) }) else {
+            return .refuse(.ipDenied, "")
+        }
+        exchange.pointee.step = .requestSuspended
+        exchange.pointee.suspendedStage = Int(RequestContext.actionStage)
+        exchange.pointee.waitDeadline = now + .seconds(10)
+        armExchange(slot)
+        return .awaitsMetrics
+    }
+
+    /// A middleware, or the control thread, has made up its mind.
+    func resumeRequest(_ slot: Int, _ point: SuspensionPoint, _ verdict: ResumeVerdict) {
+        let exchange = exchanges.pointer(slot)
+        guard case .requestSuspended = exchange.pointee.step, exchange.pointee.suspendedStage == point.stage,
+            let route = exchange.pointee.route
+        else { return }
+        exchange.pointee.step = .idle
+        exchange.pointee.waitDeadline = .never
+        let snapshot = exchange.pointee.generation._withUnsafeGuaranteedRef { $0.snapshot }
+        switch verdict {
+        case .answer(let answer):
+            let reason: Reason = point.stage == RequestContext.actionStage ? .response : Reason(named: answer.reason)
+            let from = point.stage == RequestContext.actionStage ? route.pointee.chain.last : point.stage - 1
+            carryOut(.answer(answer, responseFrom: from, reason: reason), slot)
+        case .proceed:
+            switch route.pointee.chain.runRequest(
+                from: point.stage + 1, head: &exchange.pointee.head, context: &exchange.pointee.context)
+            {
+            case .proceed: carryOut(act(slot, snapshot), slot)
+            case .answer(let answer, let stage): carryOut(answered(answer, stage), slot)
+            case .suspended(let stage): carryOut(suspend(slot, stage), slot)
+            }
+        }
+    }
+
+    /// Keeps what came behind a head until it is wanted.
+    func stash(_ rest: UnsafeRawBufferPointer, for client: Int) {
+        guard rest.count > 0 else { return }
+        clients.pointer(client).pointee.input.append(rest)
+    }
+}
+
+extension BodyFraming {
+    /// Whether any byte of a body follows.
+    var hasBody: Bool {
+        switch self {
+        case .none: false
+        case .length(let length): length > 0
+        case .chunked, .untilClose: true
+        }
+    }
+}

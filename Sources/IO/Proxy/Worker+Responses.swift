@@ -1,0 +1,407 @@
+import Downstream
+import Exchange
+import HTTP1
+import HTTPMessages
+import Pipeline
+import Primitives
+import Reactor
+import Upstream
+
+/// Bytes from backends: the response's head, changed by the chain, and its body as fast as the client takes it.
+extension Worker {
+    /// Interim responses to one request, and the bytes of head for it in all, before the backend is taken for broken.
+    private static var interimMax: Int32 { 16 }
+
+    @inline(__always)
+    func backendEvent(_ token: Token, _ flags: UInt32) {
+        guard backends.isLive(token) else { return }
+        let index = token.index
+        let backend = backends.pointer(index)
+        let isOver = flags & (PollEvents.error | PollEvents.hangup | PollEvents.readHangup) != 0
+        switch backend.pointee.phase {
+        case .connecting:
+            if flags & PollEvents.out != 0 || isOver { connectEnded(index) }
+        case .idle:
+            // Nothing was asked, so nothing may come: neither bytes nor an end (RFC 9112 §9.2).
+            if isOver || flags & PollEvents.in != 0 { closeBackend(index) }
+        case .lent:
+            if isOver { backend.pointee.isHalfClosed = true }
+            if flags & PollEvents.in != 0 || isOver { backend.pointee.isReadable = true }
+            if flags & PollEvents.out != 0, !backend.pointee.outgoing.isEmpty {
+                backendWritable(index)
+                guard backends.isLive(token) else { return }
+            }
+            if backend.pointee.isReadable { backendReadable(index) }
+        }
+    }
+
+    private func connectEnded(_ index: Int) {
+        let backend = backends.pointer(index)
+        let slot = Int(backend.pointee.exchange)
+        let exchange = exchanges.pointer(slot)
+        let error = calls.socketError(backend.pointee.descriptor)
+        guard error == 0 else { return connectBroken(index, connectFailure(Int(error))) }
+        guard let pool = pools[Int(backend.pointee.pool)] else { return connectBroken(index, .connectFailed) }
+        backend.pointee.phase = .lent
+        backend.pointee.deadline = .never
+        exchange.pointee.connectTime = now.since(backend.pointee.connectStarted)
+        metrics.upstreamConnections(pool.label, .connecting, changedBy: -1)
+        metrics.upstreamConnections(pool.label, .active, changedBy: 1)
+        metrics.upstreamConnected(pool.label, after: exchange.pointee.connectTime)
+        sendRequest(slot, UnsafeRawBufferPointer(start: nil, count: 0))
+    }
+
+    func connectBroken(_ index: Int, _ failure: UpstreamFailure) {
+        let slot = Int(backends.pointer(index).pointee.exchange)
+        let exchange = exchanges.pointer(slot)
+        attemptEnded(slot, failure.refusal.reason)
+        exchange.pointee.excluded = exchange.pointee.instance
+        dropBackend(slot)
+        exchange.pointee.step = .idle
+        carryOut(exchange.pointee.machine.connectFailed(failure), slot)
+    }
+
+    private func backendWritable(_ index: Int) {
+        let backend = backends.pointer(index)
+        let slot = Int(backend.pointee.exchange)
+        switch backend.pointee.outgoing.flush(backend.pointee.descriptor, calls) {
+        case .blocked: armIdleBackend(slot)
+        case .all: continueForwarding(slot)
+        case .failed:
+            backend.pointee.isReadable = true
+            backend.pointee.isHalfClosed = true
+        }
+    }
+
+    /// Reads what the backend has sent, as far as the client takes it.
+    func backendReadable(_ index: Int) {
+        let backend = backends.pointer(index)
+        let slot = Int(backend.pointee.exchange)
+        guard slot >= 0, case .lent = backend.pointee.phase else { return }
+        let exchange = exchanges.pointer(slot)
+        let token = exchange.pointee.context.exchangeToken
+        guard case .forwarded = exchange.pointee.step else { return }
+        let client = clients.pointer(Int(exchange.pointee.client))
+        var reads = 0
+        while backend.pointee.isReadable, client.pointee.outgoing.isEmpty {
+            guard reads < Self.readsPerTurn else { return deferBackend(index) }
+            reads += 1
+            let n = calls.receive(backend.pointee.descriptor, receiveBuffer.baseAddress, Self.receiveBytes)
+            if n == -SystemError.again {
+                backend.pointee.isReadable = false
+                // Its write side failed, and no answer came before.
+                if backend.pointee.isHalfClosed, !backend.pointee.outgoing.isEmpty { return backendBroken(slot, .closed) }
+                break
+            }
+            if n <= 0 { return backendEnded(slot, reset: n < 0) }
+            if n < Self.receiveBytes, !backend.pointee.isHalfClosed { backend.pointee.isReadable = false }
+            backend.pointee.hasAnswered = true
+            received(slot, UnsafeRawBufferPointer(start: receiveBuffer.baseAddress, count: n))
+            guard exchanges.isLive(Token(raw: token)), case .forwarded = exchange.pointee.step else { return }
+        }
+        guard case .relaying = exchange.pointee.machine.state else { return }
+        if client.pointee.outgoing.isEmpty { armIdleBackend(slot) } else { backend.pointee.deadline = .never }
+    }
+
+    private func received(_ slot: Int, _ bytes: UnsafeRawBufferPointer) {
+        let exchange = exchanges.pointer(slot)
+        if case .relaying = exchange.pointee.machine.state {
+            out.clear()
+            return relayResponse(slot, bytes)
+        }
+        let backend = backends.pointer(Int(exchange.pointee.backend))
+        if backend.pointee.input.isEmpty { return parseResponse(slot, bytes) }
+        backend.pointee.input.append(bytes)
+        // What is left of it is put back; a copy of at most one head.
+        var all = backend.pointee.input
+        backend.pointee.input = Incoming()
+        parseResponse(slot, all.bytes)
+        all.discard()
+    }
+
+    /// Reads heads until the final one; interim ones are passed on (RFC 9110 §15.2).
+    private func parseResponse(_ slot: Int, _ bytes: UnsafeRawBufferPointer) {
+        let exchange = exchanges.pointer(slot)
+        let backend = backends.pointer(Int(exchange.pointee.backend))
+        var start = 0
+        while true {
+            let rest = UnsafeRawBufferPointer(rebasing: bytes[start...])
+            switch ResponseParser.parse(
+                RawSpan(_unsafeBytes: rest), limits: .response, requestMethod: exchange.pointee.head.method, into: &response)
+            {
+            case .needMore:
+                backend.pointee.input.append(rest)
+                return
+            case .refused(let fault):
+                return backendBroken(slot, fault.isTooLarge ? .headTooLarge : .malformed)
+            case .head(let consumed):
+                start += consumed
+                if !response.isInterim {
+                    return finalHead(slot, UnsafeRawBufferPointer(rebasing: bytes[start...]))
+                }
+                backend.pointee.interimCount += 1
+                // Nobody asked for another protocol (101), and endless 103s are an attack.
+                guard response.status != 101, backend.pointee.interimCount <= Self.interimMax else {
+                    return backendBroken(slot, .malformed)
+                }
+                guard passInterim(slot) else { return }
+            }
+        }
+    }
+
+    /// - Returns: false when the exchange is over.
+    private func passInterim(_ slot: Int) -> Bool {
+        let exchange = exchanges.pointer(slot)
+        // 100 has been said, or was not asked for; HTTP/1.0 knows no interim responses.
+        guard response.status != 100, exchange.pointee.head.version == .http11 else { return true }
+        let snapshot = exchange.pointee.generation._withUnsafeGuaranteedRef { $0.snapshot }
+        let client = clients.pointer(Int(exchange.pointee.client))
+        out.clear()
+        do {
+            try snapshot.responses.receive(&response)
+        } catch {
+            backendBroken(slot, .malformed)
+            return false
+        }
+        guard
+            HeadSerialiser.startResponse(status: response.status, reason: response.bytes(response.reason), into: &out),
+            HeadSerialiser.fields(of: response.headers, into: &out)
+        else {
+            backendBroken(slot, .malformed)
+            return false
+        }
+        HeadSerialiser.endOfHead(into: &out)
+        let nothing = UnsafeRawBufferPointer(start: nil, count: 0)
+        // A failure shows itself as an event on the descriptor.
+        _ = out.bytes.withUnsafeBytes { calls.write(client.pointee.descriptor, $0, nothing, waiting: &client.pointee.outgoing) }
+        return true
+    }
+
+    private func finalHead(_ slot: Int, _ rest: UnsafeRawBufferPointer) {
+        let exchange = exchanges.pointer(slot)
+        guard let route = exchange.pointee.route else { return backendBroken(slot, .malformed) }
+        let snapshot = exchange.pointee.generation._withUnsafeGuaranteedRef { $0.snapshot }
+        do {
+            try snapshot.responses.receive(&response)
+        } catch {
+            return backendBroken(slot, .malformed)
+        }
+        exchange.pointee.upstreamStatus = response.status
+        exchange.pointee.responseBody = BodyReader(response.framing)
+        exchange.pointee.backendMayContinue = response.allowsReuse
+        guard route.pointee.chain.count > 0 else { return passHead(slot, rest) }
+        switch route.pointee.chain.runResponse(
+            from: exchange.pointee.responseStage, head: &response, request: exchange.pointee.head,
+            context: &exchange.pointee.context)
+        {
+        case .proceed: passHead(slot, rest)
+        case .answer(let answer, let stage): replaceResponse(slot, answer, stage)
+        case .suspended(let stage): holdResponse(slot, stage, rest)
+        }
+    }
+
+    /// A middleware answers in the backend's place.
+    private func replaceResponse(_ slot: Int, _ answer: Answer, _ stage: Int) {
+        let exchange = exchanges.pointer(slot)
+        attemptEnded(slot, .ok)
+        dropBackend(slot)
+        exchange.pointee.responseStage = stage - 1
+        respond(slot, answer, Reason(named: answer.reason))
+    }
+
+    private func holdResponse(_ slot: Int, _ stage: Int, _ rest: UnsafeRawBufferPointer) {
+        let exchange = exchanges.pointer(slot)
+        let backend = backends.pointer(Int(exchange.pointee.backend))
+        backend.pointee.input.append(rest)
+        backend.pointee.deadline = .never
+        var held = ResponseHead()
+        swap(&held, &response)
+        exchange.pointee.heldResponse = HeldResponse(head: held, ownBody: nil)
+        exchange.pointee.suspendedStage = stage
+        exchange.pointee.step = .responseSuspended
+        if let route = exchange.pointee.route { exchange.pointee.waitDeadline = now + route.pointee.responseTimeout }
+        armExchange(slot)
+    }
+
+    /// A middleware has made up its mind about a response.
+    func resumeResponse(_ slot: Int, _ point: SuspensionPoint, _ verdict: ResumeVerdict) {
+        let exchange = exchanges.pointer(slot)
+        guard case .responseSuspended = exchange.pointee.step, exchange.pointee.suspendedStage == point.stage,
+            let held = exchange.pointee.heldResponse, let route = exchange.pointee.route
+        else { return }
+        exchange.pointee.heldResponse = nil
+        exchange.pointee.waitDeadline = .never
+        swap(&response, &held.head)
+        if let body = held.ownBody {
+            exchange.pointee.step = .idle
+            guard case .proceed = verdict else {
+                if case .answer(let answer) = verdict {
+                    exchange.pointee.responseStage = point.stage - 1
+                    respond(slot, answer, Reason(named: answer.reason))
+                }
+                return
+            }
+            return continueOwnResponse(slot, from: point.stage - 1, body)
+        }
+        exchange.pointee.step = .forwarded
+        switch verdict {
+        case .answer(let answer): replaceResponse(slot, answer, point.stage)
+        case .proceed:
+            switch route.pointee.chain.runResponse(
+                from: point.stage - 1, head: &response, request: exchange.pointee.head, context: &exchange.pointee.context)
+            {
+            case .answer(let answer, let stage): replaceResponse(slot, answer, stage)
+            case .suspended(let stage): holdResponse(slot, stage, UnsafeRawBufferPointer(start: nil, count: 0))
+            case .proceed:
+                let index = Int(exchange.pointee.backend)
+                let token = exchange.pointee.context.exchangeToken
+                var kept = backends.pointer(index).pointee.input
+                backends.pointer(index).pointee.input = Incoming()
+                passHead(slot, kept.bytes)
+                kept.discard()
+                guard exchanges.isLive(Token(raw: token)), case .forwarded = exchange.pointee.step else { return }
+                if backends.pointer(index).pointee.isReadable { deferBackend(index) } else { armIdleBackend(slot) }
+            }
+        }
+    }
+
+    /// The response's head, as the client gets it, and what is there of the body.
+    private func passHead(_ slot: Int, _ rest: UnsafeRawBufferPointer) {
+        let exchange = exchanges.pointer(slot)
+        let snapshot = exchange.pointee.generation._withUnsafeGuaranteedRef { $0.snapshot }
+        let delivery = ResponseDelivery.decide(
+            version: exchange.pointee.head.version, method: exchange.pointee.head.method, status: response.status,
+            upstream: response.framing, declaredLength: response.declaredLength, keepsAlive: keepsAlive(slot))
+        out.clear()
+        guard
+            HeadSerialiser.startResponse(status: response.status, reason: response.bytes(response.reason), into: &out),
+            HeadSerialiser.fields(of: response.headers, into: &out),
+            snapshot.responses.appendFields(
+                to: &out, head: response, context: exchange.pointee.context, delivery: delivery)
+        else { return backendBroken(slot, .malformed) }
+        HeadSerialiser.endOfHead(into: &out)
+        guard exchange.pointee.machine.headReceived() else { return backendBroken(slot, .malformed) }
+        exchange.pointee.status = response.status
+        exchange.pointee.clientFraming = delivery.body
+        exchange.pointee.clientMayContinue = !delivery.closes
+        exchange.pointee.firstByteAt = now
+        relayResponse(slot, rest)
+    }
+
+    /// Passes body bytes on behind what `out` holds.
+    private func relayResponse(_ slot: Int, _ bytes: UnsafeRawBufferPointer) {
+        let exchange = exchanges.pointer(slot)
+        let clientIndex = Int(exchange.pointee.client)
+        let client = clients.pointer(clientIndex)
+        let relayed = relay(
+            &exchange.pointee.responseBody, RawSpan(_unsafeBytes: bytes), chunked: exchange.pointee.clientFraming == .chunked,
+            trailers: &exchange.pointee.responseTrailers, into: &out)
+        if relayed.fault != nil { return backendBroken(slot, .malformed) }
+        let direct = UnsafeRawBufferPointer(rebasing: bytes[relayed.direct])
+        exchange.pointee.responseBytes += UInt64(out.count + direct.count)
+        let sent = out.bytes.withUnsafeBytes { calls.write(client.pointee.descriptor, $0, direct, waiting: &client.pointee.outgoing) }
+        out.clear()
+        switch sent {
+        case .failed: return abandonExchange(slot, .clientClosed)
+        case .blocked: armClient(clientIndex, now + listenerLimits(clientIndex).writeTimeout)
+        case .all: break
+        }
+        guard relayed.hasEnded else { return }
+        // What follows a complete response was not asked for (RFC 9112 §9.2): the connection is not used again.
+        if relayed.consumed < bytes.count { exchange.pointee.backendMayContinue = false }
+        responseComplete(slot)
+    }
+
+    private func responseComplete(_ slot: Int) {
+        let exchange = exchanges.pointer(slot)
+        exchange.pointee.upstreamEndAt = now
+        let backend = backends.pointer(Int(exchange.pointee.backend))
+        let isOpen = !backend.pointee.isHalfClosed && backend.pointee.outgoing.isEmpty && backend.pointee.input.isEmpty
+        let ending = exchange.pointee.machine.responseEnded(
+            clientMayContinue: exchange.pointee.clientMayContinue,
+            backendMayContinue: exchange.pointee.backendMayContinue && isOpen)
+        finish(slot, ending)
+    }
+
+    /// The client has taken all that was waiting for it.
+    func clientDrained(_ slot: Int) {
+        let exchange = exchanges.pointer(slot)
+        let backend = Int(exchange.pointee.backend)
+        if backend >= 0, case .forwarded = exchange.pointee.step {
+            if backends.pointer(backend).pointee.isReadable {
+                backendReadable(backend)
+            } else if case .relaying = exchange.pointee.machine.state {
+                armIdleBackend(slot)
+            }
+        }
+    }
+
+    /// The backend has closed its side.
+    private func backendEnded(_ slot: Int, reset: Bool) {
+        let exchange = exchanges.pointer(slot)
+        guard case .relaying = exchange.pointee.machine.state else { return backendBroken(slot, .closed) }
+        guard !reset, exchange.pointee.responseBody.inputClosed() else { return backendBroken(slot, .truncated) }
+        exchange.pointee.backendMayContinue = false
+        out.clear()
+        relayResponse(slot, UnsafeRawBufferPointer(start: nil, count: 0))
+    }
+
+    /// The attempt has failed.
+    func backendBroken(_ slot: Int, _ failure: UpstreamFailure) {
+        let exchange = exchanges.pointer(slot)
+        let backend = backends.pointer(Int(exchange.pointee.backend))
+        let hasAnswered = backend.pointee.hasAnswered
+        attemptEnded(slot, failure.refusal.reason)
+        dropBackend(slot)
+        exchange.pointee.step = .idle
+        carryOut(exchange.pointee.machine.backendFailed(failure, anyResponseByte: hasAnswered), slot)
+    }
+
+    func backendTimerFired(_ token: Token) {
+        guard backends.isLive(token) else { return }
+        let index = token.index
+        let backend = backends.pointer(index)
+        backend.pointee.timer = -1
+        backend.pointee.scheduled = .never
+        guard backend.pointee.deadline <= now else {
+            if backend.pointee.deadline != .never { armBackend(index, backend.pointee.deadline) }
+            return
+        }
+        switch backend.pointee.phase {
+        case .connecting: connectBroken(index, .connectTimedOut)
+        case .idle: closeBackend(index)
+        case .lent:
+            let slot = Int(backend.pointee.exchange)
+            attemptEnded(slot, .upstreamTimeout)
+            dropBackend(slot)
+            exchanges.pointer(slot).pointee.step = .idle
+            carryOut(exchanges.pointer(slot).pointee.machine.deadlineFired(), slot)
+        }
+    }
+
+    @inline(__always)
+    func armBackend(_ index: Int, _ deadline: Instant) {
+        let backend = backends.pointer(index)
+        backend.pointee.deadline = deadline
+        if deadline < backend.pointee.scheduled { scheduleBackend(index, deadline) }
+    }
+
+    @inline(never)
+    private func scheduleBackend(_ index: Int, _ deadline: Instant) {
+        let backend = backends.pointer(index)
+        backend.pointee.scheduled = deadline
+        if backend.pointee.timer >= 0 {
+            timers.reschedule(backend.pointee.timer, at: deadline)
+        } else {
+            backend.pointee.timer = timers.schedule(
+                Token(.backend, index: index, generation: backends.generation(index)), at: deadline)
+        }
+    }
+
+    /// The backend is to take or to send something before its idle timeout is over.
+    func armIdleBackend(_ slot: Int) {
+        let exchange = exchanges.pointer(slot)
+        guard exchange.pointee.backend >= 0, let route = exchange.pointee.route else { return }
+        armBackend(Int(exchange.pointee.backend), now + route.pointee.idleTimeout)
+    }
+}

@@ -1,0 +1,182 @@
+import Downstream
+import HTTP1
+import HTTPMessages
+import Logs
+import Pipeline
+import Pooling
+import Primitives
+import Reactor
+import Telemetry
+import Upstream
+
+/// One thread's gateway: its listeners, its clients, its backends and the requests between them. Nothing in it is shared but what it is given.
+///
+/// `turn` is the whole of it: wait for events, carry each one as far as it goes, fire the timers that are due, read the mailbox.
+/// The files beside this one follow a request: +Clients (bytes in), +Requests (route and chain), +Acquiring (a connection),
+/// +Forwarding (bytes to the backend), +Responses (bytes back), +Answers (our own), +Endings (counters, log, what becomes of
+/// the connections).
+public final class Worker {
+    /// Bytes taken from a socket in one call. Large enough that most messages come whole, small enough to stay in the cache.
+    static let receiveBytes = 65_536
+    /// Reads from one socket before the others get their turn.
+    static let readsPerTurn = 16
+
+    public let index: Int
+    public let mailbox: Mailbox<WorkerMessage>
+    let calls: SystemCalls
+    let poller: Poller
+    let limits: ConnectionLimits
+    let accessLog: LogWriter?
+    let accessLogFormat: AccessLogFormat
+    let control: any WorkerControl
+    let sink: WorkerResumptionSink
+
+    var clients: Slab<ClientConnection>
+    var backends: Slab<BackendConnection>
+    var exchanges: Slab<ExchangeRecord>
+    var timers: TimerWheel
+    var listeners: [ListenerState] = []
+    /// Pools of all configurations that are in use; nil where one has gone.
+    var pools: [InstancePool?] = []
+    var queues: [ServiceQueue] = []
+    /// A connection or a slot has become free while requests waited.
+    var hasQueueWork = false
+    var metrics = WorkerMetrics()
+    var current: Generation
+    /// Older configurations under which requests still run.
+    var retiring: [Generation] = []
+
+    let receiveBuffer: UnsafeMutableRawBufferPointer
+    /// What is being put together for one send.
+    var out = ByteBuffer(capacity: 131_072)
+    /// The response that is being passed on; one at a time, since a head is read, changed and written in one go.
+    var response = ResponseHead()
+    var logLines = ByteBuffer(capacity: 16_384)
+    var deferred: [Token] = []
+    var random: RandomSource
+    var now: Instant
+    /// Nanoseconds since 1970.
+    var wallClock: UInt64
+    var phase = Phase.serving
+
+    enum Phase: Equatable {
+        case serving
+        /// No new connections; each answer says `Connection: close`.
+        case draining(until: Instant)
+        case stopped
+    }
+
+    /// - Throws: when the kernel gives no epoll instance.
+    public init(
+        index: Int, snapshot: GatewaySnapshot, limits: ConnectionLimits, accessLog: LogWriter?, control: any WorkerControl,
+        seed: UInt64, calls: SystemCalls = .kernel
+    ) throws(PollerError) {
+        self.index = index
+        self.calls = calls
+        self.limits = limits
+        self.accessLog = accessLog
+        self.control = control
+        accessLogFormat = snapshot.configuration.accessLog.format
+        poller = try Poller(calls: calls)
+        mailbox = try Mailbox()
+        sink = WorkerResumptionSink(mailbox: mailbox)
+        now = Instant(nanoseconds: calls.monotonic())
+        wallClock = calls.realtime()
+        timers = TimerWheel(now: now)
+        random = RandomSource(seed: seed)
+        receiveBuffer = .allocate(byteCount: Self.receiveBytes, alignment: 64)
+        clients = Slab { ClientConnection() }
+        backends = Slab { BackendConnection() }
+        let first = Generation(snapshot: snapshot, pools: [])
+        current = first
+        let names = snapshot.names
+        exchanges = Slab { ExchangeRecord(names: names, generation: Unmanaged.passUnretained(first)) }
+        initial = first
+        poller.addLevel(mailbox.descriptor, Token(.mailbox, index: 0, generation: 0))
+        adopt(snapshot)
+    }
+
+    /// Keeps what new exchange records point to before their first request.
+    private let initial: Generation
+
+    deinit { receiveBuffer.deallocate() }
+
+    /// Serves until it is told to stop.
+    public func run() {
+        while phase != .stopped { turn(timeout: 1000) }
+        closeEverything()
+    }
+
+    /// Waits for at most `timeout` milliseconds, then handles what has happened.
+    public func turn(timeout: Int32) {
+        let count = poller.wait(timeout: deferred.isEmpty ? timers.timeout(now: now, limit: timeout) : 0)
+        let woke = Instant(nanoseconds: calls.monotonic())
+        now = woke
+        wallClock = calls.realtime()
+        for i in 0..<count { handle(poller.token(i), poller.flags(i)) }
+        while let token = timers.next(now: now) { timerFired(token) }
+        runDeferred()
+        if hasQueueWork { serveQueues() }
+        if !logLines.isEmpty { flushLog() }
+        if case .draining(let until) = phase { continueDrain(until: until) }
+        if count > 0 { metrics.loopTurned(Instant(nanoseconds: calls.monotonic()).since(woke)) }
+    }
+
+    @inline(__always)
+    private func handle(_ token: Token, _ flags: UInt32) {
+        switch token.kind {
+        case .client: clientEvent(token, flags)
+        case .backend: backendEvent(token, flags)
+        case .listener: acceptClients(listener: token.index)
+        case .mailbox: readMailbox()
+        case .exchange, nil: break
+        }
+    }
+
+    private func timerFired(_ token: Token) {
+        switch token.kind {
+        case .client: clientTimerFired(token)
+        case .backend: backendTimerFired(token)
+        case .exchange: exchangeTimerFired(token)
+        case .listener: resumeAccepting(listener: token.index)
+        case .mailbox, nil: break
+        }
+    }
+
+    /// Looks again at connections that had more to do than their share of the turn.
+    private func runDeferred() {
+        guard !deferred.isEmpty else { return }
+        let tokens = deferred
+        deferred.removeAll(keepingCapacity: true)
+        for token in tokens {
+            switch token.kind {
+            case .client where clients.isLive(token):
+                clients.pointer(token.index).pointee.isDeferred = false
+                clientReadable(token.index)
+            case .backend where backends.isLive(token):
+                backends.pointer(token.index).pointee.isDeferred = false
+                backendReadable(token.index)
+            default: break
+            }
+        }
+    }
+
+    func deferClient(_ index: Int) {
+        let client = clients.pointer(index)
+        guard !client.pointee.isDeferred else { return }
+        client.pointee.isDeferred = true
+        deferred.append(Token(.client, index: index, generation: clients.generation(index)))
+    }
+
+    func deferBackend(_ index: Int) {
+        let backend = backends.pointer(index)
+        guard !backend.pointee.isDeferred else { return }
+        backend.pointee.isDeferred = true
+        deferred.append(Token(.backend, index: index, generation: backends.generation(index)))
+    }
+
+    func flushLog() {
+        accessLog?.append(logLines.bytes)
+        logLines.clear()
+    }
+}

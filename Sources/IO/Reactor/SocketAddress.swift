@@ -1,0 +1,89 @@
+import CLinux
+import Primitives
+
+/// Where to listen or to connect.
+public struct SocketAddress: Hashable, Sendable {
+    /// The form that CLinux takes and gives.
+    public typealias Raw = clinux_address
+
+    public enum Kind: Hashable, Sendable {
+        case internet(IPAddress, port: UInt16, scope: UInt32)
+        case unix(String)
+    }
+
+    public var kind: Kind
+
+    public init(_ ip: IPAddress, port: UInt16, scope: UInt32 = 0) { kind = .internet(ip, port: port, scope: scope) }
+
+    /// - Returns: nil when the path does not fit into a socket address (107 bytes).
+    public init?(unixPath: String) {
+        guard !unixPath.isEmpty, unixPath.utf8.count <= 107 else { return nil }
+        kind = .unix(unixPath)
+    }
+
+    init(_ raw: clinux_address) {
+        if raw.family == 1 {
+            var raw = raw
+            kind = .unix(withUnsafeBytes(of: &raw.path) { String(decoding: $0.prefix { $0 != 0 }, as: UTF8.self) })
+        } else {
+            kind = .internet(IPAddress(high: raw.high, low: raw.low), port: raw.port, scope: raw.scope)
+        }
+    }
+
+    /// The form that CLinux takes.
+    public var raw: clinux_address {
+        var raw = clinux_address()
+        switch kind {
+        case .internet(let ip, let port, let scope):
+            raw.family = ip.isV4 ? 4 : 6
+            raw.port = port
+            raw.high = ip.high
+            raw.low = ip.low
+            raw.scope = scope
+        case .unix(let path):
+            raw.family = 1
+            withUnsafeMutableBytes(of: &raw.path) { to in
+                for (i, byte) in path.utf8.prefix(107).enumerated() { to[i] = byte }
+            }
+        }
+        return raw
+    }
+
+    public var text: String {
+        switch kind {
+        case .internet(let ip, let port, _): ip.isV4 ? "\(ip.text):\(port)" : "[\(ip.text)]:\(port)"
+        case .unix(let path): "unix:\(path)"
+        }
+    }
+}
+
+/// A listening socket that one worker accepts from.
+public struct ListeningSocket: Sendable {
+    public let descriptor: Int32
+    public let address: SocketAddress
+
+    /// - Throws: the error number: in use (98), no permission (13), no such address (99), …
+    public static func open(_ address: SocketAddress, backlog: Int32, sharesPort: Bool) throws(PollerError) -> ListeningSocket {
+        var raw = address.raw
+        let fd = clinux_listen(&raw, backlog, sharesPort ? 1 : 0)
+        guard fd >= 0 else { throw PollerError(error: Int(-fd)) }
+        var bound = clinux_address()
+        let known = clinux_local_address(fd, &bound) == 0 && bound.family != 1
+        return ListeningSocket(descriptor: fd, address: known ? SocketAddress(bound) : address)
+    }
+
+    public func close() { clinux_close(descriptor, 0) }
+}
+
+/// Looks a name up in the system's resolver; blocks, so never on a worker.
+public func resolveAddresses(host: String, port: UInt16, capacity: Int = 64) -> Result<[SocketAddress], ResolveError> {
+    var found = [clinux_address](repeating: clinux_address(), count: capacity)
+    let n = clinux_resolve(host, port, &found, Int32(capacity))
+    guard n >= 0 else { return .failure(ResolveError(text: String(cString: clinux_resolve_error(n)))) }
+    guard n > 0 else { return .failure(ResolveError(text: "no address")) }
+    return .success(found.prefix(Int(n)).map { SocketAddress($0) })
+}
+
+public struct ResolveError: Error, Sendable {
+    public let text: String
+}

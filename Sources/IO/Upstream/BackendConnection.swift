@@ -1,0 +1,45 @@
+import Primitives
+import Reactor
+
+/// A connection to an instance of a service.
+public struct BackendConnection {
+    public enum Phase: UInt8 {
+        case connecting
+        /// Lent to an exchange.
+        case lent
+        /// In its pool. Anything that arrives now was not asked for, and ends it.
+        case idle
+    }
+
+    public var descriptor: Int32 = -1
+    public var phase = Phase.connecting
+    /// Something may be left in the socket: an edge has been seen and no short read since.
+    public var isReadable = false
+    /// The backend has closed its half (FIN), or all of it.
+    public var isHalfClosed = false
+    /// At least one byte of the present response has arrived.
+    public var hasAnswered = false
+    /// It served another request before the present one.
+    public var isReused = false
+    /// It waits in the list of connections to be looked at again once this turn's events are through.
+    public var isDeferred = false
+    public var requests: Int32 = 0
+    public var timer: TimerWheel.ID = -1
+    /// The exchange that it is lent to, -1 for none.
+    public var exchange: Int32 = -1
+    /// Its pool in the worker's list.
+    public var pool: Int32 = -1
+    /// Interim responses to the present request.
+    public var interimCount: Int32 = 0
+    /// Bytes of head received for the present request, interim ones included.
+    public var headBytes: Int32 = 0
+    public var deadline = Instant.never
+    /// When the wheel's timer fires; it may be earlier than `deadline`, never later.
+    public var scheduled = Instant.never
+    public var connectStarted = Instant(nanoseconds: 0)
+    /// Part of a response head.
+    public var input = Incoming()
+    public var outgoing = Outgoing()
+
+    public init() {}
+}

@@ -1,0 +1,48 @@
+import Pooling
+import Primitives
+import Reactor
+import Synchronization
+
+/// One worker's side of an instance: its pool, and the addresses it connects to.
+public final class InstancePool {
+    public let state: InstanceState
+    public var pool: ConnectionPool
+    private var addresses: [SocketAddress]
+    private var seenVersion: Int
+    private var nextAddress = 0
+    /// The requests that wait for its service on this worker.
+    public let queue: ServiceQueue
+
+    public init(state: InstanceState, queue: ServiceQueue, policy: ConnectionPool.Policy) {
+        self.state = state
+        self.queue = queue
+        pool = ConnectionPool(policy: policy)
+        seenVersion = state.addressVersion.load(ordering: .acquiring)
+        addresses = state.currentAddresses()
+    }
+
+    /// Whether the addresses have changed since the last look; idle connections may then lead to the old ones.
+    public func refreshAddresses() -> Bool {
+        let version = state.addressVersion.load(ordering: .acquiring)
+        guard version != seenVersion else { return false }
+        seenVersion = version
+        addresses = state.currentAddresses()
+        nextAddress = 0
+        return true
+    }
+
+    /// The address for the next connection: each in turn. Nil when the name has none.
+    public func takeAddress() -> SocketAddress? {
+        guard !addresses.isEmpty else { return nil }
+        nextAddress = (nextAddress + 1) % addresses.count
+        return addresses[nextAddress]
+    }
+}
+
+/// The requests of one worker that wait for a connection to one service.
+public final class ServiceQueue {
+    public let state: ServiceState
+    public var waiters = WaitQueue()
+
+    public init(state: ServiceState) { self.state = state }
+}

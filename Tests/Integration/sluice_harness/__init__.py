@@ -1,0 +1,12 @@
+"""What the integration tests stand on: the daemon as a process, a client and a backend with control of every byte."""
+
+from .backend import Backend, BackendConnection, Request, reply
+from .client import Connection, Malformed, Response, Truncated, request_bytes
+from .process import Gateway, sluice_binary
+from .waiting import deadline, until
+from .yaml import dump as yaml_dump
+
+__all__ = [
+    "Backend", "BackendConnection", "Connection", "Gateway", "Malformed", "Request", "Response", "Truncated",
+    "deadline", "reply", "request_bytes", "sluice_binary", "until", "yaml_dump",
+]

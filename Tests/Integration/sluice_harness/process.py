@@ -1,0 +1,317 @@
+"""The daemon as a process: started on free ports in a directory of its own, watched, and checked when it ends."""
+
+import json
+import os
+import random
+import resource
+import signal
+import socket
+import subprocess
+import threading
+import time
+from pathlib import Path
+
+from . import yaml
+from .client import Connection, Response
+from .metrics import Metrics
+from .waiting import SCALE, deadline, until
+
+REPOSITORY = Path(__file__).resolve().parents[3]
+
+# What a trap, a sanitizer or a crash handler prints.
+CRASH_MARKS = (
+    "Fatal error", "Crash:", "crashed", "*** Signal", "💣", "AddressSanitizer", "ThreadSanitizer", "LeakSanitizer",
+    "Precondition failed", "Illegal instruction", "Segmentation fault", "Backtrace", "unexpectedly found nil",
+)
+
+
+def sluice_binary() -> str:
+    """The daemon under test, from SLUICE_BIN, or the debug build of this repository."""
+    return os.environ.get("SLUICE_BIN") or str(REPOSITORY / ".build" / "debug" / "sluice")
+
+
+_used_ports: set[int] = set()
+
+
+def free_port() -> int:
+    """A port below the range from which the kernel takes ports of its own, free when looked at."""
+    for _ in range(1000):
+        port = random.randrange(12000, 32000)
+        if port in _used_ports:
+            continue
+        with socket.socket() as probe:
+            try:
+                probe.bind(("0.0.0.0", port))
+            except OSError:
+                continue
+        _used_ports.add(port)
+        return port
+    raise AssertionError("no free port")
+
+
+class Lines:
+    """The lines of one output stream, read by a thread, with waiting."""
+
+    def __init__(self, stream):
+        self.stream = stream
+        self.lines: list[str] = []
+        self.changed = threading.Condition()
+        self.ended = False
+        self.thread = threading.Thread(target=self.read, daemon=True)
+        self.thread.start()
+
+    def read(self):
+        for raw in self.stream:
+            with self.changed:
+                self.lines.append(raw.decode("utf-8", "backslashreplace").rstrip("\n"))
+                self.changed.notify_all()
+        with self.changed:
+            self.ended = True
+            self.changed.notify_all()
+
+    def wait(self, matches, seconds: float = 5.0, start: int = 0, what: str = "") -> str:
+        """The first line from index `start` on that `matches`."""
+        end = deadline(seconds)
+        at = start
+        with self.changed:
+            while True:
+                while at < len(self.lines):
+                    if matches(self.lines[at]):
+                        return self.lines[at]
+                    at += 1
+                left = end - time.monotonic()
+                assert left > 0 and not self.ended, \
+                    f"no line with {what or matches} within {seconds} s; lines from {start}: " + "\n".join(self.lines[start:][-30:])
+                self.changed.wait(left)
+
+
+def parsed(line: str) -> dict:
+    try:
+        value = json.loads(line)
+    except ValueError:
+        return {}
+    return value if isinstance(value, dict) else {}
+
+
+class Gateway:
+    """One running daemon.
+
+    `configuration` is a dict, or YAML text in which `@web@`, `@admin@` and `@dir@` stand for the addresses and the directory.
+    A dict without `listeners` gets one, named `web`; without `admin` one is added; without `access_log` it goes to a file.
+    """
+
+    def __init__(self, configuration, directory: Path, arguments=(), environment=None, descriptors: int | None = None,
+                 stdout=None, wait_ready: bool = True):
+        self.directory = Path(directory)
+        self.directory.mkdir(parents=True, exist_ok=True)
+        self.config_path = self.directory / "sluice.yaml"
+        self.access_path = self.directory / "access.log"
+        self.ports: dict[str, int] = {"web": free_port(), "admin": free_port()}
+        self.expected_socket_change = 0     # a test that adds or removes a listener by reload says so here
+        self.check_descriptors = True
+        self.expected_exit = 0
+        self.finished = False
+        self.write_config(configuration)
+
+        def limit():
+            if descriptors is not None:
+                resource.setrlimit(resource.RLIMIT_NOFILE, (descriptors, descriptors))
+
+        env = dict(os.environ)
+        env.update(environment or {})
+        self.process = subprocess.Popen(
+            [sluice_binary(), "run", "--config", str(self.config_path), *arguments], stdin=subprocess.DEVNULL,
+            stdout=stdout if stdout is not None else subprocess.PIPE, stderr=subprocess.PIPE, env=env, preexec_fn=limit,
+            cwd=self.directory)
+        self.pid = self.process.pid
+        self.stderr = Lines(self.process.stderr)
+        self.stdout = Lines(self.process.stdout) if stdout is None else None
+        if wait_ready:
+            self.stderr.wait(lambda line: parsed(line).get("message") == "ready", 15, what='"message":"ready"')
+            for name in self.configured_ports:
+                until(lambda: self.accepts(self.ports[name]), 5, f"port of {name} accepts")
+            until(lambda: self.settled(), 5, "descriptors settle")
+            self.sockets_at_start = self.count_descriptors("socket:")
+            self.others_at_start = self.count_descriptors("") - self.sockets_at_start
+
+    # Configuration
+
+    def complete(self, configuration: dict) -> dict:
+        """Adds what every test needs and few care about."""
+        whole = dict(configuration)
+        whole.setdefault("server", {})
+        whole["server"] = {"workers": 2, **whole["server"]}
+        if "listeners" not in whole:
+            whole["listeners"] = [{"name": "web", "address": f"127.0.0.1:{self.ports['web']}"}]
+        whole.setdefault("admin", {"address": f"127.0.0.1:{self.ports['admin']}"})
+        whole.setdefault("access_log", {"format": "json", "output": str(self.access_path)})
+        order = ["server", "listeners", "admin", "limits", "access_log", "middlewares", "services", "routes"]
+        return {key: whole[key] for key in sorted(whole, key=lambda key: order.index(key) if key in order else 99)}
+
+    def write_config(self, configuration):
+        if isinstance(configuration, dict):
+            whole = self.complete(configuration)
+            text = yaml.dump(whole)
+            names = [entry["name"] for entry in whole["listeners"]
+                     if entry.get("enabled", True) and not entry["address"].startswith("unix:")]
+            self.configured_ports = [name for name in names if name in self.ports] + ["admin"]
+        else:
+            text = configuration
+            self.configured_ports = [name for name in self.ports if f"@{name}@" in text]
+        for name, port in self.ports.items():
+            text = text.replace(f"@{name}@", f"127.0.0.1:{port}")
+        self.config_text = text.replace("@dir@", str(self.directory))
+        self.config_path.write_text(self.config_text)
+
+    def reload(self, configuration=None, fails: bool = False, seconds: float = 10) -> dict:
+        """Writes the configuration, sends SIGHUP and waits for the verdict; returns its log entry."""
+        if configuration is not None:
+            self.write_config(configuration)
+        start = len(self.stderr.lines)
+        self.signal(signal.SIGHUP)
+        verdicts = ("reloaded", "reload failed")
+        line = self.stderr.wait(lambda line: parsed(line).get("message") in verdicts, seconds, start, "reload's verdict")
+        entry = parsed(line)
+        assert entry["message"] == verdicts[1 if fails else 0], entry
+        return entry
+
+    # Talking to it
+
+    def address(self, listener: str = "web"):
+        return ("127.0.0.1", self.ports[listener])
+
+    def connect(self, listener: str = "web", source: str | None = None, **more) -> Connection:
+        return Connection(self.address(listener), source, **more)
+
+    def request(self, method="GET", target="/", headers=(), body: bytes | None = None, listener: str = "web",
+                source: str | None = None, **more) -> Response:
+        """One request on a connection of its own."""
+        with self.connect(listener, source) as connection:
+            return connection.request(method, target, headers, body, **more)
+
+    def exchange(self, data: bytes, listener: str = "web", timeout: float = 10) -> bytes:
+        """Sends these bytes and returns everything until the gateway closes."""
+        with self.connect(listener, timeout=timeout) as connection:
+            connection.try_send(data)
+            return connection.read_to_end()
+
+    def metrics(self) -> Metrics:
+        response = self.request("GET", "/metrics", listener="admin", host=f"127.0.0.1:{self.ports['admin']}")
+        assert response.status == 200, response
+        return Metrics(response.body.decode("utf-8"))
+
+    def access_entries(self) -> list[dict]:
+        if not self.access_path.exists():
+            return []
+        lines = self.access_path.read_text("utf-8").split("\n")[:-1]    # an unfinished line is not there yet
+        return [json.loads(line) for line in lines]
+
+    def wait_access(self, count: int = 1, seconds: float = 5, matching=lambda entry: True) -> list[dict]:
+        """The access log's entries once there are `count` that match."""
+        def enough():
+            entries = [entry for entry in self.access_entries() if matching(entry)]
+            return entries if len(entries) >= count else None
+        return until(enough, seconds, f"{count} access log lines")
+
+    def entry(self, response: Response, seconds: float = 5) -> dict:
+        """The access log's entry of this response, by its request id."""
+        identifier = response.header("x-request-id")
+        assert identifier, f"no X-Request-ID in {response}"
+        return self.wait_access(1, seconds, lambda entry: entry.get("request_id") == identifier)[0]
+
+    def log_entries(self, start: int = 0) -> list[dict]:
+        return [parsed(line) for line in self.stderr.lines[start:]]
+
+    # Watching it
+
+    @staticmethod
+    def accepts(port: int) -> bool:
+        try:
+            socket.create_connection(("127.0.0.1", port), 1).close()
+            return True
+        except OSError:
+            return False
+
+    def descriptors(self) -> list[str]:
+        found = []
+        for entry in os.listdir(f"/proc/{self.pid}/fd"):
+            try:
+                found.append(os.readlink(f"/proc/{self.pid}/fd/{entry}"))
+            except OSError:
+                pass
+        return found
+
+    def count_descriptors(self, kind: str = "") -> int:
+        return sum(1 for target in self.descriptors() if target.startswith(kind))
+
+    def settled(self) -> bool:
+        """Whether two looks at the descriptors, a moment apart, agree: the probing connections are gone."""
+        first = self.count_descriptors()
+        time.sleep(0.01)
+        return first == self.count_descriptors()
+
+    def rss_kib(self) -> int:
+        for line in Path(f"/proc/{self.pid}/status").read_text().splitlines():
+            if line.startswith("VmRSS:"):
+                return int(line.split()[1])
+        raise AssertionError("no VmRSS")
+
+    def cpu_seconds(self) -> float:
+        fields = Path(f"/proc/{self.pid}/stat").read_text().rsplit(")", 1)[1].split()
+        return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
+    def is_running(self) -> bool:
+        return self.process.poll() is None
+
+    def signal(self, number: int):
+        self.process.send_signal(number)
+
+    def wait_exit(self, seconds: float = 10) -> int:
+        return self.process.wait(seconds * SCALE)
+
+    # Ending it
+
+    def stop(self):
+        """Sends SIGTERM and waits. By then every client and backend connection should be closed."""
+        if self.process.poll() is None:
+            self.signal(signal.SIGTERM)
+            try:
+                self.process.wait(10 * SCALE)
+            except subprocess.TimeoutExpired:
+                self.process.kill()
+                self.process.wait()
+        self.stderr.thread.join(5)
+
+    def check_idle(self):
+        """With no client and no backend connected, the daemon holds the descriptors that it started with."""
+        if not self.is_running() or not self.check_descriptors:
+            return
+        allowed = self.sockets_at_start + self.expected_socket_change
+
+        def level():
+            return self.count_descriptors("socket:") <= allowed \
+                and self.count_descriptors() - self.count_descriptors("socket:") <= self.others_at_start + 4
+        try:
+            until(level, 5)
+        except AssertionError:
+            raise AssertionError(
+                f"descriptors leaked: {allowed} sockets and {self.others_at_start} others expected, open are "
+                f"{sorted(self.descriptors())}") from None
+
+    def finish(self):
+        """The checks at the end of every test: no leak, exit code 0, no trace of a trap."""
+        if self.finished:
+            return
+        self.finished = True
+        problems = []
+        try:
+            self.check_idle()
+        except AssertionError as error:
+            problems.append(str(error))
+        self.stop()
+        if self.process.returncode != self.expected_exit:
+            problems.append(f"exit code {self.process.returncode}, expected {self.expected_exit}")
+        marks = [line for line in self.stderr.lines if any(mark in line for mark in CRASH_MARKS)]
+        if marks:
+            problems.append("signs of a crash: " + "\n".join(marks[:20]))
+        assert not problems, "\n".join(problems) + "\nlast lines of stderr:\n" + "\n".join(self.stderr.lines[-15:])

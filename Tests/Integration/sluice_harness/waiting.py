@@ -1,0 +1,26 @@
+"""Waiting for a condition with a deadline. No test sleeps for a fixed time and hopes."""
+
+import os
+import time
+
+# Sanitizer builds and busy machines: every deadline of the suite is multiplied by this.
+SCALE = float(os.environ.get("SLUICE_TEST_SCALE", "1"))
+
+
+def deadline(seconds: float) -> float:
+    """The point in time, on the monotonic clock, that lies `seconds` ahead."""
+    return time.monotonic() + seconds * SCALE
+
+
+def until(condition, seconds: float = 5.0, what: str = ""):
+    """Calls `condition` until its result is true, and returns that; fails after `seconds`."""
+    end = deadline(seconds)
+    pause = 0.001
+    while True:
+        result = condition()
+        if result:
+            return result
+        if time.monotonic() > end:
+            raise AssertionError(f"not within {seconds} s: {what or condition}")
+        time.sleep(pause)
+        pause = min(pause * 1.5, 0.05)
