@@ -53,12 +53,12 @@ let package = Package(
 
         // IO: owns descriptors and the clock, carries out the actions.
         io("Reactor", ["CLinux", "Primitives"]),
-        io("Logs", ["Reactor", "Primitives"]),
+        io("Logs", ["Reactor", "Telemetry", "Primitives"]),
         io("ConfigurationFile", ["CYAML", "Configuration"]),
         io("Downstream", ["Reactor", "Telemetry", "Primitives"]),
-        io("Upstream", ["Reactor", "Pooling", "Primitives"]),
+        io("Upstream", ["Reactor", "Pooling", "Telemetry", "Primitives"]),
         io("Proxy", ["Downstream", "Upstream", "Reactor", "HTTP1", "HTTPMessages", "Primitives", "Exchange", "Pooling", "Balancing", "Pipeline", "Routing", "Configuration", "Telemetry", "Logs"]),
-        io("Control", ["Proxy", "Logs", "Upstream", "Downstream", "Pipeline", "Routing", "ConfigurationFile", "Reactor", "Configuration", "Telemetry"]),
+        io("Control", ["Proxy", "HTTPMessages", "Balancing", "Pooling", "Primitives", "Logs", "Upstream", "Downstream", "Pipeline", "Routing", "ConfigurationFile", "Reactor", "Configuration", "Telemetry"]),
 
         .target(
             name: "Daemon",

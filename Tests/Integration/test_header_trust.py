@@ -80,15 +80,15 @@ def test_forwarded_fields_of_a_trusted_proxy_are_continued(road):
 
 @pytest.mark.parametrize("value,client", [
     ("203.0.113.7:4711", "203.0.113.7"), ("[2001:db8::1]:4711", "2001:db8::1"), ("2001:db8::1", "2001:db8::1"),
-    ("not-an-address", "127.0.0.9"), ("203.0.113.7, rubbish", "127.0.0.9"), (", ".join(["203.0.113.7"] * 21), "127.0.0.9"),
-    ("10.0.0.1, 10.0.0.2", None),
-])
+    ("not-an-address", "127.0.0.9"), ("203.0.113.7, rubbish", "127.0.0.9"), ("203.0.113.7, " + ", ".join(["10.0.0.7"] * 21), "127.0.0.9"),
+    ("10.0.0.1, 10.0.0.2", "10.0.0.1"),
+], ids=lambda text: text[:30])
 def test_the_client_address_is_found_or_the_peer_is_used(road, value, client):
     """Hardening 69: unparsable or more than 20 hops, use the peer; IPv6 with port."""
     sluice, _ = road
     response = sluice.request("GET", "/h", [("X-Forwarded-For", value)], source="127.0.0.9")
     entry = sluice.entry(response)
-    assert entry["client_ip"] == client if client else entry["client_ip"] in ("10.0.0.1", "127.0.0.9")
+    assert entry["client_ip"] == client
 
 
 @pytest.mark.parametrize("name", ["X_Forwarded_For", "X_Forwarded_Proto", "Content_Length", "transfer_encoding", "X_Real_IP",

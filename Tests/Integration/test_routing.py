@@ -173,13 +173,13 @@ def test_what_is_disabled_takes_no_request(gateway, backend):
     server = backend()
     sluice = gateway(
         middlewares={"gone": {"enabled": False, "headers": {"request": {"set": {"X-Gone": "1"}}}}},
-        services={"app": {"instances": [{"url": server.url}]}, "off": {"enabled": False, "instances": [{"url": server.url}]}},
+        services={"app": {"instances": [{"url": server.url}]}, "dark": {"enabled": False, "instances": [{"url": server.url}]}},
         routes=[{"name": "all", "match": {"path": "/*"}, "service": "app", "middlewares": ["gone"]},
                 {"name": "disabled", "enabled": False, "match": {"path": "/x"}, "respond": {"status": 418}},
-                {"name": "of-service", "match": {"path": "/off"}, "service": "off"}])
+                {"name": "of-service", "match": {"path": "/dark"}, "service": "dark"}])
     assert sluice.request("GET", "/x").status == 200
     assert server.heads[0].all("x-gone") == []
-    assert sluice.request("GET", "/off").status == 503
+    assert sluice.request("GET", "/dark").status == 503
     assert len(server.heads) == 1
 
 

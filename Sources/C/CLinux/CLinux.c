@@ -182,6 +182,8 @@ int clinux_local_address(int fd, struct clinux_address *address) {
     return 0;
 }
 
+int clinux_duplicate(int fd) { return answer(fcntl(fd, F_DUPFD_CLOEXEC, 0)); }
+
 ssize_t clinux_recv(int fd, void *to, size_t count) {
     ssize_t n;
     do n = recv(fd, to, count, 0); while (n < 0 && errno == EINTR);

@@ -63,6 +63,8 @@ public enum RouteAction: Sendable, Equatable {
     case respond(FixedResponse)
     /// The gateway's own health.
     case health
+    /// Whether new requests are welcome: 503 while the process drains.
+    case ready
     /// The gateway's metrics, for clients in these blocks; 403 for others.
     case metrics(allow: [AddressBlock])
 }

@@ -81,7 +81,7 @@ enum ScalarKind {
         case .fieldValue, .fixedFieldValue: "a header value"
         case .location: "a path or an absolute URL"
         case .secret: "a secret, file:/path or cred:name"
-        case .filePath(let words): words.isEmpty ? "an absolute path" : ScalarKind.choice(words) + " or an absolute path"
+        case .filePath(let words): words.isEmpty ? "an absolute path" : ScalarKind.choice(words + ["an absolute path"])
         case .url(let schemes): "a URL that begins with \(schemes.map { $0 + "://" }.joined(separator: " or "))"
         case .origin: "an origin such as https://example.com, or *"
         }

@@ -23,7 +23,17 @@ enum Suggestion {
                 if distance == 0 { break }
             }
         }
-        return DisplayText.of(best)
+        return DisplayText.of(best.isEmpty ? longerOrShorter(wanted, candidates) : best)
+    }
+
+    /// The first candidate that begins with the word, or the word with it: `warning` for `warn`.
+    private static func longerOrShorter(_ wanted: [UInt8], _ candidates: some Sequence<String>) -> String {
+        guard wanted.count >= 3 else { return "" }
+        for candidate in candidates.prefix(20_000) {
+            let other = normal(candidate)
+            if other.count >= 3, other.starts(with: wanted) || wanted.starts(with: other) { return candidate }
+        }
+        return ""
     }
 
     /// Lower case, with `maxAge`, `max-age` and `max_age` alike.

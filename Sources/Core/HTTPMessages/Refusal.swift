@@ -57,10 +57,7 @@ public struct Refusal: Sendable {
         head.status = status
         head.framing = .length(UInt64(bodyBytes))
         head.declaredLength = UInt64(bodyBytes)
-        head.headers.add(.contentType, value: Refusal.bytes(format.contentType))
-        head.headers.add(.other, name: Refusal.bytes("x-content-type-options"), value: Refusal.bytes("nosniff"))
-        head.headers.add(.cacheControl, value: Refusal.bytes("no-store"))
-        head.headers.add(.server, value: Refusal.bytes("sluice"))
+        RefusalBody.addFields(to: &head, format: format)
         if requestID.byteCount > 0 { head.headers.add(.xRequestID, value: requestID) }
         if allow.byteCount > 0 { head.headers.add(.allow, value: allow) }
         if retryAfterSeconds > 0 {
@@ -76,7 +73,7 @@ public struct Refusal: Sendable {
 
     /// The bytes of a text that lives as long as the process.
     @_lifetime(immortal)
-    private static func bytes(_ text: StaticString) -> RawSpan {
+    static func bytes(_ text: StaticString) -> RawSpan {
         let span = RawSpan(_unsafeStart: UnsafeRawPointer(text.utf8Start), byteCount: text.utf8CodeUnitCount)
         return _overrideLifetime(span, borrowing: ())
     }

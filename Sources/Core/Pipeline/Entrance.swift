@@ -147,9 +147,25 @@ public final class Entrance: Sendable {
     /// A field without an id of its own: removed when its name is internal, and judged when it has an underscore.
     @inline(__always)
     private func receiveUnknown(_ headers: inout HeaderBlock, _ index: Int) -> HeadFault? {
-        if headers.name(index).hasUnderscore { return receiveUnderscore(&headers, index) }
-        if isInternalName(headers.name(index)) { headers.remove(at: index) }
-        return nil
+        let offset = Int(headers.fields[index].nameOffset)
+        let count = Int(headers.fields[index].nameCount)
+        switch judge(headers.storage.bytes.extracting(offset..<(offset + count))) {
+        case .plain: return nil
+        case .withUnderscore: return receiveUnderscore(&headers, index)
+        case .internalToUs:
+            headers.remove(at: index)
+            return nil
+        }
+    }
+
+    private enum NameKind {
+        case plain, withUnderscore, internalToUs
+    }
+
+    @inline(__always)
+    private func judge(_ name: RawSpan) -> NameKind {
+        if name.hasUnderscore { return .withUnderscore }
+        return mayBeInternalName(name) && isInternalName(name) ? .internalToUs : .plain
     }
 
     @inline(never)

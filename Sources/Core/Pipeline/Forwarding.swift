@@ -51,11 +51,9 @@ public final class Forwarding: Sendable {
     }
 
     let rule: Rule
-    /// `Via: 1.1 name` with its line end, by the version in which the request came.
-    let via11: [UInt8]
-    let via10: [UInt8]
-    /// `X-Request-ID: `
-    let requestIDPrefix: [UInt8]
+    /// `Via: 1.1 name`, a line end and `X-Request-ID: `, by the version in which the request came.
+    let passage11: [UInt8]
+    let passage10: [UInt8]
     private let removesHost: Bool
 
     /// - Throws: `.invalidName` when the pseudonym or a name is no token, `.invalidValue` for a literal with control bytes.
@@ -75,25 +73,49 @@ public final class Forwarding: Sendable {
             removesHost = true
         }
         self.rule = rule
-        via11 = Array("Via: 1.1 ".utf8) + rule.pseudonym + Array("\r\n".utf8)
-        via10 = Array("Via: 1.0 ".utf8) + rule.pseudonym + Array("\r\n".utf8)
-        requestIDPrefix = rule.requestIDHeader + Array(": ".utf8)
+        let behindVersion = rule.pseudonym + Array("\r\n".utf8) + rule.requestIDHeader + Array(": ".utf8)
+        passage11 = Array("Via: 1.1 ".utf8) + behindVersion
+        passage10 = Array("Via: 1.0 ".utf8) + behindVersion
     }
 
     /// Marks what the gateway writes anew, and looks at `Max-Forwards`.
     public func prepare(_ head: inout RequestHead, _ context: inout RequestContext) -> Decision {
-        // The authority of a target in absolute-form takes the place of Host (RFC 9112 §3.2.2).
-        if removesHost || isAbsolute(head) { head.headers.removeAll(.host) }
+        if isAbsolute(head) { replaceHost(of: &head, context) }
+        if removesHost { head.headers.removeAll(.host) }
         if rule.addsTimestamp { head.headers.removeAll(.xTimestamp) }
         if !rule.strippedPrefix.isEmpty { head.headers.removeAll(.xForwardedPrefix) }
         if context.received.contains(.maxForwards) { return prepareMaxForwards(&head, &context) }
         return .forward
     }
 
+    @inline(__always)
     private func isAbsolute(_ head: borrowing RequestHead) -> Bool {
         guard !head.targetRange.isEmpty else { return false }
-        let first = head.bytes(head.targetRange)[0]
+        let first = head.headers.storage[head.targetRange.lowerBound]
         return first != ASCII.slash && first != ASCII.asterisk && !head.host.isEmpty
+    }
+
+    /// The authority of a target in absolute-form takes the place of the received `Host` (RFC 9112 §3.2.2).
+    @inline(never)
+    private func replaceHost(of head: inout RequestHead, _ context: borrowing RequestContext) {
+        if let index = head.hostIndex, index >= context.receivedCount { return }
+        let host = head.host
+        let port = head.port
+        let name: StaticString = "Host"
+        let nameOffset = head.headers.storage.count
+        head.headers.storage.append(name)
+        head.headers.storage.appendCopy(of: host)
+        if port != 0 {
+            head.headers.storage.append(ASCII.colon)
+            head.headers.storage.append(decimal: UInt64(port))
+        }
+        let valueOffset = nameOffset + name.utf8CodeUnitCount
+        let valueCount = head.headers.storage.count - valueOffset
+        guard valueCount <= Int(UInt16.max) else { return }
+        head.headers.removeAll(.host)
+        head.hostIndex = head.headers.count
+        head.headers.append(Field(nameOffset: nameOffset, nameCount: name.utf8CodeUnitCount, valueOffset: valueOffset,
+            valueCount: valueCount, id: .host))
     }
 
     /// Counts down for OPTIONS and TRACE; with any other method the field means nothing to us and passes.

@@ -140,7 +140,7 @@ extension RequestContext {
     func append(_ variable: HeaderVariable, to out: inout ByteBuffer) {
         switch variable {
         case .clientAddress:
-            if hasClientAddress { clientAddress.appendText(to: &out) }
+            if hasClientAddress { out.appendText(of: clientAddress) }
         case .clientPort:
             if clientPort != 0 { out.append(decimal: UInt64(clientPort)) }
         case .requestID: out.append(requestID)
@@ -149,7 +149,7 @@ extension RequestContext {
         case .instance: append(names.instances, instanceIndex, to: &out)
         case .listener: append(names.listeners, listenerIndex, to: &out)
         case .scheme: out.append(scheme.name)
-        case .timestamp: Timestamp(unixNanoseconds: unixNanoseconds).appendRFC3339(to: &out)
+        case .timestamp: wallClock.appendRFC3339(.milliseconds, into: &out)
         case .host, .path, .method: break
         }
     }

@@ -40,10 +40,18 @@ extension RawSpan {
     }
 }
 
+/// The quick half of the question: such names are at least as long as `x-gateway-` and begin with `x-` or `c`.
+@inline(__always)
+func mayBeInternalName(_ name: RawSpan) -> Bool {
+    guard name.byteCount >= 10 else { return false }
+    let first = name[0] | 0x20
+    return first == 0x78 && name[1] == ASCII.dash || first == 0x63
+}
+
 /// Whether a name without an id of its own is one that stays between gateway and backend: it is neither taken from a client
 /// nor, in an answer, shown to one.
 func isInternalName(_ name: RawSpan) -> Bool {
-    guard name.byteCount >= 10 else { return false }
+    guard mayBeInternalName(name) else { return false }
     let first = name[0] | 0x20
     if first == 0x78 {
         return name.hasPrefix(ignoringCase: "x-gateway-") || name.hasPrefix(ignoringCase: "x-client-cert")

@@ -83,6 +83,7 @@ public struct RequestContext: ~Copyable {
         self.bodyLimit = bodyLimit
         self.exchangeToken = exchangeToken
         random = RandomSource(seed: seed)
+        if peerIsUnixSocket { peerAddress = RequestContext.noAddress }
         clientAddress = peerAddress
         clientPort = peerPort
         isTrustedPeer = false
@@ -99,6 +100,8 @@ public struct RequestContext: ~Copyable {
     public var hasClientAddress: Bool { clientAddress != RequestContext.noAddress }
     static var noAddress: IPAddress { IPAddress(high: 0, low: 0) }
 
+    public var hasRequestID: Bool { requestIDCount > 0 }
+
     /// The request id; empty until `Entrance.receive` or `makeRequestID`.
     public var requestID: RawSpan {
         @_lifetime(borrow self)
@@ -110,6 +113,8 @@ public struct RequestContext: ~Copyable {
 
     /// The means to go on with this request later; to be taken by a middleware that then returns `.suspend`.
     public func suspension() -> Resumption { Resumption(sink: resumptionSink, point: suspensionPoint) }
+
+    var wallClock: Timestamp { Timestamp(nanoseconds: Int64(clamping: unixNanoseconds)) }
 
     /// Names as text, for middleware; nil while unknown.
     public var routeName: String? { text(names.routes, routeIndex) }

@@ -24,9 +24,10 @@ public final class ResponseForwarding: Sendable {
         }
     }
 
-    private let via11: [UInt8]
-    private let via10: [UInt8]
-    private let requestIDPrefix: [UInt8]
+    /// `X-Request-ID: `, and the same behind `Via: 1.1 name` and a line end, by the version in which the response came.
+    private let ownPassage: [UInt8]
+    private let passage11: [UInt8]
+    private let passage10: [UInt8]
     /// In lower case, where it is not `X-Request-ID`.
     private let requestIDName: [UInt8]?
     /// `Proxy-Authenticate` with them: it is a challenge to us, the client of that hop (RFC 9110 §11.7.1).
@@ -37,9 +38,10 @@ public final class ResponseForwarding: Sendable {
     public init(_ rule: Rule) throws(HeaderRuleError) {
         guard isToken(rule.pseudonym.span.bytes) else { throw .invalidName(rule.pseudonym) }
         guard isToken(rule.requestIDHeader.span.bytes) else { throw .invalidName(rule.requestIDHeader) }
-        via11 = rule.addsVia ? Array("Via: 1.1 ".utf8) + rule.pseudonym + Array("\r\n".utf8) : []
-        via10 = rule.addsVia ? Array("Via: 1.0 ".utf8) + rule.pseudonym + Array("\r\n".utf8) : []
-        requestIDPrefix = rule.requestIDHeader + Array(": ".utf8)
+        ownPassage = rule.requestIDHeader + Array(": ".utf8)
+        let behindVersion = rule.pseudonym + Array("\r\n".utf8) + ownPassage
+        passage11 = rule.addsVia ? Array("Via: 1.1 ".utf8) + behindVersion : ownPassage
+        passage10 = rule.addsVia ? Array("Via: 1.0 ".utf8) + behindVersion : ownPassage
         let name = rule.requestIDHeader.map(ASCII.lowercased)
         requestIDName = FieldID(lowercasing: name.span.bytes) == .xRequestID ? nil : name
     }
@@ -67,33 +69,25 @@ public final class ResponseForwarding: Sendable {
         to out: inout ByteBuffer, head: borrowing ResponseHead, context: borrowing RequestContext, delivery: ResponseDelivery,
         isForwarded: Bool = true
     ) -> Bool {
-        out.reserve(512)
         // A recipient with a clock adds the date that is missing (RFC 9110 §6.6.1).
         if head.headers.firstIndex(of: .date) == nil {
-            out.append("Date: ")
-            Timestamp(unixNanoseconds: context.unixNanoseconds).appendHTTPDate(to: &out)
-            out.append("\r\n")
+            out.appendText("Date: ")
+            context.wallClock.appendIMFFixdate(into: &out)
+            out.appendLine("")
         }
-        if isForwarded {
-            switch head.version {
-            case .http11: out.append(via11)
-            case .http10: out.append(via10)
-            }
-        }
-        out.append(requestIDPrefix)
+        let passage = !isForwarded ? ownPassage : head.version == .http11 ? passage11 : passage10
+        out.append(passage.span.bytes)
         let isGood = out.append(checkedValue: context.requestID)
-        out.append("\r\n")
+        out.appendLine("")
         if let length = delivery.contentLength {
-            out.append("Content-Length: ")
-            out.append(decimal: length)
-            out.append("\r\n")
+            out.appendLine("Content-Length: ", decimal: length)
         } else if delivery.body == .chunked {
-            out.append("Transfer-Encoding: chunked\r\n")
+            out.appendLine("Transfer-Encoding: chunked")
         }
         switch delivery.connection {
         case .unsaid: break
-        case .close: out.append("Connection: close\r\n")
-        case .keepAlive: out.append("Connection: keep-alive\r\n")
+        case .close: out.appendLine("Connection: close")
+        case .keepAlive: out.appendLine("Connection: keep-alive")
         }
         return isGood
     }

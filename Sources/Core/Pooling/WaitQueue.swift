@@ -15,6 +15,16 @@ public struct WaitQueue: Sendable {
 
     public mutating func append(_ waiter: Waiter) { waiters.append(waiter) }
 
+    /// Puts a waiter back whose turn it still is.
+    public mutating func prepend(_ waiter: Waiter) {
+        if head > 0 {
+            head -= 1
+            waiters[head] = waiter
+        } else {
+            waiters.insert(waiter, at: 0)
+        }
+    }
+
     public mutating func popFirst() -> Waiter? {
         guard head < waiters.count else { return nil }
         let first = waiters[head]

@@ -28,6 +28,9 @@ public struct ByteBuffer: ~Copyable {
         }
     }
 
+    /// The bytes for a system call: good until the buffer's next change.
+    public var unsafeBytes: UnsafeRawBufferPointer { UnsafeRawBufferPointer(start: base, count: count) }
+
     @inlinable
     public subscript(offset: Int) -> UInt8 {
         precondition(offset >= 0 && offset < count, "offset outside the buffer")

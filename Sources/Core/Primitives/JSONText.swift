@@ -68,7 +68,7 @@ public enum JSONText {
         let control = word &- ones &* 0x20
         let quote = (word ^ ones &* 0x22) &- ones
         let backslash = (word ^ ones &* 0x5c) &- ones
-        return (high | control | quote | backslash) & ones &* 0x80
+        return (high | control | quote | backslash) & (ones &* 0x80)
     }
 
     /// Writes the text escaped and returns how many bytes it became: up to `growthMax` for each byte of the text, for which

@@ -60,7 +60,7 @@ public struct TextCursor: ~Copyable {
     @inline(__always)
     public mutating func write(twoDigits number: UInt32) {
         assert(number < 100 && end - next >= 2)
-        let tens = number &* 103 >> 10
+        let tens = (number &* 103) >> 10
         next[0] = UInt8(truncatingIfNeeded: 48 &+ tens)
         next[1] = UInt8(truncatingIfNeeded: 48 &+ number &- tens &* 10)
         next += 2

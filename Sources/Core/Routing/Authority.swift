@@ -2,8 +2,8 @@ import Primitives
 
 /// The host and port of an authority (RFC 3986 §3.2), checked and found in the bytes that hold them.
 ///
-/// Names are letters, digits, `-`, `_` and dots, in labels of at most 63 bytes and 253 in all: what DNS and service discovery use.
-/// The rest of RFC 3986's reg-name (commas, escapes, `;`) is refused, since servers disagree on it.
+/// Names are letters, digits, `-`, `_` and dots, in labels of at most 63 bytes and 253 in all: what DNS and service discovery
+/// use. The rest of RFC 3986's reg-name (commas, escapes, `;`) is refused, since servers disagree on it.
 struct Authority {
     /// Without the port and without one trailing dot; an IPv6 address keeps its brackets.
     var host: Range<Int>
@@ -16,12 +16,12 @@ struct Authority {
         precondition(range.lowerBound >= 0 && range.upperBound <= bytes.byteCount, "an authority outside its storage")
         let start = range.lowerBound
         guard start < range.upperBound else { throw .emptyHost }
+        host = range
+        if Authority.isPlainName(bytes, range) { return }
         if bytes[start] == UInt8(ascii: "[") {
-            host = range
             try readAddress(bytes, range)
             return
         }
-        host = range
         var i = start
         var label = start
         while i < range.upperBound {
@@ -48,6 +48,27 @@ struct Authority {
         host = start..<(label == end ? end - 1 : end)
         guard host.count <= 253 else { throw .invalidHost }
         if ASCII.isDigit(bytes[host.upperBound - 1]) { try checkNumber(bytes) }
+    }
+
+    /// Whether the range is a name in canonical form without a port, as almost all are; otherwise it must be looked at closely.
+    /// A name of at most 63 bytes has no label that is longer.
+    @inline(__always)
+    private static func isPlainName(_ bytes: RawSpan, _ range: Range<Int>) -> Bool {
+        guard range.count >= 8, range.count <= 63 else { return false }
+        let last = range.upperBound &- 8
+        var i = range.lowerBound
+        var dots: UInt64 = 0x80
+        while true {
+            let word = UInt64(littleEndian: bytes.unsafeLoadUnaligned(fromUncheckedByteOffset: i, as: UInt64.self))
+            guard TargetByte(all: word).isHostOrDot else { return false }
+            // The top bit of each byte that is a dot; exact, since all bytes are ASCII.
+            let found = ~((word ^ 0x2e2e_2e2e_2e2e_2e2e) &+ 0x7f7f_7f7f_7f7f_7f7f) & 0x8080_8080_8080_8080
+            // No dot behind a dot, nor at the start; `dots` holds that of the byte before.
+            guard found & (found &<< 8 | dots) == 0 else { return false }
+            guard i < last else { return word &>> 56 != UInt64(ASCII.dot) && word &>> 56 &- 0x30 >= 10 }
+            dots = i &+ 8 <= last ? found &>> 56 : 0
+            i = min(i &+ 8, last)
+        }
     }
 
     /// A name that ends in a number is an IPv4 address or nothing: some resolvers read `127.1` as one.

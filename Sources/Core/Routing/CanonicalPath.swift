@@ -2,8 +2,9 @@ import Primitives
 
 /// The one form of a path that is matched, judged, logged and forwarded (RFC 3986 §6.2.2, with the ambiguous cases refused).
 ///
-/// Unreserved escapes are decoded once (`%41` is `A`, `%252e` stays), others are kept with upper-case digits, bytes that no URI may
-/// hold but browsers send (`[ ] { } | ^ "` and the like) are escaped, raw dot segments are resolved. The canonical form of a canonical path is itself.
+/// Unreserved escapes are decoded once (`%41` is `A`, `%252e` stays), others are kept with upper-case digits, bytes that no URI
+/// may hold but browsers send (`[ ] { } | ^ "` and the like) are escaped, raw dot segments are resolved. The canonical form of a
+/// canonical path is itself.
 struct CanonicalPath {
     /// What `/` in escapes is.
     enum Separators {
@@ -28,16 +29,30 @@ struct CanonicalPath {
     static func scan(_ bytes: RawSpan, from start: Int, to end: Int, mergeSlashes: Bool) -> Int? {
         precondition(start >= 0 && end <= bytes.byteCount, "a path outside its storage")
         var i = start
+        // Eight at a time while there is neither a dot nor the query's mark; what ends that is looked at byte by byte.
+        while !mergeSlashes, i &+ 8 <= end, TargetByte(all: word(bytes, i)).isPlainOrSlashNotDot { i &+= 8 }
         while i < end {
-            let c = bytes.unsafeLoad(fromUncheckedByteOffset: i, as: UInt8.self)
+            let c = byte(bytes, i)
+            if TargetByte(c).isPlain {
+                if c == ASCII.dot, i > start, byte(bytes, i &- 1) == ASCII.slash { return nil }
+            } else {
+                guard c == ASCII.slash else { return c == ASCII.question ? i : nil }
+                if mergeSlashes, i > start, byte(bytes, i &- 1) == ASCII.slash { return nil }
+            }
             i &+= 1
-            if TargetByte(c).isPlain { continue }
-            guard c == ASCII.slash else { return c == ASCII.question ? i - 1 : nil }
-            guard i < end else { break }
-            let next = bytes.unsafeLoad(fromUncheckedByteOffset: i, as: UInt8.self)
-            if next == ASCII.dot || (mergeSlashes && next == ASCII.slash) { return nil }
         }
         return i
+    }
+
+    /// Both stand only where the offset was compared with the bounds.
+    @inline(__always)
+    private static func byte(_ bytes: RawSpan, _ offset: Int) -> UInt8 {
+        bytes.unsafeLoad(fromUncheckedByteOffset: offset, as: UInt8.self)
+    }
+
+    @inline(__always)
+    private static func word(_ bytes: RawSpan, _ offset: Int) -> UInt64 {
+        bytes.unsafeLoadUnaligned(fromUncheckedByteOffset: offset, as: UInt64.self)
     }
 
     /// Appends the canonical form of the path at `source`, which begins with `/`, to the storage that holds it.

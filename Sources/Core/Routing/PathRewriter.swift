@@ -15,14 +15,14 @@ public struct PathRewriter: Sendable {
 
     private let change: Change
 
-    /// Takes `strip` off the front, where it is there and a segment ends behind it, then puts `add` before. Either may be empty.
-    /// `/` remains where nothing else does. A path without the prefix is sent on with `add` alone.
+    /// Takes `strip` off the front, where it is there and a segment ends behind it, then puts `add` before. Either may be
+    /// empty. `/` remains where nothing else does. A path without the prefix is sent on with `add` alone.
     public init(strip: String, add: String) throws(PathRewriterError) {
         change = .prefix(strip: try PathRewriter.checkedPrefix(strip), add: try PathRewriter.checkedPrefix(add))
     }
 
-    /// Replaces the whole path: `/v2/users/{id}` with the route's `{…}` segments (also inside a segment), and a closing `/*` for
-    /// what the route's `/*` took.
+    /// Replaces the whole path: `/v2/users/{id}` with the route's `{…}` segments (also inside a segment), and a closing `/*`
+    /// for what the route's `/*` took.
     public init(replacement text: String, of pattern: PathPattern) throws(PathRewriterError) {
         var bytes = Array(text.utf8)[...]
         guard bytes.first == ASCII.slash else { throw .noLeadingSlash(text) }

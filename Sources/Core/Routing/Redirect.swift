@@ -43,9 +43,7 @@ public struct Redirect: Sendable {
         for piece in pieces {
             switch piece {
             case .text(let bytes):
-                for c in bytes where c <= 0x20 || c >= 0x7f || TargetByte(c).isEscaped && c != 0x5b && c != 0x5d || c == ASCII.backslash {
-                    throw .invalidByte
-                }
+                guard bytes.allSatisfy(isURLByte) else { throw .invalidByte }
                 outline += bytes
             case .scheme: outline.append(Mark.scheme)
             case .host: outline.append(Mark.host)
@@ -54,9 +52,10 @@ public struct Redirect: Sendable {
             }
         }
         if outline.first == ASCII.slash || outline.first == Mark.path {
-            guard outline.count < 2 || (outline[1] != ASCII.slash && !(outline[0] == ASCII.slash && outline[1] == Mark.path)) else {
-                throw .openAuthority
-            }
+            // `//` would begin an authority, and `/` before the path makes one of it.
+            guard outline.count > 1 else { return }
+            let pathFollows = outline[0] == ASCII.slash && outline[1] == Mark.path
+            guard outline[1] != ASCII.slash, !pathFollows else { throw .openAuthority }
             return
         }
         var rest = outline[...]
@@ -65,12 +64,24 @@ public struct Redirect: Sendable {
             rest = rest.dropFirst(scheme.count)
             let end = rest.firstIndex { $0 == ASCII.slash || $0 == ASCII.question || $0 == Mark.path } ?? rest.endIndex
             let authority = rest[..<end]
-            let isClosed = authority.allSatisfy { TargetByte($0).isPlain && $0 != UInt8(ascii: "@") || "[]".utf8.contains($0) || $0 == Mark.host }
-            guard !authority.isEmpty, isClosed else { throw .openAuthority }
+            guard !authority.isEmpty, authority.allSatisfy(isAuthorityByte) else { throw .openAuthority }
             return
         }
         throw .neitherPathNorURL
     }
+
+    /// Visible ASCII, but for what only ever stands in a URL by mistake. Brackets enclose IPv6 addresses.
+    private static func isURLByte(_ c: UInt8) -> Bool {
+        guard c > 0x20, c < 0x7f, c != ASCII.backslash else { return false }
+        return !TargetByte(c).isEscaped || isBracket(c)
+    }
+
+    /// A byte of a host or port that is fixed text, or the mark of the request's host.
+    private static func isAuthorityByte(_ c: UInt8) -> Bool {
+        c == Mark.host || isBracket(c) || (TargetByte(c).isPlain && c != UInt8(ascii: "@"))
+    }
+
+    private static func isBracket(_ c: UInt8) -> Bool { c == UInt8(ascii: "[") || c == UInt8(ascii: "]") }
 
     /// Appends the `Location` value to the head's storage.
     /// - Throws: when the request has no host or path to put in, or the value would lead to another authority.

@@ -169,8 +169,10 @@ struct RouteCompiler {
         let firstCondition = Int32(storage.conditions.count)
         for header in rule.headers { appendCondition(header, isQuery: false) }
         for parameter in rule.query { appendCondition(parameter, isQuery: true) }
-        storage.entries.append(.init(rule: Int32(index), methods: MethodSet(rule.methods).bits, customMethods: methods,
-            conditions: firstCondition..<Int32(storage.conditions.count)))
+        storage.entries.append(
+            .init(
+                rule: Int32(index), methods: MethodSet(rule.methods).bits, customMethods: methods,
+                conditions: firstCondition..<Int32(storage.conditions.count)))
     }
 
     private mutating func appendCondition(_ match: ValueMatch, isQuery: Bool) {
@@ -184,8 +186,10 @@ struct RouteCompiler {
             for value in values { storage.texts.append(makeText(Array(value.utf8))) }
         }
         let name = isQuery ? Array(match.name.utf8) : match.name.utf8.map(ASCII.lowercased)
-        storage.conditions.append(.init(isQuery: isQuery, test: test, name: makeText(name),
-            values: first..<Int32(storage.texts.count)))
+        storage.conditions.append(
+            .init(
+                isQuery: isQuery, test: test, name: makeText(name),
+                values: first..<Int32(storage.texts.count)))
     }
 
     private mutating func makeText(_ bytes: [UInt8]) -> RouteStorage.Text {
@@ -212,7 +216,8 @@ struct RouteCompiler {
             var slot = Int(truncatingIfNeeded: segment.hash) & (size - 1)
             while storage.edges[slot].to >= 0 { slot = (slot + 1) & (size - 1) }
             let text = makeText(step.text)
-            storage.edges[slot] = .init(head: segment.head, from: step.from, to: to, textOffset: text.offset,
+            storage.edges[slot] = .init(
+                head: segment.head, from: step.from, to: to, textOffset: text.offset,
                 textCount: text.count)
         }
     }

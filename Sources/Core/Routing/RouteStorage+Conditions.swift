@@ -2,6 +2,7 @@ import HTTPMessages
 import Primitives
 
 extension RouteStorage {
+    @inline(never)
     func conditionsHold(_ entry: Entry, _ head: borrowing RequestHead) -> Bool {
         for i in entry.conditions where !holds(conditions[Int(i)], head) { return false }
         return true

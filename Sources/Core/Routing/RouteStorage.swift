@@ -80,8 +80,10 @@ struct RouteStorage: Sendable {
     var hasAnyHost = false
     let hash: SegmentHash
 
-    /// Takes the segment that begins at `offset` and ends at a slash or at `end`, which lies inside the bytes. The node is -1 when
-    /// the segment leads nowhere.
+    var hasHosts: Bool { hasExactHosts || hasWildcards }
+
+    /// Takes the segment that begins at `offset` and ends at a slash or at `end`, which lies inside the bytes. The node is -1
+    /// when the segment leads nowhere.
     @inline(__always)
     func step(from node: Int32, _ bytes: RawSpan, _ offset: Int, _ end: Int) -> (node: Int32, end: Int) {
         let segment = hash.segment(bytes, offset, end, from: node)
@@ -107,18 +109,6 @@ struct RouteStorage: Sendable {
         let start = Int(edge.textOffset)
         return bytes.extracting((offset + 16)..<(offset + count))
             .equals(text.span.bytes.extracting((start + 16)..<(start + count)))
-    }
-
-    @inline(__always)
-    func takesMethod(_ entry: Entry, _ head: borrowing RequestHead) -> Bool {
-        if entry.methods & (1 << UInt16(head.method.rawValue)) != 0 { return true }
-        return !entry.customMethods.isEmpty && takesCustomMethod(entry, head)
-    }
-
-    private func takesCustomMethod(_ entry: Entry, _ head: borrowing RequestHead) -> Bool {
-        guard case .other = head.method else { return false }
-        for i in entry.customMethods where head.bytes(head.methodRange).equals(bytes(texts[Int(i)])) { return true }
-        return false
     }
 
     @_lifetime(borrow self)

@@ -29,31 +29,33 @@ struct SegmentHash: Sendable {
     }
 
     /// A segment of eight bytes and more. A word of no bytes is not mixed in: the slash may stand right behind a whole word.
+    @inline(never)
     private static func rest(_ bytes: RawSpan, _ offset: Int, _ end: Int, _ hash: UInt64, _ first: UInt64) -> Segment {
-        var segment = Segment(hash: hash, head: (first, 0), end: offset &+ 8)
-        var count = 8
-        while count == 8, segment.end < end {
-            let next = word(bytes, segment.end, end)
-            if segment.end &- offset == 8 { segment.head.1 = next.bytes }
-            if next.count > 0 { segment.hash = mix(segment.hash, next.bytes) }
-            segment.end &+= next.count
+        var at = offset &+ 8
+        guard at < end else { return Segment(hash: hash, head: (first, 0), end: at) }
+        let second = word(bytes, at, end)
+        at &+= second.count
+        var hash = second.count > 0 ? mix(hash, second.bytes) : hash
+        var count = second.count
+        while count == 8, at < end {
+            let next = word(bytes, at, end)
             count = next.count
+            if count > 0 { hash = mix(hash, next.bytes) }
+            at &+= count
         }
-        return segment
+        return Segment(hash: hash, head: (first, second.bytes), end: at)
     }
 
     /// The bytes from `offset` to the next slash, to `end`, or eight, with zeros behind them.
     @inline(__always)
     private static func word(_ bytes: RawSpan, _ offset: Int, _ end: Int) -> (bytes: UInt64, count: Int) {
         let word = load(bytes, offset, end)
-        // The lowest top bit set marks the first slash (the zero-byte test of Lamport, 1975), or the end.
+        // The lowest top bit set marks the first slash (the zero-byte test of Lamport, 1975); without one, the count is eight.
         let difference = word ^ slashes
-        var found = (difference &- ones) & ~difference & tops
-        let left = end &- offset
-        if left < 8 { found |= 0x80 &<< UInt64(truncatingIfNeeded: left &<< 3) }
-        guard found != 0 else { return (word, 8) }
-        let bits = UInt64(truncatingIfNeeded: found.trailingZeroBitCount) & 0x38
-        return (word & ((1 &<< bits) &- 1), Int(truncatingIfNeeded: bits &>> 3))
+        let found = (difference &- ones) & ~difference & tops
+        let count = min(found.trailingZeroBitCount &>> 3, end &- offset)
+        guard count < 8 else { return (word, 8) }
+        return (word & ((1 &<< UInt64(truncatingIfNeeded: count &<< 3)) &- 1), count)
     }
 
     /// Eight bytes; near the end of the storage only those up to `end`.

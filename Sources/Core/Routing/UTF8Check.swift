@@ -1,4 +1,5 @@
-/// Checks, byte by byte, that what escapes decode to is UTF-8 (RFC 3629 §4): no overlong forms, no surrogates, nothing above U+10FFFF.
+/// Checks, byte by byte, that what escapes decode to is UTF-8 (RFC 3629 §4): no overlong forms, no surrogates, nothing above
+/// U+10FFFF.
 struct UTF8Check {
     /// Continuation bytes still to come.
     private var missing = 0

@@ -16,6 +16,17 @@ enum TextCheck {
         return nil
     }
 
+    /// Whether a tab stands at a place.
+    static func isTab(at mark: Mark, in text: ArraySlice<UInt8>) -> Bool {
+        var rest = text
+        for _ in 1..<mark.line {
+            guard let end = rest.firstIndex(of: 0x0a) else { return false }
+            rest = rest[(end + 1)...]
+        }
+        // Before a tab that indents stand only blanks, so that bytes count like characters.
+        return rest.dropFirst(mark.column - 1).first == 0x09
+    }
+
     private static func mark(of index: Int, in text: ArraySlice<UInt8>, _ file: String) -> Mark {
         let before = text[..<index]
         let lines = before.reduce(1) { $0 + ($1 == 0x0a ? 1 : 0) }

@@ -70,7 +70,7 @@ public struct YAMLReader {
             yaml_parser_set_encoding(&parser, YAML_UTF8_ENCODING)
             // libyaml keeps the pointer, which is good until the parser has been run below.
             yaml_parser_set_input_string(&parser, bytes.baseAddress, bytes.count)
-            while step(&parser) {}
+            while step(&parser, body) {}
         }
         if root == nil, diagnostics.isEmpty { report(start, "the file is empty") }
     }
@@ -86,10 +86,10 @@ public struct YAMLReader {
     }
 
     /// Takes one event; false when it was the last, or nothing behind it can be understood.
-    private mutating func step(_ parser: inout yaml_parser_t) -> Bool {
+    private mutating func step(_ parser: inout yaml_parser_t, _ text: ArraySlice<UInt8>) -> Bool {
         var event = yaml_event_t()
         guard yaml_parser_parse(&parser, &event) == 1 else {
-            reportProblem(parser)
+            reportProblem(parser, text)
             root = nil
             return false
         }
@@ -105,27 +105,31 @@ public struct YAMLReader {
             return scalar(event.data.scalar, at: here)
         case YAML_SEQUENCE_START_EVENT:
             let data = event.data.sequence_start
-            return begin(.sequence([]), anchor: text(data.anchor), tag: text(data.tag), expected: "seq", at: here)
+            return begin(.sequence([]), anchor: string(data.anchor), tag: string(data.tag), expected: "seq", at: here)
         case YAML_MAPPING_START_EVENT:
             let data = event.data.mapping_start
-            return begin(.mapping(MappingBuilder()), anchor: text(data.anchor), tag: text(data.tag), expected: "map", at: here)
+            return begin(.mapping(MappingBuilder()), anchor: string(data.anchor), tag: string(data.tag), expected: "map", at: here)
         case YAML_SEQUENCE_END_EVENT, YAML_MAPPING_END_EVENT:
             return end()
         case YAML_ALIAS_EVENT:
-            return alias(text(event.data.alias.anchor), at: here)
+            return alias(string(event.data.alias.anchor), at: here)
         default:
             return true
         }
     }
 
-    private mutating func reportProblem(_ parser: yaml_parser_t) {
+    private mutating func reportProblem(_ parser: yaml_parser_t, _ text: ArraySlice<UInt8>) {
+        let here = mark(parser.problem_mark)
+        if TextCheck.isTab(at: here, in: text) { return report(here, "a tab; YAML is indented with spaces") }
         let problem = parser.problem.map { String(cString: $0) } ?? "cannot be read"
-        let context = parser.context.map { " (\(String(cString: $0)))" } ?? ""
-        report(mark(parser.problem_mark), problem + context)
+        var context = parser.context.map { String(cString: $0) } ?? ""
+        let began = mark(parser.context_mark)
+        if !context.isEmpty, began.line < here.line { context += " that began in line \(began.line)" }
+        report(here, context.isEmpty ? problem : "\(problem) (\(context))")
     }
 
-    private func text(_ string: UnsafeMutablePointer<yaml_char_t>?) -> String {
-        string.map { String(cString: $0) } ?? ""
+    private func string(_ bytes: UnsafeMutablePointer<yaml_char_t>?) -> String {
+        bytes.map { String(cString: $0) } ?? ""
     }
 
     // Nodes.
@@ -137,13 +141,13 @@ public struct YAMLReader {
             return false
         }
         var style = data.style == YAML_PLAIN_SCALAR_STYLE ? Node.Style.plain : .quoted
-        switch text(data.tag) {
+        switch string(data.tag) {
         case "": break
         case "!", "tag:yaml.org,2002:str": style = .quoted
         case "tag:yaml.org,2002:int", "tag:yaml.org,2002:float", "tag:yaml.org,2002:bool", "tag:yaml.org,2002:null": style = .plain
         case let tag: report(here, "the tag \(tag) is not supported")
         }
-        return add(Node(mark: here, content: .scalar(value, style)), anchor: text(data.anchor), nodes: 1, depth: 1)
+        return add(Node(mark: here, content: .scalar(value, style)), anchor: string(data.anchor), nodes: 1, depth: 1)
     }
 
     private mutating func begin(_ kind: Open.Kind, anchor: String, tag: String, expected: String, at here: Mark) -> Bool {
@@ -173,7 +177,8 @@ public struct YAMLReader {
         }
         guard let anchored = anchors[name] else {
             report(here, "there is no anchor &\(name) before this alias")
-            return add(Node(mark: here, content: .scalar("", .quoted)), anchor: "", nodes: 1, depth: 1)
+            root = nil
+            return false
         }
         aliasedNodes += anchored.nodes
         guard aliasedNodes <= YAMLReader.aliasedNodesMaximum else {

@@ -30,6 +30,8 @@ struct ExchangeRecord: ~Copyable {
 
     var machine = ProxyExchange(policy: .init(retriesMax: 0), method: .get, hasBody: false)
     var step = Step.idle
+    /// The stage that waits, in a suspended step.
+    var suspendedStage = 0
     var head = RequestHead()
     var context: RequestContext
     var client: Int32 = -1
@@ -87,8 +89,8 @@ struct ExchangeRecord: ~Copyable {
     var queueTime = TimeAmount.zero
     var connectTime = TimeAmount.zero
     var forwardedAt = Instant.never
-    /// When the backend's answer was complete.
-    var upstreamEndAt = Instant.never
+    /// In the hands of backends, all attempts together.
+    var upstreamTime = TimeAmount.zero
     var firstByteAt = Instant.never
 
     init(names: NameTable, generation: Unmanaged<Generation>) {
@@ -127,7 +129,7 @@ struct ExchangeRecord: ~Copyable {
         queueTime = .zero
         connectTime = .zero
         forwardedAt = .never
-        upstreamEndAt = .never
+        upstreamTime = .zero
         firstByteAt = .never
     }
 }

@@ -22,10 +22,15 @@ public final class GatewaySnapshot: Sendable {
     public let responses: ResponseForwarding
     public let names: NameTable
     public let labels: MetricsLabels
+    // The labels by place in the configuration; all `.none` for the admin listener, which is not counted.
+    let listenerLabels: [Label]
+    let routeLabels: [Label]
+    let serviceLabels: [Label]
+    let instanceLabels: [Label]
     /// What the health endpoints answer with as the version.
     public let version: String
-    /// In the order of `routeTable`'s rules; lives as long as the snapshot.
-    let routes: UnsafePointer<RouteRuntime>
+    /// In the order of `routeTable`'s rules; written once, lives as long as the snapshot.
+    nonisolated(unsafe) let routes: UnsafePointer<RouteRuntime>
     public let routeCount: Int
 
     public init(
@@ -42,11 +47,19 @@ public final class GatewaySnapshot: Sendable {
         self.responses = responses
         self.names = names
         self.labels = labels
+        listenerLabels = Self.labels(labels.listeners, count: listeners.count)
+        routeLabels = Self.labels(labels.routes, count: routes.count)
+        serviceLabels = Self.labels(labels.services, count: services.count)
+        instanceLabels = Self.labels(labels.instances, count: names.instances.count)
         self.version = version
         routeCount = routes.count
         let memory = UnsafeMutablePointer<RouteRuntime>.allocate(capacity: max(1, routes.count))
         for (i, route) in routes.enumerated() { (memory + i).initialize(to: route) }
         self.routes = UnsafePointer(memory)
+    }
+
+    private static func labels(_ labels: [Label], count: Int) -> [Label] {
+        labels.isEmpty ? [Label](repeating: .none, count: count) : labels
     }
 
     deinit {
@@ -109,6 +122,7 @@ public struct RouteRuntime: Sendable {
 
 /// A service, ready to be called.
 public struct ServiceRuntime: Sendable {
+    public var index: Int
     public var name: String
     public var state: ServiceState
     public var wheel: RoundRobinWheel
@@ -124,9 +138,10 @@ public struct ServiceRuntime: Sendable {
     public var retries: Int
 
     public init(
-        name: String, state: ServiceState, wheel: RoundRobinWheel, instances: [InstanceState], authorities: [[UInt8]],
+        index: Int, name: String, state: ServiceState, wheel: RoundRobinWheel, instances: [InstanceState], authorities: [[UInt8]],
         takesTraffic: [Bool], firstInstance: Int, pool: PoolConfiguration, queue: QueueConfiguration, retries: Int
     ) {
+        self.index = index
         self.name = name
         self.state = state
         self.wheel = wheel
@@ -148,13 +163,13 @@ public struct ListenerRuntime: Sendable {
     public var parserLimits: HTTP1.Limits
     public var target: TargetPolicy
 
-    public init(_ configuration: ListenerConfiguration, mergeSlashes: Bool) {
+    public init(_ configuration: ListenerConfiguration, mergesSlashes: Bool) {
         name = configuration.name
         address = configuration.address
         limits = configuration.limits
         parserLimits = HTTP1.Limits(
             requestTargetBytes: limits.requestTargetBytes, fieldBytes: limits.requestFieldBytes,
             headerBytes: limits.requestHeaderBytes, fieldCount: limits.requestHeaders)
-        target = TargetPolicy(scheme: .http, mergeSlashes: mergeSlashes)
+        target = TargetPolicy(scheme: .http, mergeSlashes: mergesSlashes)
     }
 }

@@ -127,7 +127,7 @@ extension Worker {
         guard let pool = pools[Int(generation.pools[runtime.firstInstance])] else { return .failed(.noInstance) }
         for instance in runtime.instances { instance.slots.markWaiting(index) }
         pool.queue.waiters.append(exchange.pointee.context.exchangeToken)
-        metrics.queueLength(generation.snapshot.labels.services[service], changedBy: 1)
+        metrics.queueLength(generation.snapshot.serviceLabels[service], changedBy: 1)
         exchange.pointee.step = .queued
         exchange.pointee.queuedAt = now
         exchange.pointee.waitDeadline = now + runtime.queue.timeout
@@ -142,7 +142,7 @@ extension Worker {
         let exchange = exchanges.pointer(slot)
         let generation = exchange.pointee.generation._withUnsafeGuaranteedRef { $0 }
         let service = exchange.pointee.context.serviceIndex
-        let label = generation.snapshot.labels.services[service]
+        let label = generation.snapshot.serviceLabels[service]
         generation.snapshot.services[service].state.leaveQueue()
         exchange.pointee.queueTime = now.since(exchange.pointee.queuedAt)
         exchange.pointee.waitDeadline = .never

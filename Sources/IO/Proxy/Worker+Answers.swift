@@ -48,11 +48,9 @@ extension Worker {
 
     func refuse(_ slot: Int, _ refusal: Refusal, detail: StaticString = "") {
         let exchange = exchanges.pointer(slot)
-        if exchange.pointee.context.requestID.byteCount == 0 { exchange.pointee.context.makeRequestID() }
+        if !exchange.pointee.context.hasRequestID { exchange.pointee.context.makeRequestID() }
         let format = AcceptPreference(exchange.pointee.head.headers).format
-        var body = ByteBuffer(capacity: 512)
-        RefusalBody.write(
-            refusal, detail: detail, requestID: exchange.pointee.context.requestID, format: format, into: &body)
+        let body = refusalBody(refusal, detail, format, exchange.pointee.context)
         var allow: [UInt8] = []
         if refusal.status == 405 { allow = allowed(slot) }
         response.clear()
@@ -60,7 +58,25 @@ extension Worker {
             &response, format: format, bodyBytes: body.count, requestID: RawSpan(), allow: allow.span.bytes)
         exchange.pointee.reason = refusal.reason
         if refusal.closes { exchange.pointee.clientMayContinue = false }
-        runOwnResponse(slot, body.bytes.array())
+        runOwnResponse(slot, body)
+    }
+
+    private func refusalBody(
+        _ refusal: Refusal, _ detail: StaticString, _ format: RefusalBody.Format, _ context: borrowing RequestContext
+    ) -> [UInt8] {
+        var text = ByteBuffer(capacity: 512)
+        RefusalBody.write(refusal, detail: detail, requestID: context.requestID, format: format, into: &text)
+        return text.bytes.array()
+    }
+
+    private func errorBody(
+        _ answer: Answer, _ code: String, _ message: String, _ format: RefusalBody.Format, _ context: borrowing RequestContext
+    ) -> [UInt8] {
+        var text = ByteBuffer(capacity: 512)
+        RefusalBody.write(
+            status: answer.status, code: code, reason: answer.reason, message: message, requestID: context.requestID,
+            format: format, into: &text)
+        return text.bytes.array()
     }
 
     private func allowed(_ slot: Int) -> [UInt8] {
@@ -80,12 +96,8 @@ extension Worker {
         case .bytes(let bytes, _): body = bytes
         case .error(let code, let message):
             let format = AcceptPreference(exchange.pointee.head.headers).format
-            var text = ByteBuffer(capacity: 512)
-            RefusalBody.write(
-                status: answer.status, code: code, reason: answer.reason, message: message,
-                requestID: exchange.pointee.context.requestID, format: format, into: &text)
-            body = text.bytes.array()
-            Refusal.addOwnFields(to: &response, format: format)
+            body = errorBody(answer, code, message, format, exchange.pointee.context)
+            RefusalBody.addFields(to: &response, format: format)
         }
         response.framing = .length(UInt64(body.count))
         response.declaredLength = UInt64(body.count)
@@ -149,7 +161,7 @@ extension Worker {
         exchange.pointee.firstByteAt = now
         exchange.pointee.responseBytes = UInt64(out.count)
         let nothing = UnsafeRawBufferPointer(start: nil, count: 0)
-        let sent = out.bytes.withUnsafeBytes { calls.write(client.pointee.descriptor, $0, nothing, waiting: &client.pointee.outgoing) }
+        let sent = calls.write(client.pointee.descriptor, out.unsafeBytes, nothing, waiting: &client.pointee.outgoing)
         out.clear()
         switch sent {
         case .failed: return abandonExchange(slot, .clientClosed)
@@ -185,7 +197,7 @@ extension Worker {
     private func statusAnswer(_ snapshot: GatewaySnapshot, status: UInt16, word: String) -> Answer {
         var text = ByteBuffer(capacity: 128)
         text.append("{\"status\":\"\(word)\",\"version\":\"\(snapshot.version)\",\"timestamp\":\"")
-        Primitives.Timestamp(nanoseconds: wallClock).appendRFC3339(fraction: .milliseconds, to: &text)
+        Primitives.Timestamp(nanoseconds: Int64(clamping: wallClock)).appendRFC3339(.milliseconds, into: &text)
         text.append("\"}\n")
         return Answer(
             status: status, fields: [("Cache-Control", "no-store")], body: text.bytes.array(),

@@ -260,7 +260,7 @@ extension Worker {
         calls.close(client.pointee.descriptor, reset ? 1 : 0)
         let listener = Int(client.pointee.listener)
         listeners[listener].openClients -= 1
-        metrics.connectionClosed(client.pointee.label)
+        if !isAdmin { metrics.connectionClosed(client.pointee.label) }
         limits.release(client.pointee.peer)
         client.pointee.descriptor = -1
         client.pointee.timer = -1

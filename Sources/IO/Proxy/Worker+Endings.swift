@@ -66,13 +66,16 @@ extension Worker {
     /// Counts one attempt.
     func attemptEnded(_ slot: Int, _ outcome: Reason) {
         let exchange = exchanges.pointer(slot)
-        let labels = exchange.pointee.generation._withUnsafeGuaranteedRef { $0.snapshot.labels }
+        let snapshot = exchange.pointee.generation._withUnsafeGuaranteedRef { $0.snapshot }
         let instance = exchange.pointee.context.instanceIndex
         guard instance >= 0, exchange.pointee.backend >= 0 else { return }
-        let began = exchange.pointee.forwardedAt != .never
+        let wasForwarded = exchange.pointee.forwardedAt != .never
+        let began = wasForwarded
             ? exchange.pointee.forwardedAt : backends.pointer(Int(exchange.pointee.backend)).pointee.connectStarted
+        if wasForwarded { exchange.pointee.upstreamTime.nanoseconds &+= now.since(began).nanoseconds }
+        exchange.pointee.forwardedAt = .never
         metrics.upstreamEnded(
-            service: serviceLabel(slot), instance: labels.instances[instance], status: exchange.pointee.upstreamStatus,
+            service: serviceLabel(slot), instance: snapshot.instanceLabels[instance], status: exchange.pointee.upstreamStatus,
             outcome: outcome, duration: now.since(began))
     }
 
@@ -80,7 +83,7 @@ extension Worker {
         let exchange = exchanges.pointer(slot)
         let service = exchange.pointee.context.serviceIndex
         guard service >= 0 else { return .none }
-        return exchange.pointee.generation._withUnsafeGuaranteedRef { $0.snapshot.labels.services[service] }
+        return exchange.pointee.generation._withUnsafeGuaranteedRef { $0.snapshot.serviceLabels[service] }
     }
 
     /// The backend's connection goes back to its pool, if the pool takes it.
@@ -116,7 +119,6 @@ extension Worker {
         let index = Int(exchange.pointee.backend)
         guard index >= 0 else { return }
         exchange.pointee.backend = -1
-        exchange.pointee.forwardedAt = .never
         let backend = backends.pointer(index)
         backend.pointee.exchange = -1
         guard let pool = pools[Int(backend.pointee.pool)] else { return }
@@ -153,26 +155,19 @@ extension Worker {
         let snapshot = exchange.pointee.generation._withUnsafeGuaranteedRef { $0.snapshot }
         let route = exchange.pointee.context.routeIndex
         let total = now.since(exchange.pointee.started)
-        let upstream = upstreamTime(slot)
+        let upstream = exchange.pointee.upstreamTime
         let waited = upstream.nanoseconds &+ exchange.pointee.queueTime.nanoseconds &+ exchange.pointee.connectTime.nanoseconds
         let overhead = TimeAmount(nanoseconds: total.nanoseconds > waited ? total.nanoseconds - waited : 0)
         let figures = RequestFigures(
-            listener: snapshot.labels.listeners[Int(exchange.pointee.listener)],
-            route: route >= 0 ? snapshot.labels.routes[route] : .none, service: serviceLabel(slot),
+            listener: snapshot.listenerLabels[Int(exchange.pointee.listener)],
+            route: route >= 0 ? snapshot.routeLabels[route] : .none, service: serviceLabel(slot),
             method: exchange.pointee.head.method, status: exchange.pointee.status, reason: exchange.pointee.reason,
             duration: total, overhead: overhead,
             bytesIn: UInt64(exchange.pointee.headBytes) + exchange.pointee.requestBytes,
             bytesOut: exchange.pointee.responseBytes)
+        guard !isAdmin else { return }
         metrics.requestEnded(figures, wasStarted: exchange.pointee.isCounted)
-        guard accessLog != nil, !isAdmin else { return }
-        log(slot, figures, upstream)
-    }
-
-    /// From the first byte sent to a backend to the last one received.
-    private func upstreamTime(_ slot: Int) -> TimeAmount {
-        let exchange = exchanges.pointer(slot)
-        guard exchange.pointee.forwardedAt != .never else { return .zero }
-        let end = exchange.pointee.upstreamEndAt != .never ? exchange.pointee.upstreamEndAt : now
-        return end.since(exchange.pointee.forwardedAt)
+        guard accessLog != nil else { return }
+        log(slot, figures)
     }
 }

@@ -40,14 +40,12 @@ extension Worker {
             direct = UnsafeRawBufferPointer(rebasing: rest[relayed.direct])
             consumed = relayed.consumed
         }
-        let sent = out.bytes.withUnsafeBytes { calls.write(backend.pointee.descriptor, $0, direct, waiting: &backend.pointee.outgoing) }
+        let sent = calls.write(backend.pointee.descriptor, out.unsafeBytes, direct, waiting: &backend.pointee.outgoing)
         if case .failed = sent {
             // Not a byte of it went out, so all of it is still here for another connection.
             exchange.pointee.requestBody = unread
             exchange.pointee.requestBytes = 0
-            if !exchange.pointee.machine.requestRead || rest.count > 0, exchange.pointee.head.framing.hasBody {
-                stash(rest, for: Int(exchange.pointee.client))
-            }
+            if exchange.pointee.head.framing.hasBody { stash(rest, for: Int(exchange.pointee.client)) }
             return backendBroken(slot, .closed)
         }
         exchange.pointee.machine.headSent()
@@ -86,26 +84,14 @@ extension Worker {
         out.append("HTTP/1.1 100 Continue\r\n\r\n")
         let nothing = UnsafeRawBufferPointer(start: nil, count: 0)
         // A failure shows itself as an event on the descriptor.
-        _ = out.bytes.withUnsafeBytes { calls.write(client.pointee.descriptor, $0, nothing, waiting: &client.pointee.outgoing) }
+        _ = calls.write(client.pointee.descriptor, out.unsafeBytes, nothing, waiting: &client.pointee.outgoing)
     }
 
     private func writeHead(_ slot: Int) -> Bool {
         let exchange = exchanges.pointer(slot)
         guard let route = exchange.pointee.route else { return false }
         let generation = exchange.pointee.generation._withUnsafeGuaranteedRef { $0 }
-        let query = exchange.pointee.head.query
-        let head = exchange.pointee.head.headers.storage.bytes
-        let isGood =
-            if let query {
-                HeadSerialiser.startRequest(
-                    method: head.extracting(exchange.pointee.head.methodRange),
-                    path: head.extracting(exchange.pointee.upstreamPath), query: head.extracting(query), into: &out)
-            } else {
-                HeadSerialiser.startRequest(
-                    method: head.extracting(exchange.pointee.head.methodRange),
-                    path: head.extracting(exchange.pointee.upstreamPath), query: nil, into: &out)
-            }
-        guard isGood, HeadSerialiser.fields(of: exchange.pointee.head.headers, into: &out) else { return false }
+        guard writeRequestLine(exchange.pointee.head, exchange.pointee.upstreamPath), HeadSerialiser.fields(of: exchange.pointee.head.headers, into: &out) else { return false }
         let service = exchange.pointee.context.serviceIndex
         let authority = generation.snapshot.services[service].authorities[Int(exchange.pointee.instance)]
         guard
@@ -114,6 +100,14 @@ extension Worker {
         else { return false }
         HeadSerialiser.endOfHead(into: &out)
         return true
+    }
+
+    private func writeRequestLine(_ head: borrowing RequestHead, _ path: Range<Int>) -> Bool {
+        if let query = head.query {
+            return HeadSerialiser.startRequest(
+                method: head.bytes(head.methodRange), path: head.bytes(path), query: head.bytes(query), into: &out)
+        }
+        return HeadSerialiser.startRequest(method: head.bytes(head.methodRange), path: head.bytes(path), query: nil, into: &out)
     }
 
     /// Passes on what the client sends, until the request is complete or one of the two sides has to be waited for.
@@ -169,7 +163,7 @@ extension Worker {
             return 0
         }
         let direct = UnsafeRawBufferPointer(rebasing: bytes[relayed.direct])
-        let sent = out.bytes.withUnsafeBytes { calls.write(backend.pointee.descriptor, $0, direct, waiting: &backend.pointee.outgoing) }
+        let sent = calls.write(backend.pointee.descriptor, out.unsafeBytes, direct, waiting: &backend.pointee.outgoing)
         exchange.pointee.machine.bodySent()
         if relayed.hasEnded { exchange.pointee.machine.requestEnded() }
         if case .failed = sent { requestRejected(slot) }

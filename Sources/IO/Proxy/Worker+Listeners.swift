@@ -1,3 +1,4 @@
+import Configuration
 import Downstream
 import Primitives
 import Reactor
@@ -6,8 +7,8 @@ import Telemetry
 /// A listening socket of this worker, under whichever configurations name it.
 struct ListenerState {
     var socket: ListeningSocket
-    var name: String
-    /// Its index in the newest configuration; nil once that no longer names it.
+    var address: ListenAddress
+    /// The index of its address in the newest configuration; nil once that no longer names it.
     var index: Int?
     var isPaused = false
     var openClients = 0
@@ -45,16 +46,16 @@ extension Worker {
 
     private func admit(_ fd: Int32, _ peer: SocketAddress.Raw, _ listener: Int) {
         guard let listenerIndex = listeners[listener].index else { return calls.close(fd, 1) }
-        let label = current.snapshot.labels.listeners[listenerIndex]
+        let label = current.snapshot.listenerLabels[listenerIndex]
         let address = peer.family == 1 ? IPAddress(v4: 0) : IPAddress(high: peer.high, low: peer.low)
         let limit = peer.family == 1 ? Int.max : current.snapshot.listeners[listenerIndex].limits.connectionsPerClient
         switch limits.admit(address, perClient: limit) {
         case .admitted: break
         case .full:
-            metrics.connection(label, .overLimit)
+            count(label, .overLimit)
             return calls.close(fd, 1)
         case .clientFull:
-            metrics.connection(label, .overClientLimit)
+            count(label, .overClientLimit)
             return calls.close(fd, 1)
         }
         let (index, generation) = clients.allocate()
@@ -68,10 +69,14 @@ extension Worker {
         client.pointee.openedAt = now
         poller.addConnection(fd, Token(.client, index: index, generation: generation))
         listeners[listener].openClients += 1
-        metrics.connection(label, .accepted)
+        count(label, .accepted)
         client.pointee.label = label
         // Who connects and says nothing is given as long as a head may take.
         armClient(index, now + current.snapshot.listeners[listenerIndex].limits.headerTimeout)
+    }
+
+    private func count(_ label: Label, _ result: ConnectionResult) {
+        if !isAdmin { metrics.connection(label, result) }
     }
 
     private func pauseAccepting(_ listener: Int) {

@@ -10,6 +10,9 @@ import Telemetry
 
 /// From a parsed head to a decision: who sent it, where it goes, and whether the chain lets it.
 extension Worker {
+    /// The stage behind all stages: the route's action.
+    private static var actionStage: Int { .max }
+
     /// What is to be done with a request.
     private enum Verdict {
         case forward
@@ -18,7 +21,7 @@ extension Worker {
         case answer(Answer, responseFrom: Int, reason: Reason)
         case suspended
         /// The answer comes from another thread.
-        case awaitsMetrics
+        case awaitsMetrics(openMetrics: Bool)
     }
 
     /// - Parameter rest: what was received behind the head; empty when that is in the connection's `input`.
@@ -38,7 +41,10 @@ extension Worker {
             exchanges.pointer(slot).pointee.responseStage = stage
             respond(slot, answer, reason)
         case .suspended: break
-        case .awaitsMetrics: control.renderMetrics(for: sink, exchanges.pointer(slot).pointee.context.suspendedRequest)
+        case .awaitsMetrics(let openMetrics):
+            let exchange = exchanges.pointer(slot).pointee.context.exchangeToken
+            control.renderMetrics(
+                for: sink, SuspensionPoint(exchange: exchange, phase: .request, stage: Self.actionStage), openMetrics: openMetrics)
         }
     }
 
@@ -71,8 +77,10 @@ extension Worker {
         case .route(let index):
             exchange.pointee.route = snapshot.routes + index
             exchange.pointee.context.routeIndex = index
-            metrics.requestStarted(snapshot.labels.routes[index])
-            exchange.pointee.isCounted = true
+            if !isAdmin {
+                metrics.requestStarted(snapshot.routeLabels[index])
+                exchange.pointee.isCounted = true
+            }
             if let fault = snapshot.routeTable.settleEncodedSlashes(
                 of: &exchange.pointee.head, route: index, rule: snapshot.routes[index].encodedSlash, policy: target)
             {
@@ -104,7 +112,7 @@ extension Worker {
         }
         if route.pointee.bodyLimit != 0 { exchange.pointee.context.bodyLimit = route.pointee.bodyLimit }
         if exchange.pointee.head.framing.hasBody {
-            if !route.pointee.allowsBody { return .refuse(.unexpectedBody, "") }
+            if !route.pointee.allowsBody { return .refuse(.badRequest, "This route takes no request body.") }
             exchange.pointee.owesContinue = exchange.pointee.head.expectsContinue
         }
         exchange.pointee.context.serviceIndex = route.pointee.service
@@ -198,10 +206,12 @@ extension Worker {
             return .refuse(.ipDenied, "")
         }
         exchange.pointee.step = .requestSuspended
-        exchange.pointee.suspendedStage = Int(RequestContext.actionStage)
+        exchange.pointee.suspendedStage = Self.actionStage
         exchange.pointee.waitDeadline = now + .seconds(10)
         armExchange(slot)
-        return .awaitsMetrics
+        let accept = exchange.pointee.head.headers.firstIndex(of: .accept)
+        let openMetrics = accept.map { PrometheusText.wantsOpenMetrics(accept: exchange.pointee.head.headers.value($0)) } ?? false
+        return .awaitsMetrics(openMetrics: openMetrics)
     }
 
     /// A middleware, or the control thread, has made up its mind.
@@ -215,8 +225,8 @@ extension Worker {
         let snapshot = exchange.pointee.generation._withUnsafeGuaranteedRef { $0.snapshot }
         switch verdict {
         case .answer(let answer):
-            let reason: Reason = point.stage == RequestContext.actionStage ? .response : Reason(named: answer.reason)
-            let from = point.stage == RequestContext.actionStage ? route.pointee.chain.last : point.stage - 1
+            let reason: Reason = point.stage == Self.actionStage ? .response : Reason(named: answer.reason)
+            let from = point.stage == Self.actionStage ? route.pointee.chain.last : point.stage - 1
             carryOut(.answer(answer, responseFrom: from, reason: reason), slot)
         case .proceed:
             switch route.pointee.chain.runRequest(

@@ -173,7 +173,7 @@ extension Worker {
         HeadSerialiser.endOfHead(into: &out)
         let nothing = UnsafeRawBufferPointer(start: nil, count: 0)
         // A failure shows itself as an event on the descriptor.
-        _ = out.bytes.withUnsafeBytes { calls.write(client.pointee.descriptor, $0, nothing, waiting: &client.pointee.outgoing) }
+        _ = calls.write(client.pointee.descriptor, out.unsafeBytes, nothing, waiting: &client.pointee.outgoing)
         return true
     }
 
@@ -299,7 +299,7 @@ extension Worker {
         if relayed.fault != nil { return backendBroken(slot, .malformed) }
         let direct = UnsafeRawBufferPointer(rebasing: bytes[relayed.direct])
         exchange.pointee.responseBytes += UInt64(out.count + direct.count)
-        let sent = out.bytes.withUnsafeBytes { calls.write(client.pointee.descriptor, $0, direct, waiting: &client.pointee.outgoing) }
+        let sent = calls.write(client.pointee.descriptor, out.unsafeBytes, direct, waiting: &client.pointee.outgoing)
         out.clear()
         switch sent {
         case .failed: return abandonExchange(slot, .clientClosed)
@@ -314,7 +314,6 @@ extension Worker {
 
     private func responseComplete(_ slot: Int) {
         let exchange = exchanges.pointer(slot)
-        exchange.pointee.upstreamEndAt = now
         let backend = backends.pointer(Int(exchange.pointee.backend))
         let isOpen = !backend.pointee.isHalfClosed && backend.pointee.outgoing.isEmpty && backend.pointee.input.isEmpty
         let ending = exchange.pointee.machine.responseEnded(

@@ -22,12 +22,14 @@ public final class Worker {
     static let readsPerTurn = 16
 
     public let index: Int
+    /// It serves the admin listener, whose requests are not logged.
+    let isAdmin: Bool
     public let mailbox: Mailbox<WorkerMessage>
     let calls: SystemCalls
     let poller: Poller
     let limits: ConnectionLimits
     let accessLog: LogWriter?
-    let accessLogFormat: AccessLogFormat
+    let accessLogFormat: Telemetry.AccessLogFormat
     let control: any WorkerControl
     let sink: WorkerResumptionSink
 
@@ -68,15 +70,16 @@ public final class Worker {
 
     /// - Throws: when the kernel gives no epoll instance.
     public init(
-        index: Int, snapshot: GatewaySnapshot, limits: ConnectionLimits, accessLog: LogWriter?, control: any WorkerControl,
+        index: Int, isAdmin: Bool, snapshot: GatewaySnapshot, limits: ConnectionLimits, accessLog: LogWriter?, control: any WorkerControl,
         seed: UInt64, calls: SystemCalls = .kernel
     ) throws(PollerError) {
         self.index = index
+        self.isAdmin = isAdmin
         self.calls = calls
         self.limits = limits
         self.accessLog = accessLog
         self.control = control
-        accessLogFormat = snapshot.configuration.accessLog.format
+        accessLogFormat = snapshot.configuration.accessLog.format == .json ? .json : .combined
         poller = try Poller(calls: calls)
         mailbox = try Mailbox()
         sink = WorkerResumptionSink(mailbox: mailbox)

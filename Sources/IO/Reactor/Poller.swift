@@ -50,6 +50,8 @@ public struct Poller: ~Copyable {
 
 public struct PollerError: Error {
     public let error: Int
+
+    public init(error: Int) { self.error = error }
 }
 
 /// epoll's event bits (epoll_ctl(2)).

@@ -72,7 +72,17 @@ public struct ListeningSocket: Sendable {
         return ListeningSocket(descriptor: fd, address: known ? SocketAddress(bound) : address)
     }
 
+    /// Another descriptor for the same socket.
+    public func duplicate() throws(PollerError) -> ListeningSocket {
+        let fd = clinux_duplicate(descriptor)
+        guard fd >= 0 else { throw PollerError(error: Int(-fd)) }
+        return ListeningSocket(descriptor: fd, address: address)
+    }
+
     public func close() { clinux_close(descriptor, 0) }
+
+    /// In the place of a socket that has been closed.
+    public static var closed: ListeningSocket { ListeningSocket(descriptor: -1, address: SocketAddress(IPAddress(v4: 0), port: 0)) }
 }
 
 /// Looks a name up in the system's resolver; blocks, so never on a worker.

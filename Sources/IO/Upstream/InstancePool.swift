@@ -2,6 +2,7 @@ import Pooling
 import Primitives
 import Reactor
 import Synchronization
+import Telemetry
 
 /// One worker's side of an instance: its pool, and the addresses it connects to.
 public final class InstancePool {
@@ -12,10 +13,13 @@ public final class InstancePool {
     private var nextAddress = 0
     /// The requests that wait for its service on this worker.
     public let queue: ServiceQueue
+    /// The service's name in the metrics.
+    public var label: Label
 
-    public init(state: InstanceState, queue: ServiceQueue, policy: ConnectionPool.Policy) {
+    public init(state: InstanceState, queue: ServiceQueue, label: Label, policy: ConnectionPool.Policy) {
         self.state = state
         self.queue = queue
+        self.label = label
         pool = ConnectionPool(policy: policy)
         seenVersion = state.addressVersion.load(ordering: .acquiring)
         addresses = state.currentAddresses()

@@ -55,7 +55,7 @@ import Testing
         #expect(lines == [
             "GET / HTTP/1.1", "Host: a", "X-Real-IP: 192.0.2.1", "X-Forwarded-Proto: https", "X-Forwarded-Host: shop.example",
             "X-Forwarded-Port: 8443", "X-Forwarded-For: 192.0.2.1, 10.0.0.9, 10.0.0.8, 10.0.0.1", "Via: 1.1 sluice-1234",
-            "X-Request-ID: 8", "",
+            "X-Request-ID: 9", "",
         ])
     }
 

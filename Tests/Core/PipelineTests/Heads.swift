@@ -100,9 +100,15 @@ func upstreamLines(
     var out = ByteBuffer(capacity: 64)
     let name = bytes(authority)
     let target = text(head.bytes(head.targetRange))
-    #expect(HeadSerialiser.startRequest(
-        method: head.bytes(head.methodRange), path: bytes(target.hasPrefix("/") || target == "*" ? target : "/").span.bytes,
-        query: nil, into: &out))
+    let path = bytes(target.hasPrefix("/") || target == "*" ? text(head.bytes(head.path)) : "/")
+    let isStarted =
+        if let query = head.query {
+            HeadSerialiser.startRequest(
+                method: head.bytes(head.methodRange), path: path.span.bytes, query: head.bytes(query), into: &out)
+        } else {
+            HeadSerialiser.startRequest(method: head.bytes(head.methodRange), path: path.span.bytes, query: nil, into: &out)
+        }
+    #expect(isStarted)
     #expect(HeadSerialiser.fields(of: head.headers, into: &out))
     #expect(forwarding.appendFields(to: &out, head: head, context: context, authority: name.span.bytes, closes: closes))
     HeadSerialiser.endOfHead(into: &out)

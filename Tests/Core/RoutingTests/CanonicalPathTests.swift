@@ -16,22 +16,23 @@ struct CanonicalPathTests {
         canonical(Array(target.utf8), merge: merge).map { String(decoding: $0, as: UTF8.self) }
     }
 
-    @Test(arguments: [
-        // Raw dot segments are resolved.
-        ("/a/../b", "/b"), ("/a/./b", "/a/b"), ("/a/b/..", "/a/"), ("/a/.", "/a/"), ("/.", "/"), ("/a/..", "/"), ("/./", "/"),
-        ("/a/b/../../c", "/c"), ("/a//../b", "/a/b"), ("/a/../../", nil), ("/..", nil), ("/../", nil), ("/a/../..", nil),
-        ("/./../a", nil), ("//../a", "/a"),
-        // Names that merely begin with dots are names.
-        ("/...", "/..."), ("/..a", "/..a"), ("/.a", "/.a"), ("/a..", "/a.."), ("/.well-known/x", "/.well-known/x"),
-        ("/.%41", "/.A"), ("/a%2e", "/a."), ("/..a;x", "/..a;x"), ("/a;..", "/a;.."), ("/...;x", "/...;x"),
-        // Escaped ones are refused.
-        ("/%2e", nil), ("/%2E/", nil), ("/%2e%2e/", nil), ("/.%2e/", nil), ("/%2e./a", nil), ("/a/%2e%2e/b", nil),
-        ("/a/%2E%2e", nil), ("/a/.%2E", nil),
-        // So are those behind a path parameter or an encoded slash.
-        ("/..;/", nil), ("/a/..;x=y/b", nil), ("/.;/a", nil), ("/a/%2e%2e;/b", nil), ("/a/..%3b/b", nil), ("/a/..%3B", nil),
-        ("/a/..%2fb", nil), ("/a/b%2f..", nil), ("/a/b%2f..%2fc", nil), ("/a/b%5c..%5cc", nil), ("/a/b%2F.;x", nil),
-        ("/a%2f%2e%2e%2fb", nil),
-    ] as [(String, String?)])
+    @Test(
+        arguments: [
+            // Raw dot segments are resolved.
+            ("/a/../b", "/b"), ("/a/./b", "/a/b"), ("/a/b/..", "/a/"), ("/a/.", "/a/"), ("/.", "/"), ("/a/..", "/"), ("/./", "/"),
+            ("/a/b/../../c", "/c"), ("/a//../b", "/a/b"), ("/a/../../", nil), ("/..", nil), ("/../", nil), ("/a/../..", nil),
+            ("/./../a", nil), ("//../a", "/a"),
+            // Names that merely begin with dots are names.
+            ("/...", "/..."), ("/..a", "/..a"), ("/.a", "/.a"), ("/a..", "/a.."), ("/.well-known/x", "/.well-known/x"),
+            ("/.%41", "/.A"), ("/a%2e", "/a."), ("/..a;x", "/..a;x"), ("/a;..", "/a;.."), ("/...;x", "/...;x"),
+            // Escaped ones are refused.
+            ("/%2e", nil), ("/%2E/", nil), ("/%2e%2e/", nil), ("/.%2e/", nil), ("/%2e./a", nil), ("/a/%2e%2e/b", nil),
+            ("/a/%2E%2e", nil), ("/a/.%2E", nil),
+            // So are those behind a path parameter or an encoded slash.
+            ("/..;/", nil), ("/a/..;x=y/b", nil), ("/.;/a", nil), ("/a/%2e%2e;/b", nil), ("/a/..%3b/b", nil), ("/a/..%3B", nil),
+            ("/a/..%2fb", nil), ("/a/b%2f..", nil), ("/a/b%2f..%2fc", nil), ("/a/b%5c..%5cc", nil), ("/a/b%2F.;x", nil),
+            ("/a%2f%2e%2e%2fb", nil),
+        ] as [(String, String?)])
     func `dot segments are resolved when raw and refused when hidden`(target: String, expected: String?) {
         switch canonical(target) {
         case .success(let path): #expect(path == expected, "\(target)")
@@ -133,7 +134,10 @@ struct CanonicalPathTests {
         let seed: UInt64 = 0x5317_1ce0
         print("seed \(seed)")
         var random = RandomSource(seed: seed)
-        let pieces = ["/", "/", "/", ".", "..", "%2e", "%2F", "%5c", ";", "%3b", "a", "b", "%41", "%25", "2e", "%c3%a9", "[", "%7B", "~", "//"]
+        let pieces = [
+            "/", "/", "/", ".", "..", "%2e", "%2F", "%5c", ";", "%3b", "a", "b", "%41", "%25", "2e", "%c3%a9", "[", "%7B", "~",
+            "//",
+        ]
         var accepted = 0
         for _ in 0..<60_000 {
             var target: [UInt8] = [ASCII.slash]
@@ -151,7 +155,8 @@ struct CanonicalPathTests {
             #expect(canonical(once, merge: merge) == .success(once), "\(target)")
             #expect(once.first == ASCII.slash)
             let segments = once.split(separator: ASCII.slash, omittingEmptySubsequences: false)
-            #expect(!segments.contains { $0.elementsEqual([ASCII.dot]) || $0.elementsEqual([ASCII.dot, ASCII.dot]) }, "\(target)")
+            #expect(
+                !segments.contains { $0.elementsEqual([ASCII.dot]) || $0.elementsEqual([ASCII.dot, ASCII.dot]) }, "\(target)")
             #expect(once.allSatisfy { $0 > 0x20 && $0 < 0x7f && $0 != ASCII.backslash && $0 != UInt8(ascii: "#") })
             if merge { #expect(!segments.dropFirst().dropLast().contains { $0.isEmpty }, "\(target)") }
         }
@@ -172,7 +177,9 @@ struct CanonicalPathTests {
         let alphabet = Array("/.:@%[]*hHtps0129aF?#;\\-_,".utf8) + [0, 0x7f, 0x80, 0xff]
         for _ in 0..<40_000 {
             func some() -> [UInt8] {
-                (0..<Int.random(in: 0...16, using: &random)).map { _ in alphabet[Int.random(in: 0..<alphabet.count, using: &random)] }
+                (0..<Int.random(in: 0...16, using: &random)).map { _ in
+                    alphabet[Int.random(in: 0..<alphabet.count, using: &random)]
+                }
             }
             var head = makeHead(["GET", "OPTIONS"][Int.random(in: 0...1, using: &random)], some(), host: nil)
             if Bool.random(using: &random) {

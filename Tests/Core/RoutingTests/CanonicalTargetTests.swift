@@ -70,13 +70,14 @@ struct CanonicalTargetTests {
         #expect(found == expected || (target == "http://" && found == .emptyHost), "\(target)")
     }
 
-    @Test(arguments: [
-        ("http://Good/x?y", "good", "good", 0, "/x", "y"),
-        ("HTTP://good", "GOOD.", "good", 0, "/", nil),
-        ("http://good:80/a", "good", "good", 80, "/a", nil),
-        ("http://good?q=1", nil, "good", 0, "/", "q=1"),
-        ("http://[2001:DB8::1]:8080/a", "[2001:db8::1]:8080", "[2001:db8::1]", 8080, "/a", nil),
-    ] as [(String, String?, String, Int, String, String?)])
+    @Test(
+        arguments: [
+            ("http://Good/x?y", "good", "good", 0, "/x", "y"),
+            ("HTTP://good", "GOOD.", "good", 0, "/", nil),
+            ("http://good:80/a", "good", "good", 80, "/a", nil),
+            ("http://good?q=1", nil, "good", 0, "/", "q=1"),
+            ("http://[2001:DB8::1]:8080/a", "[2001:db8::1]:8080", "[2001:db8::1]", 8080, "/a", nil),
+        ] as [(String, String?, String, Int, String, String?)])
     func `an absolute target gives host, port, path and query`(
         target: String, host: String?, expectedHost: String, port: Int, path: String, query: String?
     ) {
@@ -155,7 +156,9 @@ struct CanonicalTargetTests {
     }
 
     @Test func `a query is kept byte for byte and an empty one is there`() {
-        for (target, query) in [("/a", nil), ("/a?", ""), ("/a?b?c", "b?c"), ("/%41?%41%2f\\[]", "%41%2f\\[]")] as [(String, String?)] {
+        for (target, query) in [("/a", nil), ("/a?", ""), ("/a?b?c", "b?c"), ("/%41?%41%2f\\[]", "%41%2f\\[]")]
+            as [(String, String?)]
+        {
             var head = makeHead("GET", target)
             #expect(CanonicalTarget.resolve(&head, policy: TargetPolicy()) == nil)
             #expect(head.queryText == query)

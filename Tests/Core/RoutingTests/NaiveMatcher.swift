@@ -66,7 +66,8 @@ struct NaiveMatcher {
 
     private func hostFits(_ pattern: String, _ host: String) -> Bool {
         if pattern == "*" { return true }
-        return pattern.hasPrefix("*.") ? host.hasSuffix(pattern.dropFirst()) && host.utf8.count > pattern.utf8.count - 1 : pattern == host
+        return pattern.hasPrefix("*.")
+            ? host.hasSuffix(pattern.dropFirst()) && host.utf8.count > pattern.utf8.count - 1 : pattern == host
     }
 
     private func pathFits(_ pattern: String, _ path: String) -> Bool {

@@ -54,14 +54,15 @@ struct RewriteTests {
         #expect(head.text(try rewriter.rewrite(&head).path) == expected)
     }
 
-    @Test(arguments: [
-        // ".x" and ".." are no dot segments on their own side of the join, but would be one joined.
-        ("/{a}/{b}", "/v2/.{a}", "/./x/y", nil),
-        ("/{a}/*", "/*", "/x//evil.com", nil),
-        ("/{a}/{b}", "/v2/{a}{b}", "/..a/b", "/v2/..ab"),
-        ("/{a}/{b}", "/v2/{a};{b}", "/...;x/y", "/v2/...;x;y"),
-        ("/{a}/*", "/v2/.*", "/x/y", nil),
-    ] as [(String, String, String, String?)])
+    @Test(
+        arguments: [
+            // ".x" and ".." are no dot segments on their own side of the join, but would be one joined.
+            ("/{a}/{b}", "/v2/.{a}", "/./x/y", nil),
+            ("/{a}/*", "/*", "/x//evil.com", nil),
+            ("/{a}/{b}", "/v2/{a}{b}", "/..a/b", "/v2/..ab"),
+            ("/{a}/{b}", "/v2/{a};{b}", "/...;x/y", "/v2/...;x;y"),
+            ("/{a}/*", "/v2/.*", "/x/y", nil),
+        ] as [(String, String, String, String?)])
     func `a replaced path that is not canonical is never sent on`(
         pattern: String, replacement: String, target: String, expected: String?
     ) throws {
@@ -117,24 +118,31 @@ struct RewriteTests {
         #expect(try location([text("https://"), .host, .path], "/a?b", keepsQuery: false) == "https://example.com/a")
         #expect(try location([text("https://new.example"), .path], "/a") == "https://new.example/a")
         #expect(try location([text("/new?x=1")], "/a?b") == "/new?x=1")
-        #expect(try location([.scheme, text("://"), .host, text(":81/"), .capture(.segment(1))], "/a/b/c") == "http://example.com:81/b")
+        #expect(
+            try location([.scheme, text("://"), .host, text(":81/"), .capture(.segment(1))], "/a/b/c")
+                == "http://example.com:81/b")
         #expect(try location([text("/new"), .path], "/a?") == "/new/a?")
     }
 
     @Test func `a location that would lead to another host is refused`() throws {
         #expect(throws: TargetFault.rewrittenPathDiffers) { try location([.path], "//evil.com/") }
-        #expect(throws: TargetFault.rewrittenPathDiffers) { try location([text("/"), .capture(.rest(after: 1))], "/a//evil.com") }
+        #expect(throws: TargetFault.rewrittenPathDiffers) {
+            try location([text("/"), .capture(.rest(after: 1))], "/a//evil.com")
+        }
         #expect(throws: TargetFault.emptyHost) { try location([text("https://"), .host], "/", host: nil) }
     }
 
     @Test func `a redirect whose host a client could choose is refused at load`() throws {
         for pieces in [
-            [text("https://example.com"), .capture(.segment(0))], [text("https://"), .capture(.segment(0))], [text("https://"), .path],
+            [text("https://example.com"), .capture(.segment(0))], [text("https://"), .capture(.segment(0))],
+            [text("https://"), .path],
             [text("https://user@"), .host], [text("//evil.com")], [text("/"), .path], [text("/"), text("/evil")],
         ] as [[Redirect.Piece]] {
             #expect(throws: RedirectError.openAuthority) { try Redirect(to: pieces) }
         }
-        for pieces in [[text("javascript:alert(1)")], [text("a")], [], [.host, .path], [.capture(.segment(0))]] as [[Redirect.Piece]] {
+        for pieces in [[text("javascript:alert(1)")], [text("a")], [], [.host, .path], [.capture(.segment(0))]]
+            as [[Redirect.Piece]]
+        {
             #expect(throws: RedirectError.neitherPathNorURL) { try Redirect(to: pieces) }
         }
         #expect(throws: RedirectError.invalidByte) { try Redirect(to: [text("/a\r\nX: y")]) }

@@ -39,7 +39,8 @@ struct RouteTablePropertyTests {
     private static func request(_ dice: inout Dice) -> NaiveMatcher.Request {
         var path = ""
         for _ in 0...dice.count(4) { path += "/" + dice.pick(segments) }
-        var request = NaiveMatcher.Request(method: dice.pick(methods), host: dice.pick(hosts + ["x.c.b.a.example", "nobody"]), path: path)
+        var request = NaiveMatcher.Request(
+            method: dice.pick(methods), host: dice.pick(hosts + ["x.c.b.a.example", "nobody"]), path: path)
         if dice.chance(40) { request.fields.append(("x-a", dice.pick(["1", "2", "3", "4"]))) }
         if dice.chance(30) { request.fields.append(("x-b", dice.pick(["1", "2", "3"]))) }
         if dice.chance(30) { request.query.append(("q", dice.pick(["1", "2", "3"]))) }
@@ -47,7 +48,8 @@ struct RouteTablePropertyTests {
     }
 
     private static func rule(_ route: NaiveMatcher.Route, _ name: Int) throws -> RouteRule {
-        RouteRule(name: "\(name)", hosts: route.host == "*" ? [] : [try HostPattern(route.host)], path: try PathPattern(route.path),
+        RouteRule(
+            name: "\(name)", hosts: route.host == "*" ? [] : [try HostPattern(route.host)], path: try PathPattern(route.path),
             methods: route.methods, headers: route.headers, query: route.query)
     }
 
@@ -57,7 +59,10 @@ struct RouteTablePropertyTests {
         var refused = 0
         while true {
             do {
-                return (try RouteTable(routes.enumerated().map { try rule($1, $0) }, seed: dice.random.next()), NaiveMatcher(routes: routes), refused)
+                return (
+                    try RouteTable(routes.enumerated().map { try rule($1, $0) }, seed: dice.random.next()),
+                    NaiveMatcher(routes: routes), refused
+                )
             } catch RouteTableError.tie(_, let second) {
                 routes.remove(at: try #require(Int(second)))
                 refused += 1
@@ -67,7 +72,8 @@ struct RouteTablePropertyTests {
 
     static func head(_ request: NaiveMatcher.Request) -> RequestHead {
         let query = request.query.map { "\($0.0)=\($0.1)" }.joined(separator: "&")
-        var head = makeHead(request.method, request.path + (query.isEmpty ? "" : "?" + query), host: request.host, fields: request.fields)
+        var head = makeHead(
+            request.method, request.path + (query.isEmpty ? "" : "?" + query), host: request.host, fields: request.fields)
         #expect(CanonicalTarget.resolve(&head, policy: TargetPolicy()) == nil)
         return head
     }
@@ -101,7 +107,9 @@ struct RouteTablePropertyTests {
                 }
             }
         }
-        #expect(routed > 5_000 && refused > 20 && methodMisses > 200, "the dice must reach every outcome: \(routed) \(refused) \(methodMisses)")
+        #expect(
+            routed > 5_000 && refused > 20 && methodMisses > 200,
+            "the dice must reach every outcome: \(routed) \(refused) \(methodMisses)")
     }
 
     private func allow(_ naive: NaiveMatcher, _ misses: [Int]) -> String {
@@ -119,13 +127,18 @@ struct RouteTablePropertyTests {
         let seed: UInt64 = 0x1010_1010
         print("seed \(seed)")
         var random = RandomSource(seed: seed)
-        let few = try (0..<10).map { RouteRule(name: "r\($0)", path: try PathPattern("/api/v\($0)/users/\($0 % 2 == 0 ? "{id}" : "*")")) }
-        let more = try (0..<9_990).map { RouteRule(name: "m\($0)", path: try PathPattern("/service-\($0)/v\($0 % 7)/items/{id}")) }
+        let few = try (0..<10).map {
+            RouteRule(name: "r\($0)", path: try PathPattern("/api/v\($0)/users/\($0 % 2 == 0 ? "{id}" : "*")"))
+        }
+        let more = try (0..<9_990).map {
+            RouteRule(name: "m\($0)", path: try PathPattern("/service-\($0)/v\($0 % 7)/items/{id}"))
+        }
         let small = try RouteTable(few, seed: 3)
         let large = try RouteTable(few + more, seed: 4)
         for i in 0..<2_000 {
             let version = Int.random(in: 0..<12, using: &random)
-            let head = Self.head(.init(method: "GET", host: "h", path: "/api/v\(version)/users" + ["", "/", "/7", "/7/x"][i % 4]))
+            let head = Self.head(
+                .init(method: "GET", host: "h", path: "/api/v\(version)/users" + ["", "/", "/7", "/7/x"][i % 4]))
             #expect(small.match(head) == large.match(head))
         }
         for i in stride(from: 0, to: 9_990, by: 37) {
@@ -143,12 +156,40 @@ struct RouteTablePropertyTests {
         }
         let table = try RouteTable(rules, seed: 11)
         for i in stride(from: 0, to: count, by: max(1, count / 200)) {
-            for host in ["host-\(i).example.com", "HOST-\(i).EXAMPLE.COM", "host-\(i).example.com.", "Host-\(i).example.com.:8080"] {
+            for host in [
+                "host-\(i).example.com", "HOST-\(i).EXAMPLE.COM", "host-\(i).example.com.", "Host-\(i).example.com.:8080",
+            ] {
                 #expect(table.match(Self.head(.init(method: "GET", host: host, path: "/x"))) == .route(i))
             }
-            for host in ["host-\(i).example.co", "xhost-\(i).example.com", "host-\(i).example.com.evil.com", "example.com", "169.254.169.254"] {
+            for host in [
+                "host-\(i).example.co", "xhost-\(i).example.com", "host-\(i).example.com.evil.com", "example.com",
+                "169.254.169.254",
+            ] {
                 #expect(table.match(Self.head(.init(method: "GET", host: host, path: "/x"))) == .noRoute)
             }
         }
+    }
+
+    @Test func `the path that goes upstream is routed as the path that came in`() throws {
+        // Item 53: route(x) == route(upstream bytes of x).
+        let seed: UInt64 = 0x0053_0053
+        print("seed \(seed)")
+        var dice = Dice(random: RandomSource(seed: seed))
+        let paths = ["/*", "/admin/*", "/admin/{id}", "/admin/users", "/a/b/*", "/a/{x}/c", "/a%2Fb/*", "/A"]
+        let table = try RouteTable(paths.map { RouteRule(name: $0, path: try PathPattern($0)) }, seed: 9)
+        let pieces = ["/", "/", "admin", "%61dmin", "a", "%41", "b", "%2f", "..", ".", ";", "users", "%75sers", "//", "%2e", "c", "|"]
+        var routes = Set<RouteMatch>()
+        for _ in 0..<30_000 {
+            let target = "/" + (0..<dice.count(6)).map { _ in dice.pick(pieces) }.joined()
+            var head = makeHead("GET", target)
+            guard CanonicalTarget.resolve(&head, policy: TargetPolicy()) == nil else { continue }
+            var upstream = makeHead("GET", head.pathText)
+            #expect(CanonicalTarget.resolve(&upstream, policy: TargetPolicy()) == nil)
+            #expect(upstream.pathText == head.pathText)
+            let found = table.match(head)
+            #expect(table.match(upstream) == found, "\(target)")
+            routes.insert(found)
+        }
+        #expect(routes.count == paths.count, "the dice must reach every route")
     }
 }

@@ -10,7 +10,8 @@ struct RouteTableTests {
         _ name: String, _ path: String, hosts: [String] = [], methods: [String] = [], headers: [ValueMatch] = [],
         query: [ValueMatch] = []
     ) throws -> RouteRule {
-        RouteRule(name: name, hosts: try hosts.map { try HostPattern($0) }, path: try PathPattern(path), methods: methods,
+        RouteRule(
+            name: name, hosts: try hosts.map { try HostPattern($0) }, path: try PathPattern(path), methods: methods,
             headers: headers, query: query)
     }
 
@@ -39,7 +40,8 @@ struct RouteTableTests {
 
     @Test(arguments: [
         ("/api", "api"), ("/api/", "api"), ("/api/x", "api"), ("/api/v1", "v1"), ("/api/v1/", "v1"), ("/api/v1/x/y", "v1"),
-        ("/api/v10", "api"), ("/apix", "noRoute"), ("/ap", "noRoute"), ("/", "noRoute"), ("/API", "noRoute"), ("//api", "noRoute"),
+        ("/api/v10", "api"), ("/apix", "noRoute"), ("/ap", "noRoute"), ("/", "noRoute"), ("/API", "noRoute"),
+        ("//api", "noRoute"),
         ("/api//v1", "api"),
     ])
     func `a prefix ends at a segment and the longest one wins`(target: String, expected: String) throws {
@@ -60,7 +62,9 @@ struct RouteTableTests {
     }
 
     @Test func `more literal segments win, then the one that is literal further left`() throws {
-        let rules = try [rule("late", "/{z}/b/c"), rule("early", "/a/{x}/{y}"), rule("left", "/a/{x}/c"), rule("right", "/{x}/q/c")]
+        let rules = try [
+            rule("late", "/{z}/b/c"), rule("early", "/a/{x}/{y}"), rule("left", "/a/{x}/c"), rule("right", "/{x}/q/c"),
+        ]
         #expect(try found(rules, "/a/b/c") == "left")
         #expect(try found([rules[0], rules[1]], "/a/b/c") == "late")
         #expect(try found([rules[2], rules[3]], "/a/q/c") == "left")
@@ -74,13 +78,16 @@ struct RouteTableTests {
         #expect(try found(rules, "/x/lit/q/three") == "noRoute")
     }
 
-    @Test(arguments: [
-        ("api.example.com", "exact"), ("x.example.com", "wildcard"), ("y.x.example.com", "wildcard"), ("z.eu.example.com", "longer"),
-        ("example.com", "any"), ("eu.example.com", "wildcard"), ("notexample.com", "any"), (nil, "any"), ("10.0.0.1", "any"),
-    ] as [(String?, String)])
+    @Test(
+        arguments: [
+            ("api.example.com", "exact"), ("x.example.com", "wildcard"), ("y.x.example.com", "wildcard"),
+            ("z.eu.example.com", "longer"),
+            ("example.com", "any"), ("eu.example.com", "wildcard"), ("notexample.com", "any"), (nil, "any"), ("10.0.0.1", "any"),
+        ] as [(String?, String)])
     func `an exact host goes before the longest wildcard, a wildcard before any`(host: String?, expected: String) throws {
         let rules = try [
-            rule("any", "/*"), rule("wildcard", "/*", hosts: ["*.example.com"]), rule("longer", "/*", hosts: ["*.eu.example.com"]),
+            rule("any", "/*"), rule("wildcard", "/*", hosts: ["*.example.com"]),
+            rule("longer", "/*", hosts: ["*.eu.example.com"]),
             rule("exact", "/*", hosts: ["api.example.com"]),
         ]
         #expect(try found(rules, "/x", host: host) == expected)
@@ -94,7 +101,8 @@ struct RouteTableTests {
     }
 
     @Test func `a request whose host no route names finds no route`() throws {
-        #expect(try found([rule("a", "/*", hosts: ["api.example.com", "*.example.org"])], "/", host: "169.254.169.254") == "noRoute")
+        #expect(
+            try found([rule("a", "/*", hosts: ["api.example.com", "*.example.org"])], "/", host: "169.254.169.254") == "noRoute")
         #expect(try found([rule("a", "/*", hosts: ["api.example.com"])], "/", host: nil) == "noRoute")
     }
 
@@ -113,7 +121,8 @@ struct RouteTableTests {
     }
 
     @Test(arguments: [
-        ("/%61dmin", "admin"), ("/admin/../admin/x", "admin"), ("/x/../admin", "admin"), ("/admin/./", "admin"), ("/%41dmin", "all"),
+        ("/%61dmin", "admin"), ("/admin/../admin/x", "admin"), ("/x/../admin", "admin"), ("/admin/./", "admin"),
+        ("/%41dmin", "all"),
         ("/admin;x", "all"), ("/admin%2Fx", "all"), ("/%2561dmin", "all"), ("//admin", "all"), ("/admin.", "all"),
     ])
     func `a path is matched in canonical form`(target: String, expected: String) throws {
@@ -121,7 +130,9 @@ struct RouteTableTests {
     }
 
     @Test func `a method that the specific route does not take goes to a less specific one`() throws {
-        let rules = try [rule("read", "/a/b", methods: ["GET"]), rule("write", "/a/*", methods: ["POST"]), rule("old", "/a/b", hosts: ["old"])]
+        let rules = try [
+            rule("read", "/a/b", methods: ["GET"]), rule("write", "/a/*", methods: ["POST"]), rule("old", "/a/b", hosts: ["old"]),
+        ]
         #expect(try found(rules, "GET", "/a/b") == "read")
         #expect(try found(rules, "HEAD", "/a/b") == "read")
         #expect(try found(rules, "POST", "/a/b") == "write")
@@ -132,7 +143,10 @@ struct RouteTableTests {
     }
 
     @Test func `named methods go before all methods, HEAD by name before HEAD by way of GET`() throws {
-        let rules = try [rule("all", "/a"), rule("get", "/a", methods: ["GET"]), rule("head", "/a", methods: ["HEAD"]), rule("dav", "/a", methods: ["PROPFIND", "COPY"])]
+        let rules = try [
+            rule("all", "/a"), rule("get", "/a", methods: ["GET"]), rule("head", "/a", methods: ["HEAD"]),
+            rule("dav", "/a", methods: ["PROPFIND", "COPY"]),
+        ]
         #expect(try found(rules, "GET", "/a") == "get")
         #expect(try found(rules, "HEAD", "/a") == "head")
         #expect(try found(rules, "PUT", "/a") == "all")
@@ -144,7 +158,8 @@ struct RouteTableTests {
         let table = try RouteTable(
             [
                 rule("a", "/a/{x}", methods: ["GET"]), rule("b", "/a/*", methods: ["POST", "PURGE"]),
-                rule("c", "/*", hosts: ["other"], methods: ["PUT"]), rule("d", "/a/b", methods: ["PATCH"], headers: [.equals("x", "1")]),
+                rule("c", "/*", hosts: ["other"], methods: ["PUT"]),
+                rule("d", "/a/b", methods: ["PATCH"], headers: [.equals("x", "1")]),
                 rule("e", "/*", hosts: ["*.com"], methods: ["DELETE"]),
             ], seed: 5)
         var head = makeHead("OPTIONS", "/a/b")
@@ -188,7 +203,8 @@ struct RouteTableTests {
     @Test func `more conditions go before fewer, values before presence`() throws {
         let rules = try [
             rule("none", "/"), rule("one", "/", headers: [.equals("a", "1")]),
-            rule("two", "/", headers: [.equals("a", "1"), .equals("b", "1")]), rule("here", "/", headers: [ValueMatch("a", .present)]),
+            rule("two", "/", headers: [.equals("a", "1"), .equals("b", "1")]),
+            rule("here", "/", headers: [ValueMatch("a", .present)]),
         ]
         #expect(try found(rules, "/", fields: [("a", "1"), ("b", "1")]) == "two")
         #expect(try found(rules, "/", fields: [("a", "1")]) == "one")
@@ -214,7 +230,8 @@ struct RouteTableTests {
 
     @Test func `routes that some condition keeps apart do not tie`() throws {
         let pairs: [(RouteRule, RouteRule)] = try [
-            (rule("a", "/x", methods: ["GET"]), rule("b", "/x", methods: ["PUT"])), (rule("a", "/x", methods: ["GET"]), rule("b", "/x")),
+            (rule("a", "/x", methods: ["GET"]), rule("b", "/x", methods: ["PUT"])),
+            (rule("a", "/x", methods: ["GET"]), rule("b", "/x")),
             (rule("a", "/x", headers: [.equals("p", "1")]), rule("b", "/x", headers: [.equals("p", "2")])),
             (rule("a", "/x", query: [ValueMatch("p", .present)]), rule("b", "/x", query: [ValueMatch("p", .absent)])),
             (rule("a", "/x", hosts: ["h"]), rule("b", "/x", hosts: ["i"])), (rule("a", "/x", hosts: ["h"]), rule("b", "/x")),
@@ -235,10 +252,16 @@ struct RouteTableTests {
 
     @Test func `methods and names that no request could have are refused`() throws {
         for method in ["CONNECT", "TRACE", "get", "", "A B", String(repeating: "A", count: 33)] {
-            #expect(throws: RouteTableError.method(route: "a", method)) { try RouteTable([rule("a", "/", methods: [method])], seed: 1) }
+            #expect(throws: RouteTableError.method(route: "a", method)) {
+                try RouteTable([rule("a", "/", methods: [method])], seed: 1)
+            }
         }
-        #expect(throws: RouteTableError.headerName(route: "a", "x y")) { try RouteTable([rule("a", "/", headers: [ValueMatch("x y", .present)])], seed: 1) }
-        #expect(throws: RouteTableError.noValues(route: "a", "x")) { try RouteTable([rule("a", "/", query: [ValueMatch("x", .anyOf([]))])], seed: 1) }
+        #expect(throws: RouteTableError.headerName(route: "a", "x y")) {
+            try RouteTable([rule("a", "/", headers: [ValueMatch("x y", .present)])], seed: 1)
+        }
+        #expect(throws: RouteTableError.noValues(route: "a", "x")) {
+            try RouteTable([rule("a", "/", query: [ValueMatch("x", .anyOf([]))])], seed: 1)
+        }
     }
 
     @Test func `an empty table finds no route`() throws {

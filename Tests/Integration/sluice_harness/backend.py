@@ -333,7 +333,7 @@ class Backend:
             pass
         except Violation as violation:
             self.violations.append(str(violation))
-        except TimeoutError:
+        except (TimeoutError, ConnectionResetError, BrokenPipeError):
             pass
         except Exception as error:  # A fault of the test's own script: it must not go unseen.
             if not self.stopping and connection.ended is None:

@@ -154,7 +154,9 @@ class Gateway:
             text = yaml.dump(whole)
             names = [entry["name"] for entry in whole["listeners"]
                      if entry.get("enabled", True) and not entry["address"].startswith("unix:")]
-            self.configured_ports = [name for name in names if name in self.ports] + ["admin"]
+            if not whole["admin"].get("address", "").startswith("unix:"):
+                names.append("admin")
+            self.configured_ports = [name for name in names if name in self.ports]
         else:
             text = configuration
             self.configured_ports = [name for name in self.ports if f"@{name}@" in text]

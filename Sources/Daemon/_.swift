@@ -1,1 +1,0 @@
-public enum SluiceCommand { public static func main() {} }

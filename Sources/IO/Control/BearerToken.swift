@@ -1,0 +1,31 @@
+import HTTPMessages
+import Pipeline
+import Primitives
+
+/// Lets only those through who show the admin token (RFC 6750 §2.1).
+struct BearerToken: Middleware {
+    let name = "admin_token"
+    private let token: [UInt8]
+
+    init(_ token: [UInt8]) { self.token = token }
+
+    func request(_ head: inout RequestHead, _ context: inout RequestContext) -> Verdict {
+        guard let index = head.headers.firstIndex(of: .authorization), isToken(head.headers.value(index)) else {
+            return .answer(
+                .error(
+                    status: 401, code: "AUTH_ERROR", message: "the admin token is missing or wrong", reason: "auth",
+                    fields: [("WWW-Authenticate", "Bearer realm=\"admin\"")]))
+        }
+        return .proceed
+    }
+
+    /// Takes as long for a wrong token as for the right one.
+    private func isToken(_ value: RawSpan) -> Bool {
+        let scheme = 7
+        guard value.byteCount >= scheme, value.extracting(0..<scheme).equals(ignoringCase: "bearer ") else { return false }
+        let given = value.extracting(scheme..<value.byteCount)
+        var difference = given.byteCount ^ token.count
+        for i in 0..<given.byteCount { difference |= Int(given[i] ^ token[i % token.count]) }
+        return difference == 0
+    }
+}

@@ -1,0 +1,17 @@
+import Configuration
+import Telemetry
+
+/// The checks that need more than the text: do the routes go together, do the header rules compile. Opens nothing.
+public enum ConfigurationCheck {
+    public static func run(_ configuration: GatewayConfiguration, _ places: LoadResult.Places) -> [Diagnostic] {
+        var registry = InstanceRegistry()
+        do {
+            _ = try SnapshotBuilder(
+                number: 1, configuration: configuration, places: places, generatedName: "sluice", version: "", seed: 0
+            ).build(&registry, labels: .empty())
+            return []
+        } catch {
+            return error.diagnostics
+        }
+    }
+}

@@ -1,0 +1,45 @@
+import Pipeline
+import Primitives
+import Proxy
+import Reactor
+import Synchronization
+import Telemetry
+
+/// The way between the workers and the control thread, in both directions.
+final class ControlHub: WorkerControl {
+    let mailbox: Mailbox<ControlMessage>
+    private let workers = Mutex<[Mailbox<WorkerMessage>]>([])
+    private let ready = Atomic<Bool>(false)
+
+    init() throws(PollerError) { mailbox = try Mailbox() }
+
+    /// Data workers first, in the order of their indices, then the admin worker.
+    func add(_ worker: Mailbox<WorkerMessage>) { workers.withLock { $0.append(worker) } }
+
+    var workerCount: Int { workers.withLock { $0.count } }
+
+    func post(_ message: WorkerMessage, to worker: Int) {
+        workers.withLock { if $0.indices.contains(worker) { $0[worker].post(message) } }
+    }
+
+    func postToAll(_ message: WorkerMessage) { workers.withLock { for worker in $0 { worker.post(message) } } }
+
+    func setReady(_ isReady: Bool) { ready.store(isReady, ordering: .relaxed) }
+
+    var isReady: Bool { ready.load(ordering: .relaxed) }
+
+    /// Workers whose index is the same in the 64 marks share one.
+    func slotFreed(worker: Int) {
+        workers.withLock { all in
+            for index in stride(from: worker, to: all.count, by: 64) { all[index].post(.slotFreed) }
+        }
+    }
+
+    func received(_ snapshot: MetricsSnapshot, worker: Int) { mailbox.post(.counters(snapshot, worker: worker)) }
+
+    func drained(worker: Int) { mailbox.post(.drained(worker: worker)) }
+
+    func renderMetrics(for sink: any ResumptionSink, _ point: SuspensionPoint, openMetrics: Bool) {
+        mailbox.post(.render(sink, point, openMetrics: openMetrics))
+    }
+}

@@ -1,0 +1,36 @@
+import HTTP1
+import HTTPMessages
+import Pipeline
+import Primitives
+import Routing
+
+/// Which refusal each fault of a request is answered with; the fault's own sentence goes with it as the detail.
+extension RequestFault {
+    var refusal: Refusal {
+        switch status {
+        case 414: .uriTooLong
+        case 417: .expectationFailed
+        case 431: .headerTooLarge
+        case 505: .versionNotSupported
+        default: .badRequest
+        }
+    }
+}
+
+extension TargetFault {
+    var refusal: Refusal {
+        switch self {
+        case .connectNotAllowed, .traceNotAllowed: .methodNeverAllowed
+        default: .badRequest
+        }
+    }
+}
+
+extension HeadFault {
+    var refusal: Refusal {
+        switch self {
+        case .loop: .loopDetected
+        default: .badRequest
+        }
+    }
+}

@@ -1,0 +1,210 @@
+import Configuration
+import Downstream
+import HTTPMessages
+import Pipeline
+import Pooling
+import Primitives
+import Reactor
+import Telemetry
+import Upstream
+
+/// What other threads tell a worker.
+public enum WorkerMessage: Sendable {
+    case adopt(GatewaySnapshot)
+    /// Sockets for addresses that this worker does not serve yet.
+    case listen([OpenListener])
+    /// Post the counters to the control thread.
+    case report
+    /// A connection slot has become free.
+    case slotFreed
+    case resume(SuspensionPoint, ResumeVerdict)
+    /// Finish what runs, by then at the latest.
+    case drain(until: Instant)
+    case stop
+}
+
+/// A socket that a worker accepts from, under the address that configurations name.
+public struct OpenListener: Sendable {
+    public var address: ListenAddress
+    public var socket: ListeningSocket
+
+    public init(address: ListenAddress, socket: ListeningSocket) {
+        self.address = address
+        self.socket = socket
+    }
+}
+
+/// What a worker asks of the rest of the process. Called from the worker's thread; must not block.
+public protocol WorkerControl: AnyObject, Sendable {
+    /// Whether new requests are welcome.
+    var isReady: Bool { get }
+    /// A slot is free that this worker has waited for.
+    func slotFreed(worker: Int)
+    func received(_ snapshot: MetricsSnapshot, worker: Int)
+    /// Nothing is left to do after `drain`.
+    func drained(worker: Int)
+    /// Renders the metrics on another thread and resumes the point with them.
+    func renderMetrics(for sink: any ResumptionSink, _ point: SuspensionPoint, openMetrics: Bool)
+}
+
+/// Brings resumptions from any thread back to the worker.
+final class WorkerResumptionSink: ResumptionSink {
+    private let mailbox: Mailbox<WorkerMessage>
+
+    init(mailbox: Mailbox<WorkerMessage>) { self.mailbox = mailbox }
+
+    func resume(_ point: SuspensionPoint, with verdict: ResumeVerdict) { mailbox.post(.resume(point, verdict)) }
+}
+
+extension Worker {
+    func readMailbox() {
+        for message in mailbox.drain() {
+            switch message {
+            case .adopt(let snapshot): adopt(snapshot)
+            case .listen(let sockets): listen(sockets)
+            case .report: control.received(metrics.snapshot(), worker: index)
+            case .slotFreed: hasQueueWork = true
+            case .resume(let point, let verdict): resume(point, verdict)
+            case .drain(let until): startDrain(until: until)
+            case .stop: phase = .stopped
+            }
+        }
+    }
+
+    private func resume(_ point: SuspensionPoint, _ verdict: ResumeVerdict) {
+        let token = Token(raw: point.exchange)
+        guard case .exchange = token.kind, exchanges.isLive(token) else { return }
+        switch point.phase {
+        case .request: resumeRequest(token.index, point, verdict)
+        case .response: resumeResponse(token.index, point, verdict)
+        }
+    }
+
+    /// Serves new requests under another configuration; what runs ends under its own.
+    func adopt(_ snapshot: GatewaySnapshot) {
+        let old = current
+        var indices: [Int32] = []
+        for service in snapshot.services {
+            let queue = queue(of: service.state)
+            let label = snapshot.serviceLabels[service.index]
+            for instance in service.instances {
+                indices.append(Int32(pool(of: instance, queue, service.pool, label)))
+            }
+        }
+        current = Generation(snapshot: snapshot, pools: indices)
+        if old.inFlight > 0 { retiring.append(old) }
+        metrics.adopt(snapshot.labels)
+        retirePools(except: Set(indices))
+        for i in listeners.indices where listeners[i].socket.descriptor >= 0 {
+            let index = snapshot.listeners.firstIndex { $0.address == listeners[i].address }
+            // Who is in the backlog has connected, as far as it can tell.
+            if index == nil { acceptClients(listener: i) }
+            listeners[i].index = index
+            if index == nil { closeListener(i) }
+        }
+    }
+
+    private func queue(of state: ServiceState) -> ServiceQueue {
+        if let queue = queues.first(where: { $0.state === state }) { return queue }
+        let queue = ServiceQueue(state: state)
+        queues.append(queue)
+        return queue
+    }
+
+    private func pool(of instance: InstanceState, _ queue: ServiceQueue, _ settings: PoolConfiguration, _ label: Label) -> Int {
+        let policy = ConnectionPool.Policy(
+            idleTimeout: settings.idleTimeout, requestsPerConnection: settings.maxRequestsPerConnection)
+        if let index = pools.firstIndex(where: { $0?.state === instance }), let pool = pools[index] {
+            pool.pool.revive(policy: policy)
+            pool.label = label
+            return index
+        }
+        let pool = InstancePool(state: instance, queue: queue, label: label, policy: policy)
+        if let hole = pools.firstIndex(where: { $0 == nil }) {
+            pools[hole] = pool
+            return hole
+        }
+        pools.append(pool)
+        return pools.count - 1
+    }
+
+    /// Pools that the newest configuration does not name close what is idle, and go once nothing is lent and no running request
+    /// may still ask for them.
+    private func retirePools(except named: Set<Int32>) {
+        for (index, pool) in pools.enumerated() where !named.contains(Int32(index)) {
+            guard let pool, !pool.pool.isRetired else { continue }
+            for connection in pool.pool.retire() { closeBackend(Int(connection)) }
+        }
+        dropRetired()
+    }
+
+    /// Forgets configurations under which nothing runs any more, and the pools that only they named.
+    func dropRetired() {
+        retiring.removeAll { $0.inFlight == 0 }
+        guard retiring.isEmpty else { return }
+        for index in pools.indices {
+            if let pool = pools[index], pool.pool.isRetired, pool.pool.openCount == 0 { pools[index] = nil }
+        }
+        let used = Set(pools.compactMap { $0.map { ObjectIdentifier($0.queue) } })
+        queues.removeAll { $0.waiters.isEmpty && !used.contains(ObjectIdentifier($0)) }
+    }
+
+    private func listen(_ sockets: [OpenListener]) {
+        for open in sockets {
+            let state = ListenerState(
+                socket: open.socket, address: open.address,
+                index: current.snapshot.listeners.firstIndex { $0.address == open.address })
+            let hole = listeners.firstIndex { $0.index == nil && $0.socket.descriptor < 0 && $0.openClients == 0 }
+            let place = hole ?? listeners.count
+            if hole != nil { listeners[place] = state } else { listeners.append(state) }
+            poller.addLevel(open.socket.descriptor, Token(.listener, index: place, generation: 0))
+        }
+    }
+
+    /// Its clients may finish what they have begun, and are told to close.
+    private func closeListener(_ index: Int) {
+        let socket = listeners[index].socket
+        if !listeners[index].isPaused { poller.remove(socket.descriptor) }
+        socket.close()
+        listeners[index].socket = ListeningSocket.closed
+        for i in 0..<clients.capacity where clients.isTaken(i) && Int(clients.pointer(i).pointee.listener) == index {
+            if case .head = clients.pointer(i).pointee.phase { armClient(i, min(clients.pointer(i).pointee.deadline, now + .seconds(1))) }
+        }
+    }
+
+    private func startDrain(until: Instant) {
+        guard case .serving = phase else { return }
+        for i in listeners.indices where listeners[i].socket.descriptor >= 0 {
+            // Who is in the backlog has connected, as far as it can tell.
+            acceptClients(listener: i)
+            closeListener(i)
+        }
+        phase = .draining(until: until)
+        // A client that is about to ask may still do so, and is told to close then; one that stays silent is closed.
+        let grace = min(until, now + .seconds(1))
+        for i in 0..<clients.capacity where clients.isTaken(i) {
+            if case .head = clients.pointer(i).pointee.phase, clients.pointer(i).pointee.input.isEmpty {
+                armClient(i, min(clients.pointer(i).pointee.deadline, grace))
+            }
+        }
+    }
+
+    func continueDrain(until: Instant) {
+        if clients.liveCount == 0 || now >= until {
+            phase = .stopped
+            control.drained(worker: index)
+        }
+    }
+
+    /// Breaks off what still runs.
+    func closeEverything() {
+        for i in 0..<exchanges.capacity where exchanges.isTaken(i) {
+            if exchanges.pointer(i).pointee.client >= 0 { abandonExchange(i, .draining) }
+        }
+        for i in 0..<clients.capacity where clients.isTaken(i) { closeClient(i) }
+        _ = closeIdleBackends(atMost: .max)
+        for listener in listeners where listener.socket.descriptor >= 0 { listener.socket.close() }
+        flushLog()
+        control.received(metrics.snapshot(), worker: index)
+    }
+}

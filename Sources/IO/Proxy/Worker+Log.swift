@@ -1,0 +1,57 @@
+import HTTPMessages
+import Pipeline
+import Primitives
+import Reactor
+import Telemetry
+
+extension Worker {
+    /// The lines of a turn are handed over together, or when this many bytes of them wait.
+    private static var logBatchBytes: Int { 65_536 }
+
+    /// Writes the request's line of the access log.
+    func log(_ slot: Int, _ figures: RequestFigures) {
+        let exchange = exchanges.pointer(slot)
+        let snapshot = exchange.pointee.generation._withUnsafeGuaranteedRef { $0.snapshot }
+        let age = now.since(exchange.pointee.started)
+        var record = AccessRecord(
+            time: Timestamp(nanoseconds: Int64(clamping: wallClock &- age.nanoseconds)), status: figures.status,
+            reason: figures.reason)
+        record.listener = figures.listener
+        record.route = figures.route
+        record.service = figures.service
+        if !exchange.pointee.context.peerIsUnixSocket {
+            record.client = exchange.pointee.context.clientAddress
+            record.clientPort = exchange.pointee.context.clientPort
+            record.peer = exchange.pointee.context.peerAddress
+        } else if exchange.pointee.context.clientAddress != exchange.pointee.context.peerAddress {
+            record.client = exchange.pointee.context.clientAddress
+        }
+        record.version = exchange.pointee.head.version
+        if exchange.pointee.context.instanceIndex >= 0 {
+            record.instance = snapshot.instanceLabels[exchange.pointee.context.instanceIndex]
+        }
+        record.upstreamStatus = exchange.pointee.upstreamStatus
+        record.bytesIn = figures.bytesIn
+        record.bytesOut = figures.bytesOut
+        record.duration = figures.duration
+        record.overhead = figures.overhead
+        if exchange.pointee.firstByteAt != .never {
+            record.firstByte = exchange.pointee.firstByteAt.since(exchange.pointee.started)
+        }
+        if exchange.pointee.machine.attempts > 0 {
+            record.upstream = exchange.pointee.upstreamTime
+            if exchange.pointee.connectTime != .zero { record.connect = exchange.pointee.connectTime }
+        }
+        if exchange.pointee.queuedAt != .never { record.queue = exchange.pointee.queueTime }
+        record.attempts = UInt32(exchange.pointee.machine.attempts)
+        append(record, exchange.pointee.head, exchange.pointee.context, snapshot.labels)
+        if logLines.count > Self.logBatchBytes { flushLog() }
+    }
+
+    private func append(
+        _ record: AccessRecord, _ head: borrowing RequestHead, _ context: borrowing RequestContext, _ labels: MetricsLabels
+    ) {
+        AccessLogLine.append(
+            record, AccessText(head, requestID: context.requestID), labels: labels, format: accessLogFormat, into: &logLines)
+    }
+}

@@ -1,0 +1,56 @@
+import Configuration
+import ConfigurationFile
+import Testing
+
+struct BrokenFileTests {
+    // Hardening 190, 212.
+    @Test(arguments: brokenFiles)
+    func `a broken file is refused, and what is wrong is said word for word`(file: BrokenFile) {
+        let result = load(file.whole)
+        #expect(lines(result).joined(separator: "\n") == file.diagnostics)
+        #expect(result.configuration == nil)
+    }
+
+    @Test func `there are at least fifty broken files, each with an error`() {
+        #expect(brokenFiles.count >= 50)
+        for file in brokenFiles { #expect(file.diagnostics.contains(": error: "), "\(file.name)") }
+    }
+
+    @Test func `a file that cannot be opened is one clear error`() {
+        #expect(lines(ConfigurationLoader.load(path: "/nonexistent/sluice.yaml")) == [
+            "/nonexistent/sluice.yaml:1:1: error: cannot read the file: No such file or directory"
+        ])
+        #expect(lines(ConfigurationLoader.load(path: "/tmp")) == ["/tmp:1:1: error: cannot read the file: Is a directory"])
+        #expect(lines(ConfigurationLoader.load(path: "/dev/null")) == [
+            "/dev/null:1:1: error: cannot read the file: Not a regular file"
+        ])
+    }
+
+    @Test func `an empty file on the disk is refused`() {
+        let result = withFile("") { ConfigurationLoader.load(path: $0) }
+        #expect(result.errors.map(\.message) == ["the file is empty"])
+    }
+
+    @Test func `of hundreds of mistakes fifty are shown, in the order of the file, and the rest are counted`() {
+        let routes = (0..<300).map { "  - {name: r\($0), match: {path: nopath}, health: true}\n" }.joined()
+        let diagnostics = loadRest("routes:\n" + routes).diagnostics
+        #expect(diagnostics.count == 51)
+        #expect(diagnostics.dropLast().map(\.mark.line) == Array(3...52))
+        #expect(diagnostics.last?.message == "250 more errors are not shown")
+    }
+
+    @Test func `a feature without effect is warned about once, however often it is used`() {
+        let services = (0..<60).map { "  s\($0): {instances: [{url: \"http://h:1\"}], retry: {attempts: 1}}\n" }.joined()
+        let result = loadRest("services:\n" + services + "routes: [{name: a, match: {path: /}, health: true}]\n")
+        #expect(lines(result) == [
+            "t.yaml:3:41: warning: services.s0.retry: retry is accepted, but has no effect in this version (used in 59 more places)"
+        ])
+        #expect(result.configuration != nil)
+    }
+
+    @Test func `control characters of the file do not reach the terminal`() {
+        let text = lines(loadRest("\"a\\e[31m\\u202eb\": 1\n")).joined()
+        #expect(text.contains("a\\u{1b}[31m\\u{202e}b"))
+        #expect(!text.unicodeScalars.contains { $0.value == 0x1b || $0.value == 0x202e })
+    }
+}
