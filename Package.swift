@@ -75,6 +75,7 @@ let package = Package(
         tests("ExchangeTests", "Core", ["Exchange"]),
         tests("ConfigurationTests", "Core", ["Configuration", "ConfigurationFile"]),
         tests("TelemetryTests", "Core", ["Telemetry"]),
-        tests("ReactorTests", "IO", ["Reactor"]),
+        tests("ReactorTests", "IO", ["Reactor", "Downstream", "Logs", "Primitives", "CLinux"]),
+        tests("SimulationTests", "Simulation", ["Proxy", "Control", "ConfigurationFile", "Pipeline", "HTTPMessages", "Telemetry", "Logs", "Reactor", "Upstream", "Downstream", "Pooling", "Primitives", "CLinux"]),
     ]
 )

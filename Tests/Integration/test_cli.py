@@ -50,7 +50,7 @@ def test_help_is_printed_and_names_the_commands():
 
 
 @pytest.mark.parametrize("arguments", [
-    ["nonsense"], ["run", "--nonsense"], ["check"], ["run", "--config"], ["check", "--config"], ["run", "--config", "a", "b"], ["--nonsense"],
+    ["nonsense"], ["run", "--nonsense"], ["run", "--config"], ["check", "--config"], ["run", "--config", "a", "b"], ["--nonsense"],
 ], ids=str)
 def test_a_usage_error_is_exit_code_2(arguments, tmp_path):
     result = run(*arguments, cwd=tmp_path)

@@ -69,7 +69,7 @@ def test_victims_read_only_their_own_answers_while_attackers_desynchronise(gatew
     server = backend(handler)
     server.record = False
     sluice = gateway({
-        **one_service(server, pool={"max_connections": 8}, timeouts={"response": "1s"}, queue={"timeout": "10s"}),
+        **one_service(server, pool={"max_connections": 8}, timeouts={"response": "5s"}, queue={"timeout": "10s"}),
         "server": {"workers": workers}, "limits": {"connections_per_client": 4096, "body_idle_timeout": "1s"}})
     stop = threading.Event()
     problems: list[str] = []

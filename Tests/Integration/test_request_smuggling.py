@@ -1,6 +1,7 @@
 """Requests that cannot be modelled exactly: one refusal, the connection closed, and nothing at the backend (hardening, section A)."""
 
 import itertools
+import re
 import threading
 import time
 
@@ -135,7 +136,7 @@ def test_transfer_encoding_in_an_http_1_0_request_is_refused(road):
 
 
 @pytest.mark.parametrize("line", [
-    b"+5", b"-5", b"0x5", b"5_", b"_5", b" 5", b"5 ", b"", b"Z", b"5Z", b"5,5", b"5\t", b"\t5", b"5 ; a", b"5.", b"\xef\xbc\x95",
+    b"+5", b"-5", b"0x5", b"5_", b"_5", b" 5", b"5 ", b"", b"Z", b"5Z", b"5,5", b"5\t", b"\t5", b"5.", b"\xef\xbc\x95",
     b"FFFFFFFFFFFFFFFF5", b"10000000000000000", b"0" * 64 + b"5", b"0" * 17, b"5;a=\x00", b"5;a=\x7f", b"5;" + b"a" * 300,
 ], ids=lambda line: repr(line[:24]))
 def test_a_chunk_size_line_that_is_not_hexadecimal_digits_is_refused(road, line):
@@ -417,7 +418,7 @@ def test_another_protocol_is_refused_and_closed(road, greeting):
         client.half_close()
         answer = client.read_to_end()
     assert answer == b"" or answer.split(b" ", 2)[1] in (b"400", b"505", b"501")
-    assert answer.count(b"HTTP/1.1 ") <= 1
+    assert len(re.findall(rb"HTTP/1\.1 [0-9]{3} ", answer)) <= 1
     nothing_reached_after_flood(road)
 
 

@@ -82,15 +82,15 @@ def test_a_method_of_its_own_is_taken_only_by_a_route_that_names_it(routed):
 
 def test_header_and_query_conditions_choose_among_routes(routed):
     sluice, _ = routed(
-        named("plain"), named("beta", headers={"X-Beta": "1"}), named("either", headers={"X-Color": ["red", "blue"]}),
-        named("there", headers={"X-There": {"present": True}}), named("query", query={"v": "2"}),
-        named("both", headers={"X-Beta": "1"}, query={"v": "2"}))
-    assert who(sluice) == "plain"
-    assert who(sluice, headers=[("x-beta", "1")]) == "beta" and who(sluice, headers=[("X-Beta", "2")]) == "plain"
-    assert who(sluice, headers=[("X-Color", "blue")]) == "either" and who(sluice, headers=[("X-Color", "green")]) == "plain"
-    assert who(sluice, headers=[("X-There", "anything")]) == "there"
-    assert who(sluice, "/?v=2") == "query" and who(sluice, "/?v=22") == "plain" and who(sluice, "/?w=1&v=2") == "query"
-    assert who(sluice, "/?v=2", headers=[("X-Beta", "1")]) == "both"
+        named("plain"), named("beta", "/b", headers={"X-Beta": "1"}), named("either", "/e", headers={"X-Color": ["red", "blue"]}),
+        named("there", "/t", headers={"X-There": {"present": True}}), named("query", "/q", query={"v": "2"}),
+        named("both", "/q", headers={"X-Beta": "1"}, query={"v": "2"}))
+    assert who(sluice) == "plain" and who(sluice, "/b") == "plain"
+    assert who(sluice, "/b", headers=[("x-beta", "1")]) == "beta" and who(sluice, "/b", headers=[("X-Beta", "2")]) == "plain"
+    assert who(sluice, "/e", headers=[("X-Color", "blue")]) == "either" and who(sluice, "/e", headers=[("X-Color", "green")]) == "plain"
+    assert who(sluice, "/t", headers=[("X-There", "anything")]) == "there" and who(sluice, "/t") == "plain"
+    assert who(sluice, "/q?v=2") == "query" and who(sluice, "/q?v=22") == "plain" and who(sluice, "/q?w=1&v=2") == "query"
+    assert who(sluice, "/q?v=2", headers=[("X-Beta", "1")]) == "both"
 
 
 def test_a_header_condition_is_not_met_by_a_list_that_hides_the_value(routed):

@@ -182,6 +182,8 @@ int clinux_local_address(int fd, struct clinux_address *address) {
     return 0;
 }
 
+void clinux_unlink(const char *path) { unlink(path); }
+
 int clinux_duplicate(int fd) { return answer(fcntl(fd, F_DUPFD_CLOEXEC, 0)); }
 
 ssize_t clinux_recv(int fd, void *to, size_t count) {

@@ -14,7 +14,8 @@ extension Builder {
             guard element.isEnabled else { continue }
             isAnyOn = true
             checkProtocols(element["protocols"])
-            guard let place = element["address"], case .listenAddress(let address) = place.content, let name = element["name"]?.text
+            guard let place = element["address"], case .listenAddress(let address) = place.content,
+                let name = element["name"]?.text
             else { continue }
             if !address.isAnyPort, let first = addresses.updateValue(place.trail, forKey: address) {
                 diagnostics.error(place.mark, place.trail, "the address \(address.text) is taken by \(first.text)")
@@ -58,7 +59,9 @@ extension Builder {
             let place = value == nil ? places.listeners[i] : places.admin
             let other = value == nil ? "the admin listener" : places.listeners[i].path
             diagnostics.append(
-                Diagnostic(.error, mark: place.mark, path: place.path, message: "the address \(admin.address.text) is taken by \(other)"))
+                Diagnostic(
+                    .error, mark: place.mark, path: place.path, message: "the address \(admin.address.text) is taken by \(other)")
+            )
         }
     }
 }

@@ -61,7 +61,8 @@ extension Builder {
         let sources = ["jwks_url", "jwks_file", "public_key_file", "secret"]
         let given = value.entries.filter { sources.contains($0.key) }
         if given.count != 1 {
-            diagnostics.error(given.dropFirst().first?.keyMark ?? value.mark, value.trail,
+            diagnostics.error(
+                given.dropFirst().first?.keyMark ?? value.mark, value.trail,
                 "exactly one of \(ScalarKind.choice(sources)) is needed")
         }
         let algorithms = value["algorithms"]?.elements.compactMap { element in element.text.map { (element, $0) } } ?? []
@@ -69,7 +70,8 @@ extension Builder {
         if let first = symmetric.first, symmetric.count < algorithms.count {
             diagnostics.error(first.0.mark, first.0.trail, "HS algorithms and those with a public key cannot be mixed")
         } else if given.count == 1, let algorithm = algorithms.first, (given[0].key == "secret") == symmetric.isEmpty {
-            diagnostics.error(given[0].keyMark, given[0].value.trail,
+            diagnostics.error(
+                given[0].keyMark, given[0].value.trail,
                 symmetric.isEmpty ? "\(algorithm.1) needs a public key" : "\(algorithm.1) needs a secret, not a public key")
         }
         if let secret = value["secret"], case .secret(let key) = secret.content, key.bytes.count < 32 {
@@ -89,7 +91,8 @@ extension Builder {
     private mutating func checkRateLimit(_ value: Value) {
         guard let key = value["key"], let text = key.text, !Schema.rateLimitKeys.contains(text) else { return }
         if text.hasPrefix("header:"), ScalarKind.isToken(String(text.dropFirst(7)), maximum: 256) { return }
-        diagnostics.error(key.mark, key.trail, "expected \(ScalarKind.choice(Schema.rateLimitKeys + ["header:NAME"]))",
+        diagnostics.error(
+            key.mark, key.trail, "expected \(ScalarKind.choice(Schema.rateLimitKeys + ["header:NAME"]))",
             suggestion: Suggestion.nearest(to: text, among: Schema.rateLimitKeys))
     }
 

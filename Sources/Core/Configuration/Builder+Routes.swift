@@ -21,7 +21,9 @@ extension Builder {
         route.path = policy
         route.timeouts = timeouts
         if let given = value.block("timeouts") { route.timeouts = self.timeouts(given, over: timeouts) }
-        if let max = value.block("limits")?["request_body"]?.integer { route.requestBody = max == .max ? .unlimited : .bytes(max) }
+        if let max = value.block("limits")?["request_body"]?.integer {
+            route.requestBody = max == .max ? .unlimited : .bytes(max)
+        }
         set(&route.allowBody, value["allow_body"]?.truth)
         route.maintenance = maintenance(value["maintenance"])
         if case .off = route.maintenance { route.maintenance = answer }
@@ -89,7 +91,8 @@ extension Builder {
             return nil
         case nil:
             let known = services
-            diagnostics.error(value.mark, value.trail, "there is no service \"\(DisplayText.of(name))\"",
+            diagnostics.error(
+                value.mark, value.trail, "there is no service \"\(DisplayText.of(name))\"",
                 suggestion: Suggestion.nearest(to: name, among: known.keys.sorted()))
             return nil
         }
@@ -130,15 +133,18 @@ extension Builder {
             case .built(let index):
                 chain.append(index)
             case .off(let kind, true) where !isOff:
-                diagnostics.warning(element.mark, element.trail, "the middleware \"\(name)\" (\(kind)) is switched off: the route is open")
+                diagnostics.warning(
+                    element.mark, element.trail, "the middleware \"\(name)\" (\(kind)) is switched off: the route is open")
             case .unavailable(let kind, true) where !isOff:
-                diagnostics.error(element.mark, element.trail,
+                diagnostics.error(
+                    element.mark, element.trail,
                     "the middleware \"\(name)\" (\(kind)) is not available in this version, and the route would be open")
             case .off, .unavailable, .broken:
                 break
             case nil:
                 let known = middlewares
-                diagnostics.error(element.mark, element.trail, "there is no middleware \"\(DisplayText.of(name))\"",
+                diagnostics.error(
+                    element.mark, element.trail, "there is no middleware \"\(DisplayText.of(name))\"",
                     suggestion: Suggestion.nearest(to: name, among: known.keys.sorted()))
             }
         }
@@ -174,7 +180,8 @@ extension Builder {
         for piece in pieces {
             switch piece {
             case .segment(let name) where !known.contains(name):
-                diagnostics.error(value.mark, value.trail, "match.path has no segment {\(name)}",
+                diagnostics.error(
+                    value.mark, value.trail, "match.path has no segment {\(name)}",
                     suggestion: Suggestion.nearest(to: name, among: known))
             case .rest where !pattern.hasSuffix("/*"):
                 diagnostics.error(value.mark, value.trail, "/* needs a match.path that ends in /*")

@@ -3,8 +3,8 @@ import Primitives
 /// Builds the configuration from values of the right shape: fills in defaults, looks up names, and checks what concerns more than
 /// one value.
 ///
-/// A value that is missing here although it is required, or that is invalid, has been reported by the validator; the builder passes over
-/// it and goes on, so that its own findings stand in the same list.
+/// A value that is missing here although it is required, or that is invalid, has been reported by the validator; the builder
+/// passes over it and goes on, so that its own findings stand in the same list.
 struct Builder {
     var diagnostics: DiagnosticList
     var configuration = GatewayConfiguration()
@@ -41,7 +41,8 @@ struct Builder {
         var names: [String: String] = [:]
         for route in routes { buildRoute(route, names: &names) }
         if configuration.routes.isEmpty, !diagnostics.hasErrors {
-            diagnostics.warning(root["routes"]?.mark ?? root.mark, .key(.root, "routes"), "there is no route: every request gets 404")
+            diagnostics.warning(
+                root["routes"]?.mark ?? root.mark, .key(.root, "routes"), "there is no route: every request gets 404")
         }
     }
 

@@ -39,8 +39,10 @@ public struct DiagnosticList: Sendable {
             features[feature] = (seen.index, seen.more + 1)
         } else if warnings.count < DiagnosticList.maximum {
             features[feature] = (warnings.count, 0)
-            warnings.append(Diagnostic(.warning, mark: mark, path: trail.text,
-                message: "\(feature) is accepted, but has no effect in this version"))
+            warnings.append(
+                Diagnostic(
+                    .warning, mark: mark, path: trail.text,
+                    message: "\(feature) is accepted, but has no effect in this version"))
         }
     }
 
@@ -70,8 +72,10 @@ public struct DiagnosticList: Sendable {
                 sorted.append(Diagnostic(.error, mark: last, path: "", message: "\(uncountedErrors) more errors are not shown"))
             }
             if uncountedWarnings > 0 {
-                sorted.append(Diagnostic(.warning, mark: last, path: "",
-                    message: "\(uncountedWarnings) more warnings are not shown"))
+                sorted.append(
+                    Diagnostic(
+                        .warning, mark: last, path: "",
+                        message: "\(uncountedWarnings) more warnings are not shown"))
             }
         }
         return sorted

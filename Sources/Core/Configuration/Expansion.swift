@@ -3,8 +3,8 @@ import Primitives
 /// Carries out `${…}` in a scalar.
 ///
 /// `${NAME}` and `${NAME:-default}`, the name in upper case, are read from the environment when the file is loaded; what is read
-/// is text and is not expanded again. `${name.part}`, in lower case, is a variable of the request and stands only where a value is
-/// made for each request. `$$` is one dollar sign, and a dollar sign before anything else is itself.
+/// is text and is not expanded again. `${name.part}`, in lower case, is a variable of the request and stands only where a
+/// value is made for each request. `$$` is one dollar sign, and a dollar sign before anything else is itself.
 struct Expansion {
     var pieces: [Piece] = []
     /// Empty when nothing is wrong.

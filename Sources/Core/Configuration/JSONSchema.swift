@@ -2,8 +2,8 @@ import Primitives
 
 /// Writes the tables of keys as a JSON Schema (draft 2020-12), for editors.
 ///
-/// It knows shapes, words and ranges of numbers; names that refer to something, ranges of durations and sizes, and choices that depend on
-/// other keys are checked by the gateway alone.
+/// It knows shapes, words and ranges of numbers; names that refer to something, ranges of durations and sizes, and choices
+/// that depend on other keys are checked by the gateway alone.
 public enum JSONSchema {
     /// The text of `config/sluice.schema.json`.
     public static var text: String {
@@ -18,10 +18,13 @@ public enum JSONSchema {
 
     private static var definitions: Members {
         [
-            ("variable", .object([
-                ("description", .string("Read from the environment: ${NAME} or ${NAME:-default}.")),
-                ("type", .string("string")), ("pattern", .string("\\$\\{[A-Z_]")),
-            ]))
+            (
+                "variable",
+                .object([
+                    ("description", .string("Read from the environment: ${NAME} or ${NAME:-default}.")),
+                    ("type", .string("string")), ("pattern", .string("\\$\\{[A-Z_]")),
+                ])
+            )
         ]
     }
 
@@ -93,20 +96,27 @@ public enum JSONSchema {
             [("anyOf", .array([.object([("const", .string("auto"))]), .object(number(range)), variable]))]
         case .word(let words): orVariable([("enum", .array(words.flatMap(alternatives)))])
         case .duration(_, let off):
-            orVariable([("type", .array([.string("string"), .string("integer")])),
-                ("pattern", .string("^([0-9]+(ms|s|m|h|d)?\(off ? "|off" : ""))$"))])
+            orVariable([
+                ("type", .array([.string("string"), .string("integer")])),
+                ("pattern", .string("^([0-9]+(ms|s|m|h|d)?\(off ? "|off" : ""))$")),
+            ])
         case .size:
-            orVariable([("type", .array([.string("string"), .string("integer")])),
-                ("pattern", .string("^[0-9]+([bB]|[kKmMgG]([iI][bB])?)?$"))])
+            orVariable([
+                ("type", .array([.string("string"), .string("integer")])),
+                ("pattern", .string("^[0-9]+([bB]|[kKmMgG]([iI][bB])?)?$")),
+            ])
         case .ratio:
-            orVariable([("type", .array([.string("string"), .string("number")])), ("pattern", .string("^[0-9]+(\\.[0-9]+)?%?$"))])
+            orVariable([
+                ("type", .array([.string("string"), .string("number")])), ("pattern", .string("^[0-9]+(\\.[0-9]+)?%?$")),
+            ])
         case .rate: orVariable(string("^[0-9]+/(s|m|h|d)$"))
         case .listenAddress: orVariable(string("^(.+:[0-9]+|unix:/.+)$"))
         case .instanceURL: orVariable(string("^(https?://[^/?#@]+/?|unix:/.+)$"))
         case .method: orVariable(string("^[A-Z0-9!#$%&'*+.^_`|~-]+$"))
         case .pathPattern, .path, .rewritePath: orVariable(string("^/[^?#\\\\ ]*$"))
         case .hostField, .text, .name, .token: [("type", .array([.string("string"), .string("number"), .string("boolean")]))]
-        case .fieldValue, .fixedFieldValue, .secret: [("type", .array([.string("string"), .string("number"), .string("boolean")]))]
+        case .fieldValue, .fixedFieldValue, .secret:
+            [("type", .array([.string("string"), .string("number"), .string("boolean")]))]
         case .addressBlock, .hostPattern, .fieldName, .location, .filePath, .url, .origin: [("type", .string("string"))]
         }
     }

@@ -5,8 +5,8 @@ enum MessageSide {
     case request, response
 }
 
-/// The fields that the gateway itself writes or removes: a rule for one would break the framing, be undone, or say in the gateway's name
-/// who the client is. The pipeline refuses the same.
+/// The fields that the gateway itself writes or removes: a rule for one would break the framing, be undone, or say in the
+/// gateway's name who the client is. The pipeline refuses the same.
 enum OwnedFields {
     /// Why `name` cannot be set, added or removed, or nil when it can. `_` counts as `-`, as some backends read it.
     static func reason(_ name: String, _ side: MessageSide) -> String? {
@@ -34,8 +34,11 @@ enum OwnedFields {
     }
 
     private static func isIdentity(_ name: String) -> Bool {
-        let names = ["x-auth-subject", "x-auth-scopes", "x-auth-roles", "x-auth-org", "x-auth-method", "x-user-id", "x-scopes", "x-consumer",
-            "client-cert", "client-cert-chain"]
+        let names = [
+            "x-auth-subject", "x-auth-scopes", "x-auth-roles", "x-auth-org", "x-auth-method", "x-user-id", "x-scopes",
+            "x-consumer",
+            "client-cert", "client-cert-chain",
+        ]
         return names.contains(name) || ["x-gateway-", "x-client-cert", "x-consumer-"].contains { name.hasPrefix($0) }
     }
 }

@@ -14,7 +14,8 @@ enum PathSyntax {
     static func read(_ text: String, _ syntax: PathSyntax, expected: String) -> ScalarReading {
         guard text.utf8.first == ASCII.slash else {
             let isWord = !text.isEmpty && text.utf8.first != ASCII.asterisk && !text.utf8.contains(ASCII.colon)
-            return .problem("expected \(expected), not \"\(DisplayText.of(text))\"",
+            return .problem(
+                "expected \(expected), not \"\(DisplayText.of(text))\"",
                 suggestion: isWord ? "/\(DisplayText.of(text))" : "")
         }
         guard text.utf8.count <= maximum else { return .problem("is longer than \(AmountText.of(bytes: maximum))") }
@@ -54,7 +55,9 @@ enum PathSyntax {
     private static func hasValidEscapes(_ segment: Substring) -> Bool {
         let bytes = Array(segment.utf8)
         for (i, c) in bytes.enumerated() where c == ASCII.percent {
-            guard i + 2 < bytes.count, ASCII.hexValue(bytes[i + 1]) != nil, ASCII.hexValue(bytes[i + 2]) != nil else { return false }
+            guard i + 2 < bytes.count, ASCII.hexValue(bytes[i + 1]) != nil, ASCII.hexValue(bytes[i + 2]) != nil else {
+                return false
+            }
         }
         return true
     }

@@ -7,7 +7,9 @@ enum RedirectSyntax {
         for piece in pieces {
             switch piece {
             case .literal(let bytes):
-                if bytes.contains(where: { $0 <= 0x20 || $0 >= 0x7f || $0 == 0x22 || $0 == 0x3c || $0 == 0x3e || $0 == ASCII.backslash }) {
+                if bytes.contains(where: {
+                    $0 <= 0x20 || $0 >= 0x7f || $0 == 0x22 || $0 == 0x3c || $0 == 0x3e || $0 == ASCII.backslash
+                }) {
                     return "has a character that a URL must percent-encode"
                 }
             case .variable(.scheme), .variable(.host), .variable(.path):

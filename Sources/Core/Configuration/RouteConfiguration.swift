@@ -121,7 +121,7 @@ public struct PathPolicy: Sendable, Equatable {
     public init() {}
 }
 
-/// What becomes of `%2F`, `%5C` and `\` in a path.
+/// What becomes of `%2F` and `%5C` in a path. A raw backslash is always refused.
 public enum EncodedSlashPolicy: String, Sendable, Equatable, CaseIterable {
     /// 400.
     case reject

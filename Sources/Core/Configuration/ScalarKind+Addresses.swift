@@ -15,7 +15,8 @@ extension ScalarKind {
     /// `host:port`, the host perhaps in brackets. Nil when there is no port, or it is no number from 0 to 65535.
     static func splitPort(_ text: Substring) -> (host: Substring, isBracketed: Bool, port: UInt16)? {
         let isBracketed = text.utf8.first == 0x5b
-        guard let colon = text.utf8.lastIndex(of: ASCII.colon), let number = wholeNumber(text[text.utf8.index(after: colon)...].utf8),
+        guard let colon = text.utf8.lastIndex(of: ASCII.colon),
+            let number = wholeNumber(text[text.utf8.index(after: colon)...].utf8),
             let port = UInt16(exactly: number)
         else { return nil }
         let host = text[..<colon]
@@ -37,14 +38,15 @@ extension ScalarKind {
         guard let (host, isBracketed, port) = ScalarKind.splitPort(text[...]) else { return unexpected(text) }
         if host == "localhost" { return .value(.listenAddress(.tcp(IPAddress(v4: 0x7f00_0001), port: port))) }
         guard let address = IPAddress(String(host)), isBracketed == host.utf8.contains(ASCII.colon) else {
-            return .problem("expected an IP address before the port, not \"\(DisplayText.of(String(host)))\"",
+            return .problem(
+                "expected an IP address before the port, not \"\(DisplayText.of(String(host)))\"",
                 suggestion: host == "*" ? "0.0.0.0:\(port)" : "")
         }
         return .value(.listenAddress(.tcp(address, port: port)))
     }
 
-    /// Labels of letters, digits, `-` and `_`, 1 to 63 bytes each, 253 in all (RFC 1035 §2.3.4; `_` because names of containers have
-    /// it). Lower case, or nil. A name whose last label is a number is refused: it is a mistyped address.
+    /// Labels of letters, digits, `-` and `_`, 1 to 63 bytes each, 253 in all (RFC 1035 §2.3.4; `_` because names of
+    /// containers have it). Lower case, or nil. A name whose last label is a number is refused: it is a mistyped address.
     static func hostName(_ text: Substring) -> String? {
         guard (1...253).contains(text.utf8.count) else { return nil }
         let labels = text.utf8.split(separator: ASCII.dot, omittingEmptySubsequences: false)
@@ -66,9 +68,13 @@ extension ScalarKind {
         }
         let isSecure = text.hasPrefix("https://")
         guard isSecure || text.hasPrefix("http://") else {
-            let bare = ScalarKind.splitPort(text[...]).map { ScalarKind.hostName($0.host) != nil || $0.isBracketed
-                || IPAddress(String($0.host)) != nil } ?? false
-            return .problem("expected \(expected), not \"\(DisplayText.of(text))\"",
+            let bare =
+                ScalarKind.splitPort(text[...]).map {
+                    ScalarKind.hostName($0.host) != nil || $0.isBracketed
+                        || IPAddress(String($0.host)) != nil
+                } ?? false
+            return .problem(
+                "expected \(expected), not \"\(DisplayText.of(text))\"",
                 suggestion: bare ? "http://\(DisplayText.of(text))" : "")
         }
         let rest = text.dropFirst(isSecure ? 8 : 7)
@@ -98,7 +104,8 @@ extension ScalarKind {
         if parts.count == 2, let first = parts.first, let address = IPAddress(String(Substring(first))),
             let bits = ScalarKind.wholeNumber(Substring(parts[1]).utf8), bits <= (address.isV4 ? 32 : 128)
         {
-            return .problem("has bits set behind the prefix",
+            return .problem(
+                "has bits set behind the prefix",
                 suggestion: "\(ScalarKind.network(of: address, bits: address.isV4 ? bits + 96 : bits).text)/\(bits)")
         }
         return unexpected(text)
@@ -117,7 +124,9 @@ extension ScalarKind {
             guard let name = ScalarKind.hostName(text.dropFirst(2)) else { return unexpected(text) }
             return .value(.text("*." + name))
         }
-        if text.utf8.contains(ASCII.asterisk) { return .problem("* can stand only for whole labels in front, as in *.example.com") }
+        if text.utf8.contains(ASCII.asterisk) {
+            return .problem("* can stand only for whole labels in front, as in *.example.com")
+        }
         if let name = ScalarKind.hostName(text[...]) { return .value(.text(name)) }
         let inner = text.hasPrefix("[") && text.hasSuffix("]") ? text.dropFirst().dropLast() : text[...]
         if let address = IPAddress(String(inner)), (inner.utf8.count != text.utf8.count) == inner.utf8.contains(ASCII.colon) {

@@ -51,7 +51,8 @@ extension ScalarKind {
         guard let number = ScalarKind.wholeNumber(digits) else { return unexpected(text) }
         if ["kb", "mb", "gb"].contains(unit) {
             let meant = "\(number)\(unit.first.map { $0.uppercased() } ?? "")iB"
-            return .problem("the unit \(text.dropFirst(digits.count)) is unclear; sizes are counted in powers of 1024", suggestion: meant)
+            return .problem(
+                "the unit \(text.dropFirst(digits.count)) is unclear; sizes are counted in powers of 1024", suggestion: meant)
         }
         guard let factor = unit.isEmpty ? 1 : ScalarKind.sizeUnits.first(where: { $0.0 == unit })?.1 else {
             return unexpected(text)

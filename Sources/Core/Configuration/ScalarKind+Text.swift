@@ -71,7 +71,8 @@ extension ScalarKind {
 
     private func readWord(_ text: String, _ words: [String]) -> ScalarReading {
         if words.contains(text) { return .value(.text(text)) }
-        return .problem("expected \(expected), not \"\(DisplayText.of(text))\"",
+        return .problem(
+            "expected \(expected), not \"\(DisplayText.of(text))\"",
             suggestion: Suggestion.nearest(to: text, among: words))
     }
 
@@ -107,7 +108,8 @@ extension ScalarKind {
         guard text.hasPrefix("/"), text.utf8.count <= 4095, text.utf8.count > 1,
             text.utf8.allSatisfy({ $0 >= 0x20 && $0 != 0x7f })
         else {
-            return .problem("expected \(expected), not \"\(DisplayText.of(text))\"",
+            return .problem(
+                "expected \(expected), not \"\(DisplayText.of(text))\"",
                 suggestion: Suggestion.nearest(to: text, among: words))
         }
         return .value(.text(text))

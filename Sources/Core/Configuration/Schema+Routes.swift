@@ -14,24 +14,36 @@ extension Schema {
                 Key("respond", .object(respond), "Answers with fixed content."),
                 Key("health", .scalar(.onlyTrue), "Answers with the gateway's own health."),
                 Key("metrics", .either([.scalar(.onlyTrue), .object(metrics)]), "Answers with the gateway's metrics."),
-                Key("middlewares", .list(.scalar(.text()), orOne: true, count: 0...64), default: "[]", "The middlewares that run, in this order."),
+                Key(
+                    "middlewares", .list(.scalar(.text()), orOne: true, count: 0...64), default: "[]",
+                    "The middlewares that run, in this order."),
                 Key("path", .object(pathPolicy), "What is done with the path."),
                 Key("timeouts", .object(timeouts), "How long the backend may take; what is left out is as in the service."),
                 Key("limits", .object(routeLimits), "What a client may take here."),
                 Key("allow_body", .scalar(.truth), default: "true", "Whether a request may have a body; 400 where not."),
                 Key("maintenance", maintenance, default: "false", "Whether it answers 503 instead."),
-                Key("upgrade", .list(.scalar(.word(["websocket"])), orOne: true, count: 0...1), default: "[]", "Protocols that a client may change to.", .withoutEffect),
+                Key(
+                    "upgrade", .list(.scalar(.word(["websocket"])), orOne: true, count: 0...1), default: "[]",
+                    "Protocols that a client may change to.", .withoutEffect),
             ], exactlyOneOf: actions)
     }
 
     static var match: ObjectShape {
         ObjectShape(
             [
-                Key("path", .scalar(.pathPattern), required: true, "Exact, a prefix when it ends in /*, or a template with {name} segments."),
-                Key("host", .list(.scalar(.hostPattern), orOne: true, count: 1...256), "Exact or *.example.com; left out: every host."),
+                Key(
+                    "path", .scalar(.pathPattern), required: true,
+                    "Exact, a prefix when it ends in /*, or a template with {name} segments."),
+                Key(
+                    "host", .list(.scalar(.hostPattern), orOne: true, count: 1...256),
+                    "Exact or *.example.com; left out: every host."),
                 Key("methods", .list(.scalar(.method), orOne: true, count: 1...32), "Left out: every method. GET includes HEAD."),
-                Key("headers", .map(.fieldName, condition(.fixedFieldValue), maximum: 32), "Fields that must be there, or have one of these values."),
-                Key("query", .map(.parameter, condition(.text(lines: true)), maximum: 32), "Parameters that must be there, or have one of these values."),
+                Key(
+                    "headers", .map(.fieldName, condition(.fixedFieldValue), maximum: 32),
+                    "Fields that must be there, or have one of these values."),
+                Key(
+                    "query", .map(.parameter, condition(.text(lines: true)), maximum: 32),
+                    "Parameters that must be there, or have one of these values."),
             ], canBeDisabled: false)
     }
 
@@ -49,9 +61,16 @@ extension Schema {
     static var redirect: ObjectShape {
         ObjectShape(
             [
-                Key("to", .scalar(.location), required: true, "A path or an absolute URL. May use ${scheme}, ${host} and ${path}, the match's {name} segments, and end in /* where the match does."),
-                Key("status", .scalar(.word(["301", "302", "303", "307", "308"])), default: "\(Defaults.redirectStatus)", "The status of the answer."),
-                Key("keep_query", .scalar(.truth), default: "\(Defaults.redirectKeepQuery)", "Whether the request's query is put behind a target that has none."),
+                Key(
+                    "to", .scalar(.location), required: true,
+                    "A path or a URL. May use ${scheme}, ${host}, ${path}, the match's {name} segments, and a closing /*."
+                ),
+                Key(
+                    "status", .scalar(.word(["301", "302", "303", "307", "308"])), default: "\(Defaults.redirectStatus)",
+                    "The status of the answer."),
+                Key(
+                    "keep_query", .scalar(.truth), default: "\(Defaults.redirectKeepQuery)",
+                    "Whether the request's query is put behind a target that has none."),
             ], canBeDisabled: false)
     }
 
@@ -59,33 +78,46 @@ extension Schema {
         ObjectShape(
             [
                 Key("status", .scalar(.integer(200...599)), default: "\(Defaults.respondStatus)", "The status of the answer."),
-                Key("headers", .map(.changeableFieldName(.response), .scalar(.fixedFieldValue), maximum: 256), default: "{}", "Its fields."),
+                Key(
+                    "headers", .map(.changeableFieldName(.response), .scalar(.fixedFieldValue), maximum: 256), default: "{}",
+                    "Its fields."),
                 Key("body", .scalar(.text(maximum: 1 << 20, lines: true)), default: "\"\"", "Its body, up to 1MiB."),
-                Key("content_type", .scalar(.fixedFieldValue), default: "\"\(Defaults.respondContentType)\"", "What the body is."),
+                Key(
+                    "content_type", .scalar(.fixedFieldValue), default: "\"\(Defaults.respondContentType)\"",
+                    "What the body is."),
             ], canBeDisabled: false)
     }
 
     static var metrics: ObjectShape {
         ObjectShape(
             [
-                Key("allow", .list(.scalar(.addressBlock), orOne: true, count: 1...10_000),
-                    default: "[\(Defaults.metricsAllow.map { "\"\($0)\"" }.joined(separator: ", "))]", "Who may read them; 403 for others.")
+                Key(
+                    "allow", .list(.scalar(.addressBlock), orOne: true, count: 1...10_000),
+                    default: "[\(Defaults.metricsAllow.map { "\"\($0)\"" }.joined(separator: ", "))]",
+                    "Who may read them; 403 for others.")
             ], canBeDisabled: false)
     }
 
     static var pathPolicy: ObjectShape {
         ObjectShape([
-            Key("encoded_slash", .scalar(.word(EncodedSlashPolicy.allCases.map(\.rawValue))), default: Defaults.encodedSlash.rawValue,
-                "What becomes of %2F, %5C and a backslash: reject answers 400, keep sends them on as they are, decode reads them as separators."),
+            Key(
+                "encoded_slash", .scalar(.word(EncodedSlashPolicy.allCases.map(\.rawValue))),
+                default: Defaults.encodedSlash.rawValue,
+                "What becomes of %2F and %5C: reject answers 400, keep sends them on, decode reads %2F as a separator."
+            ),
             Key("strip_prefix", .scalar(.path), "What is taken off the front of the path."),
             Key("add_prefix", .scalar(.path), "What is put before it, after that."),
-            Key("rewrite", .scalar(.rewritePath), "The whole path instead; may name the match's {name} segments and end in /* where the match does."),
+            Key(
+                "rewrite", .scalar(.rewritePath),
+                "The whole path instead; may name the match's {name} segments and end in /* where the match does."),
         ])
     }
 
     static var routeLimits: ObjectShape {
         ObjectShape([
-            Key("request_body", .scalar(.size(1...(1 << 50), zeroIsUnlimited: true)), "The body; 413 beyond. 0 is no limit. Left out: as the listener says.")
+            Key(
+                "request_body", .scalar(.size(1...(1 << 50), zeroIsUnlimited: true)),
+                "The body; 413 beyond. 0 is no limit. Left out: as the listener says.")
         ])
     }
 }

@@ -45,8 +45,10 @@ struct ObjectShape {
         self.exactlyOneOf = exactlyOneOf
         self.canBeDisabled = canBeDisabled
         if canBeDisabled {
-            self.keys.append(Key("enabled", .scalar(.truth), default: "true",
-                "With false the block is checked, and otherwise treated as though it had not been written."))
+            self.keys.append(
+                Key(
+                    "enabled", .scalar(.truth), default: "true",
+                    "With false the block is checked, and otherwise treated as though it had not been written."))
         }
     }
 

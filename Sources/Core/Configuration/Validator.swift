@@ -1,12 +1,12 @@
 import Primitives
 
-/// Checks a tree of nodes against the schema: known keys, right types, values in range, `${…}` and secrets read. It goes on after a
-/// mistake, so that one run finds all of them.
+/// Checks a tree of nodes against the schema: known keys, right types, values in range, `${…}` and secrets read. It goes on
+/// after a mistake, so that one run finds all of them.
 struct Validator {
-    private(set) var diagnostics: DiagnosticList
-    private let source: any SecretSource
+    var diagnostics: DiagnosticList
+    let source: any SecretSource
     /// The secrets that were read.
-    private(set) var filesRead: [String] = []
+    var filesRead: [String] = []
 
     init(diagnostics: DiagnosticList, source: any SecretSource) {
         self.diagnostics = diagnostics
@@ -52,7 +52,9 @@ struct Validator {
     }
 
     private static func wrong(_ count: ClosedRange<Int>, _ given: Int) -> String {
-        if given < count.lowerBound { return "needs at least \(count.lowerBound == 1 ? "one entry" : "\(count.lowerBound) entries")" }
+        if given < count.lowerBound {
+            return "needs at least \(count.lowerBound == 1 ? "one entry" : "\(count.lowerBound) entries")"
+        }
         return "has \(given) entries, which is more than \(count.upperBound)"
     }
 
@@ -62,7 +64,8 @@ struct Validator {
         var enabled = true
         if object.canBeDisabled, let entry = entries.first(where: { $0.key == "enabled" }),
             case .scalar(let text, _) = entry.value.content,
-            case .value(.truth(false)) = ScalarKind.truth.read(Expansion(text, allowingVariables: false, environment: environment).text)
+            case .value(.truth(false)) = ScalarKind.truth.read(
+                Expansion(text, allowingVariables: false, environment: environment).text)
         {
             enabled = false
         }
@@ -74,14 +77,16 @@ struct Validator {
             guard let key = object.key(entry.key) else {
                 let near = Suggestion.nearest(to: entry.key, among: object.keys.map(\.name))
                 meant.insert(near)
-                diagnostics.error(entry.keyMark, below, near.isEmpty ? Validator.unknown(object) : "unknown key", suggestion: near)
+                diagnostics.error(
+                    entry.keyMark, below, near.isEmpty ? Validator.unknown(object) : "unknown key", suggestion: near)
                 continue
             }
             let value = validate(entry.value, as: key.shape, at: below, isOff: isOff || !enabled)
             if !isOff, enabled { checkAvailability(key, entry, value) }
             result.append(Value.Entry(key: entry.key, keyMark: entry.keyMark, value: value))
         }
-        for key in object.keys where key.isRequired && !meant.contains(key.name) && !entries.contains(where: { $0.key == key.name }) {
+        for key in object.keys
+        where key.isRequired && !meant.contains(key.name) && !entries.contains(where: { $0.key == key.name }) {
             diagnostics.error(node.mark, trail, "the key \"\(key.name)\" is missing")
         }
         checkChoice(object, entries, node, trail, meant)
@@ -109,7 +114,8 @@ struct Validator {
         let chosen = entries.filter { object.exactlyOneOf.contains($0.key) }
         if let first = chosen.first {
             for other in chosen.dropFirst() {
-                diagnostics.error(other.keyMark, trail.appending(other.key),
+                diagnostics.error(
+                    other.keyMark, trail.appending(other.key),
                     "cannot stand beside \"\(first.key)\"; exactly one of \(ScalarKind.choice(object.exactlyOneOf)) is needed")
             }
         } else if meant.isDisjoint(with: object.exactlyOneOf) {
@@ -160,96 +166,6 @@ struct Validator {
         case .parameter:
             let isFine = (1...256).contains(key.utf8.count) && key.utf8.allSatisfy { $0 >= 0x20 && $0 != 0x7f }
             return isFine ? .value(.text(key)) : .problem("a parameter's name has 1 to 256 bytes and no control characters")
-        }
-    }
-
-    private func environment(_ name: String) -> String? { source.environment(name) }
-
-    private mutating func read(_ text: String, as kind: ScalarKind, _ mark: Mark, _ trail: KeyTrail) -> Value.Content {
-        let expansion = Expansion(text, allowingVariables: kind.hasVariables, environment: environment)
-        guard expansion.problem.isEmpty else {
-            diagnostics.error(mark, trail, expansion.problem, suggestion: expansion.suggestion)
-            return .invalid
-        }
-        if kind.hasVariables { return readTemplate(expansion, kind, mark, trail) }
-        if case .secret = kind { return readSecret(expansion.text, mark, trail) }
-        switch kind.read(expansion.text) {
-        case .value(let content):
-            return content
-        case .problem(let message, let suggestion):
-            diagnostics.error(mark, trail, message, suggestion: suggestion)
-            return .invalid
-        }
-    }
-
-    private mutating func readTemplate(
-        _ expansion: Expansion, _ kind: ScalarKind, _ mark: Mark, _ trail: KeyTrail
-    ) -> Value.Content {
-        var pieces: [HeaderValuePiece] = []
-        for piece in expansion.pieces {
-            switch piece {
-            case .variable(let variable):
-                pieces.append(.variable(variable))
-            case .literal(let text):
-                if case .problem(let message, _) = kind.read(text) {
-                    diagnostics.error(mark, trail, message)
-                    return .invalid
-                }
-                if !text.isEmpty { pieces.append(.literal(Array(text.utf8))) }
-            }
-        }
-        if case .location = kind, let problem = RedirectSyntax.problem(pieces) {
-            diagnostics.error(mark, trail, problem)
-            return .invalid
-        }
-        return .template(pieces)
-    }
-
-    /// The value itself, or the content of a file without the line break at its end.
-    private mutating func readSecret(_ text: String, _ mark: Mark, _ trail: KeyTrail) -> Value.Content {
-        let path: String
-        if text.hasPrefix("file:") {
-            path = String(text.dropFirst(5))
-        } else if text.hasPrefix("cred:") {
-            guard let directory = environment("CREDENTIALS_DIRECTORY"), !text.utf8.contains(ASCII.slash) else {
-                diagnostics.error(mark, trail, "cred: needs a name without / and a unit with LoadCredential= (CREDENTIALS_DIRECTORY)")
-                return .invalid
-            }
-            path = directory + "/" + text.dropFirst(5)
-        } else {
-            if text.isEmpty { diagnostics.error(mark, trail, "is empty") }
-            return text.isEmpty ? .invalid : .secret(Secret(Array(text.utf8)))
-        }
-        guard path.hasPrefix("/"), !path.utf8.contains(0) else {
-            diagnostics.error(mark, trail, "file: needs an absolute path")
-            return .invalid
-        }
-        if !filesRead.contains(path) { filesRead.append(path) }
-        switch source.file(path) {
-        case .failure(let failure):
-            diagnostics.error(mark, trail, "cannot read \(DisplayText.of(path)): \(failure.reason)")
-            return .invalid
-        case .success(let file):
-            var bytes = file.bytes
-            while let last = bytes.last, last == ASCII.lf || last == ASCII.cr { bytes.removeLast() }
-            guard !bytes.isEmpty else {
-                diagnostics.error(mark, trail, "\(DisplayText.of(path)) is empty")
-                return .invalid
-            }
-            if file.isLoose {
-                diagnostics.warning(mark, trail, "\(DisplayText.of(path)) can be read by others; its mode should be 0640 or stricter")
-            }
-            return .secret(Secret(bytes))
-        }
-    }
-}
-
-extension ScalarKind {
-    /// Whether `${…}` of the request may stand in it.
-    var hasVariables: Bool {
-        switch self {
-        case .fieldValue, .location: true
-        default: false
         }
     }
 }

@@ -50,7 +50,12 @@ struct FieldScanner {
         case .full: .more
         case .end: .end(section.position)
         case .partial: .partial
-        case .name, .value, .lineEnd, .longLine, .longSection, .manyLines: .fault(fault)
+        case .name: .fault(nameFault)
+        case .value: .fault(base[section.position] == ASCII.lf ? .bareLineFeed : .controlByte)
+        case .lineEnd: .fault(.bareCarriageReturn)
+        case .longLine: .fault(.fieldTooLarge)
+        case .longSection: .fault(.headersTooLarge)
+        case .manyLines: .fault(.tooManyFields)
         }
     }
 
@@ -65,21 +70,14 @@ struct FieldScanner {
         UnsafeRawBufferPointer(start: base + Int(line.value), count: Int(line.value_count))
     }
 
-    private var fault: FieldFault {
-        switch section.reason {
-        case .longLine: return .fieldTooLarge
-        case .longSection: return .headersTooLarge
-        case .manyLines: return .tooManyFields
-        case .lineEnd: return .bareCarriageReturn
-        case .value: return base[section.position] == ASCII.lf ? .bareLineFeed : .controlByte
-        case .name, .full, .end, .partial:
-            switch base[section.position] {
-            case ASCII.lf: return .bareLineFeed
-            case ASCII.space, ASCII.tab: return section.at_line_start != 0 ? .obsoleteFolding : .spaceBeforeColon
-            case ASCII.colon: return .emptyName
-            case ASCII.cr: return .missingColon
-            default: return .invalidName
-            }
+    /// What the byte is that stands where a name or its colon should.
+    private var nameFault: FieldFault {
+        switch base[section.position] {
+        case ASCII.lf: .bareLineFeed
+        case ASCII.space, ASCII.tab: section.at_line_start != 0 ? .obsoleteFolding : .spaceBeforeColon
+        case ASCII.colon: .emptyName
+        case ASCII.cr: .missingColon
+        default: .invalidName
         }
     }
 }

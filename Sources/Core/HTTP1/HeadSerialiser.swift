@@ -48,9 +48,10 @@ public enum HeadSerialiser {
             buffer.append(line)
             return true
         }
-        let phrase = reasonPhrase(status)
+        let phrase = StatusPhrase.text(of: status)
         return startResponse(
-            status: status, reason: RawSpan(_unsafeStart: UnsafeRawPointer(phrase.utf8Start), byteCount: phrase.utf8CodeUnitCount),
+            status: status,
+            reason: RawSpan(_unsafeStart: UnsafeRawPointer(phrase.utf8Start), byteCount: phrase.utf8CodeUnitCount),
             into: &buffer)
     }
 
@@ -73,7 +74,8 @@ public enum HeadSerialiser {
                     let nameCount = Int(field.nameCount)
                     let value = Int(field.valueOffset)
                     let valueCount = Int(field.valueCount)
-                    precondition(name &+ nameCount <= bytes.count && value &+ valueCount <= bytes.count, "field outside its block")
+                    precondition(
+                        name &+ nameCount <= bytes.count && value &+ valueCount <= bytes.count, "field outside its block")
                     guard Scan.writeLine(to, name: from + name, nameCount, value: from + value, valueCount) else {
                         isGood = false
                         return 0

@@ -29,7 +29,8 @@ public enum RequestFault: Equatable, Sendable {
 
     public var status: UInt16 {
         switch self {
-        case .notARequest, .emptyLinesBeforeRequest, .invalidMethod, .malformedRequestLine, .invalidTarget, .framing, .missingHost,
+        case .notARequest, .emptyLinesBeforeRequest, .invalidMethod, .malformedRequestLine, .invalidTarget, .framing,
+            .missingHost,
             .duplicateHost, .invalidHost, .duplicateField, .underscoreTwin:
             400
         case .targetTooLong: 414

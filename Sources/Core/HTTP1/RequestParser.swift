@@ -22,12 +22,13 @@ public enum RequestParser {
     static var emptyLinesMax: Int { 2 }
 
     /// Whether to call `parse` again: new bytes can complete a head only with a line feed, and a fault in a line without one may
-    /// wait until 4 KiB have come. So a client that sends single bytes costs one pass per line, not one per byte.
+    /// wait for the next multiple of 4 KiB. So a client that sends single bytes costs one pass per line, not one per byte, and no
+    /// more than 4 KiB are kept beyond `Limits.requestHeadBytesMax`.
     ///
-    /// - Parameter alreadySeen: how many bytes of `input` were there at the last call of `parse`; 0 when there was none.
+    /// - Parameter alreadySeen: how many bytes of `input` were there when this was asked last, or at the last call of `parse`; 0 when
+    ///   there was none.
     public static func worthParsing(_ input: RawSpan, alreadySeen: Int) -> Bool {
-        guard alreadySeen > 0, alreadySeen <= input.byteCount else { return true }
-        if input.byteCount - alreadySeen >= 4096 { return true }
+        guard alreadySeen > 0, alreadySeen <= input.byteCount, alreadySeen >> 12 == input.byteCount >> 12 else { return true }
         return input.extracting(alreadySeen..<input.byteCount).firstIndex(of: ASCII.lf) != nil
     }
 

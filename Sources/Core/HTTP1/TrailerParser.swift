@@ -47,7 +47,8 @@ public enum TrailerParser {
         case .other: break
         default: return false
         }
-        return !(startsWith(name, "content-") || startsWith(name, "x-auth-") || startsWith(name, "x-user-")
+        return
+            !(startsWith(name, "content-") || startsWith(name, "x-auth-") || startsWith(name, "x-user-")
             || startsWith(name, "x-consumer-") || startsWith(name, "x-client-cert-") || startsWith(name, "x-forwarded-"))
     }
 

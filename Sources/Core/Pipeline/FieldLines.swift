@@ -1,5 +1,11 @@
 import Primitives
 
+extension RawSpan {
+    /// Whether the bytes may stand in a field value: no control byte but HTAB (RFC 9110 §5.5).
+    @inline(__always)
+    var isFieldValue: Bool { firstControl(from: 0) == byteCount }
+}
+
 /// Constant texts for field lines. (A literal given to `ByteBuffer.append` would be a `String`.)
 extension ByteBuffer {
     @inline(__always)

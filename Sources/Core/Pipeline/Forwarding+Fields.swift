@@ -16,88 +16,81 @@ extension Forwarding {
         if !hasHost(head), !appendHost(to: &out, head, authority) { isGood = false }
         // What a trusted peer said stays: it has seen the client. Of the others, nothing was left.
         let kept = context.isTrustedPeer ? context.received : FieldSet()
-        if context.forwardedStyle.writesX {
+        let writesX = context.forwardedStyle.writesX
+        if writesX {
             if kept.contains(.xForwardedFor), !appendForwardedFor(to: &out, head, context) { isGood = false }
             if !rule.strippedPrefix.isEmpty, !appendPrefix(to: &out, head, kept) { isGood = false }
-            var scheme = context.scheme
-            if kept.contains(.xForwardedProto) { scheme = forwardedScheme(head) ?? scheme }
-            let port = head.port != 0 ? head.port : scheme.defaultPort
-            if !appendXForwarded(to: &out, host: head.bytes(clientHost(head)), port, kept, context) { isGood = false }
         }
         if context.forwardedStyle.writesForwarded, !appendForwarded(to: &out, head, context) { isGood = false }
         if rule.addsTimestamp { appendTimestamp(to: &out, context) }
         if context.maxForwards >= 0 { appendMaxForwards(to: &out, context.maxForwards) }
-        if !appendPassage(to: &out, isHTTP10: head.version == .http10, requestID: context.requestID) { isGood = false }
-        if rule.takesTrailers, head.acceptsTrailers {
-            out.appendLine(closes ? "TE: trailers\r\nConnection: close, TE" : "TE: trailers\r\nConnection: TE")
-        } else if closes {
-            out.appendLine("Connection: close")
+
+        // The lines that nearly every request has, in one go. The room is for two addresses of up to 39 bytes, a port, a length,
+        // 256 bytes of names, constants and line ends, and the parts whose length is known here.
+        let passage = head.version == .http10 ? passage10 : passage11
+        let host = head.bytes(clientHost(head))
+        out.withFreeSpace(512 + host.byteCount + passage.count + context.requestIDCount) { room in
+            var lines = TextCursor(room)
+            if writesX { write(&lines, host, kept, head, context) }
+            lines.write(passage.span.bytes)
+            lines.write(context.requestID)
+            lines.write("\r\n")
+            if rule.takesTrailers, head.acceptsTrailers {
+                lines.write("TE: trailers\r\n")
+                if closes { lines.write("Connection: close, TE\r\n") } else { lines.write("Connection: TE\r\n") }
+            } else if closes {
+                lines.write("Connection: close\r\n")
+            }
+            // The body is framed as it was declared, whatever the method (RFC 9110 §9.3.1): a GET's body that lost its length on
+            // the way would be the backend's next request.
+            switch head.framing {
+            case .none: break
+            case .length(let count):
+                lines.write("Content-Length: ")
+                lines.write(decimal: count)
+                lines.write("\r\n")
+            case .chunked: lines.write("Transfer-Encoding: chunked\r\n")
+            case .untilClose: isGood = false
+            }
+            return lines.count
         }
-        return appendFraming(to: &out, head.framing) && isGood
+        return isGood && host.isFieldValue && context.requestID.isFieldValue
     }
 
-    /// The body is framed for the backend as it was declared, whatever the method (RFC 9110 §9.3.1): a GET's body that lost its
-    /// length on the way would be the backend's next request.
+    /// `X-Forwarded-*` and `X-Real-IP`, but for the rare ones.
     @inline(__always)
-    private func appendFraming(to out: inout ByteBuffer, _ framing: BodyFraming) -> Bool {
-        switch framing {
-        case .none: return true
-        case .length(let count): out.appendLine("Content-Length: ", decimal: count)
-        case .chunked: out.appendLine("Transfer-Encoding: chunked")
-        case .untilClose: return false
+    private func write(
+        _ lines: inout TextCursor, _ host: RawSpan, _ kept: FieldSet, _ head: borrowing RequestHead,
+        _ context: borrowing RequestContext
+    ) {
+        if !kept.contains(.xForwardedFor), !context.peerIsUnixSocket {
+            lines.write("X-Forwarded-For: ")
+            lines.write(address: context.peerAddress)
+            lines.write("\r\n")
         }
-        return true
-    }
-
-    /// `X-Forwarded-*` and `X-Real-IP` but for the rare ones, in one go.
-    ///
-    /// The room is for two addresses of up to 39 bytes, the port, 86 bytes of names and line ends, and the host.
-    private func appendXForwarded(
-        to out: inout ByteBuffer, host: RawSpan, _ port: UInt16, _ kept: FieldSet, _ context: borrowing RequestContext
-    ) -> Bool {
-        let peer = context.peerAddress
-        let client = context.clientAddress
-        let writesPeer = !kept.contains(.xForwardedFor) && !context.peerIsUnixSocket
-        let writesClient = !kept.contains(.xRealIP) && context.hasClientAddress
-        let isSecure = context.scheme == .https
-        out.withFreeSpace(256 + host.byteCount) { room in
-            var line = TextCursor(room)
-            if writesPeer {
-                line.write("X-Forwarded-For: ")
-                line.write(address: peer)
-                line.write("\r\n")
-            }
-            if writesClient {
-                line.write("X-Real-IP: ")
-                line.write(address: client)
-                line.write("\r\n")
-            }
-            if !kept.contains(.xForwardedProto) {
-                if isSecure { line.write("X-Forwarded-Proto: https\r\n") } else { line.write("X-Forwarded-Proto: http\r\n") }
-            }
-            if !kept.contains(.xForwardedHost), host.byteCount > 0 {
-                line.write("X-Forwarded-Host: ")
-                line.write(host)
-                line.write("\r\n")
-            }
-            if !kept.contains(.xForwardedPort) {
-                line.write("X-Forwarded-Port: ")
-                line.write(decimal: UInt64(port))
-                line.write("\r\n")
-            }
-            return line.count
+        if !kept.contains(.xRealIP), context.hasClientAddress {
+            lines.write("X-Real-IP: ")
+            lines.write(address: context.clientAddress)
+            lines.write("\r\n")
         }
-        return host.firstControl(from: 0) == host.byteCount
-    }
-
-    /// `Via` and the request id: every request has them.
-    @inline(__always)
-    private func appendPassage(to out: inout ByteBuffer, isHTTP10: Bool, requestID: RawSpan) -> Bool {
-        let passage = isHTTP10 ? passage10 : passage11
-        out.append(passage.span.bytes)
-        let isGood = out.append(checkedValue: requestID)
-        out.appendLine("")
-        return isGood
+        var scheme = context.scheme
+        if kept.contains(.xForwardedProto) {
+            scheme = forwardedScheme(head) ?? scheme
+        } else if scheme == .https {
+            lines.write("X-Forwarded-Proto: https\r\n")
+        } else {
+            lines.write("X-Forwarded-Proto: http\r\n")
+        }
+        if !kept.contains(.xForwardedHost), host.byteCount > 0 {
+            lines.write("X-Forwarded-Host: ")
+            lines.write(host)
+            lines.write("\r\n")
+        }
+        if !kept.contains(.xForwardedPort) {
+            lines.write("X-Forwarded-Port: ")
+            lines.write(decimal: UInt64(head.port != 0 ? head.port : scheme.defaultPort))
+            lines.write("\r\n")
+        }
     }
 
     @inline(__always)

@@ -60,14 +60,14 @@ public final class Forwarding: Sendable {
     public init(_ rule: Rule) throws(HeaderRuleError) {
         guard isToken(rule.pseudonym.span.bytes) else { throw .invalidName(rule.pseudonym) }
         guard isToken(rule.requestIDHeader.span.bytes) else { throw .invalidName(rule.requestIDHeader) }
-        guard rule.strippedPrefix.span.bytes.firstControl(from: 0) == rule.strippedPrefix.count else {
+        guard rule.strippedPrefix.span.bytes.isFieldValue else {
             throw .invalidValue(name: Array("X-Forwarded-Prefix".utf8))
         }
         switch rule.host {
         case .fromClient: removesHost = false
         case .ofInstance: removesHost = true
         case .literal(let host):
-            guard !host.isEmpty, host.span.bytes.firstControl(from: 0) == host.count else {
+            guard !host.isEmpty, host.span.bytes.isFieldValue else {
                 throw .invalidValue(name: Array("Host".utf8))
             }
             removesHost = true

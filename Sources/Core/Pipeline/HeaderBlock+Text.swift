@@ -16,7 +16,7 @@ extension HeaderBlock {
         let nameBytes = Array(name.utf8)
         let valueBytes = Array(value.utf8)
         let valueSpan = valueBytes.span.bytes
-        guard isToken(nameBytes.span.bytes), valueSpan.firstControl(from: 0) == valueSpan.byteCount,
+        guard isToken(nameBytes.span.bytes), valueSpan.isFieldValue,
             nameBytes.count <= Int(UInt16.max), valueBytes.count <= Int(UInt16.max)
         else { return false }
         let id = FieldID(lowercasing: nameBytes.span.bytes)

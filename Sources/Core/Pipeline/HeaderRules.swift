@@ -59,7 +59,7 @@ public final class HeaderRules: Sendable {
         for piece in rule.pieces {
             switch piece {
             case .text(let text):
-                guard text.span.bytes.firstControl(from: 0) == text.count else { throw .invalidValue(name: rule.name) }
+                guard text.span.bytes.isFieldValue else { throw .invalidValue(name: rule.name) }
                 pieces.append(.text(bytes.count..<(bytes.count + text.count)))
                 bytes += text
             case .variable(let variable):

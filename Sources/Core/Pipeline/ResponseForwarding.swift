@@ -76,19 +76,26 @@ public final class ResponseForwarding: Sendable {
             out.appendLine("")
         }
         let passage = !isForwarded ? ownPassage : head.version == .http11 ? passage11 : passage10
-        out.append(passage.span.bytes)
-        let isGood = out.append(checkedValue: context.requestID)
-        out.appendLine("")
-        if let length = delivery.contentLength {
-            out.appendLine("Content-Length: ", decimal: length)
-        } else if delivery.body == .chunked {
-            out.appendLine("Transfer-Encoding: chunked")
+        // The room is for a length, 64 bytes of names, constants and line ends, and the parts whose length is known here.
+        out.withFreeSpace(128 + passage.count + context.requestIDCount) { room in
+            var lines = TextCursor(room)
+            lines.write(passage.span.bytes)
+            lines.write(context.requestID)
+            lines.write("\r\n")
+            if let length = delivery.contentLength {
+                lines.write("Content-Length: ")
+                lines.write(decimal: length)
+                lines.write("\r\n")
+            } else if delivery.body == .chunked {
+                lines.write("Transfer-Encoding: chunked\r\n")
+            }
+            switch delivery.connection {
+            case .unsaid: break
+            case .close: lines.write("Connection: close\r\n")
+            case .keepAlive: lines.write("Connection: keep-alive\r\n")
+            }
+            return lines.count
         }
-        switch delivery.connection {
-        case .unsaid: break
-        case .close: out.appendLine("Connection: close")
-        case .keepAlive: out.appendLine("Connection: keep-alive")
-        }
-        return isGood
+        return context.requestID.isFieldValue
     }
 }

@@ -6,7 +6,7 @@ import Synchronization
 /// try and looked at after the release, so that no wake-up is lost.
 public final class ConnectionSlots: Sendable {
     /// Workers beyond this many share marks.
-    static let marks = 64
+    public static let marks = 64
 
     private let open = Atomic<Int>(0)
     private let waiting = Atomic<UInt64>(0)
@@ -34,6 +34,11 @@ public final class ConnectionSlots: Sendable {
     public func release() -> Int? {
         open.subtract(1, ordering: .sequentiallyConsistent)
         return takeWaiting()
+    }
+
+    /// A worker that waits, whose mark is now cleared, if there is a slot for it.
+    public func nextWaiting() -> Int? {
+        open.load(ordering: .sequentiallyConsistent) < limit.load(ordering: .relaxed) ? takeWaiting() : nil
     }
 
     /// Whether another worker than `worker` waits.

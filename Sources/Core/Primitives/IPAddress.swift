@@ -65,7 +65,8 @@ public struct IPAddress: Hashable, Sendable {
     }
 
     private static func readV6(_ text: RawSpan) -> IPAddress? {
-        var groups = [UInt16]()
+        var groups = InlineArray<8, UInt16>(repeating: 0)
+        var count = 0
         var gap: Int?
         var i = 0
         let n = text.byteCount
@@ -76,7 +77,7 @@ public struct IPAddress: Hashable, Sendable {
             i = 2
         }
         while i < n {
-            guard groups.count < 8 else { return nil }
+            guard count < 8 else { return nil }
             var value: UInt32 = 0
             var digits = 0
             let start = i
@@ -87,34 +88,37 @@ public struct IPAddress: Hashable, Sendable {
                 i += 1
             }
             if i < n, text[i] == ASCII.dot {
-                guard groups.count <= 6, let v4 = readV4(text.extracting(start..<n)) else { return nil }
-                groups.append(UInt16(v4 >> 16))
-                groups.append(UInt16(v4 & 0xffff))
+                guard count <= 6, let v4 = readV4(text.extracting(start..<n)) else { return nil }
+                groups[count] = UInt16(v4 >> 16)
+                groups[count + 1] = UInt16(v4 & 0xffff)
+                count += 2
                 i = n
                 break
             }
             guard digits > 0 else { return nil }
-            groups.append(UInt16(value))
+            groups[count] = UInt16(value)
+            count += 1
             if i == n { break }
             guard text[i] == ASCII.colon else { return nil }
             i += 1
             if i < n, text[i] == ASCII.colon {
                 guard gap == nil else { return nil }
-                gap = groups.count
+                gap = count
                 i += 1
             } else if i == n {
                 return nil
             }
         }
-        if let gap {
-            guard groups.count < 8 else { return nil }
-            groups.insert(contentsOf: repeatElement(0, count: 8 - groups.count), at: gap)
-        }
-        guard groups.count == 8 else { return nil }
+        // A gap stands for one group of zeros at least.
+        guard gap == nil ? count == 8 : count < 8 else { return nil }
+        let zeros = 8 - count
+        let zerosStart = gap ?? 8
         var high: UInt64 = 0
         var low: UInt64 = 0
-        for g in 0..<4 { high = high << 16 | UInt64(groups[g]) }
-        for g in 4..<8 { low = low << 16 | UInt64(groups[g]) }
+        for g in 0..<8 {
+            let group = g < zerosStart ? groups[g] : g < zerosStart + zeros ? 0 : groups[g - zeros]
+            if g < 4 { high = high << 16 | UInt64(group) } else { low = low << 16 | UInt64(group) }
+        }
         return IPAddress(high: high, low: low)
     }
 

@@ -32,7 +32,8 @@ public enum Scan {
     /// Reads field lines up to the empty line, a fault, the last byte or the last place in `lines`; see `cscan_lines`.
     @inlinable @inline(__always)
     public static func lines(
-        _ start: UnsafePointer<UInt8>, _ count: Int, _ section: inout ScannedSection, into lines: UnsafeMutableBufferPointer<ScannedLine>
+        _ start: UnsafePointer<UInt8>, _ count: Int, _ section: inout ScannedSection,
+        into lines: UnsafeMutableBufferPointer<ScannedLine>
     ) -> Int {
         guard let first = lines.baseAddress else { return 0 }
         return cscan_lines(start, count, &section, first, lines.count)

@@ -58,6 +58,9 @@ enum MetricFamily: CaseIterable, Sendable {
         }
     }
 
+    /// Whether this is a counter whose name without `_total` is that of a gauge.
+    var sharesName: Bool { self == .connectionsTotal }
+
     var kind: Kind {
         switch self {
         case .requests, .rejects, .upstreamRequests, .retries, .connectionsTotal, .acceptErrors, .logDropped, .configReloads,

@@ -141,7 +141,7 @@ private struct PrometheusPage: ~Copyable {
         }
         let configuration = store.configuration
         header(.configReloads)
-        for (result, count) in [("success", configuration.reloadsSucceeded), ("failure", configuration.reloadsFailed)] {
+        for (result, count) in [("success", configuration.reloadsSucceeded), ("error", configuration.reloadsFailed)] {
             labels.removeAll(keepingCapacity: true)
             labels.add("result", result)
             sample(.configReloads, count)
@@ -247,13 +247,16 @@ private struct PrometheusPage: ~Copyable {
     }
 
     private mutating func header(_ family: MetricFamily) {
+        // OpenMetrics names a family of counters without the suffix of its samples, and wants each name once: where a gauge has
+        // the name already, the counter stays under its full name, as a family of unknown type.
+        let isUnknown = openMetrics && family.sharesName
         for word: StaticString in ["# HELP ", "# TYPE "] {
             out.append(word)
             out.append(family.name)
-            // OpenMetrics names a family of counters without the suffix of its samples.
-            if family.kind == .counter && !openMetrics { out.append("_total") }
+            if family.kind == .counter && (!openMetrics || isUnknown) { out.append("_total") }
             out.append(ASCII.space)
-            out.append(word.utf8Start[2] == 0x48 ? family.help : family.kind.name)
+            let isHelp = word.utf8Start[2] == 0x48
+            out.append(isHelp ? family.help : isUnknown ? "unknown" : family.kind.name)
             out.append(ASCII.lf)
         }
     }

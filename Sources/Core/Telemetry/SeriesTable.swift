@@ -77,14 +77,17 @@ struct SeriesTable: Sendable {
         }
         entries.append(Entry(key: key, row: row))
         index[place] = UInt32(entries.count)
-        if entries.count * 2 >= index.count { growIndex() }
+        if entries.count * 2 >= index.count { reindex() }
         return Int(row) * width
     }
 
-    private mutating func growIndex() {
-        shift -= 1
-        let mask = index.count * 2 - 1
-        index = Array(repeating: 0, count: mask + 1)
+    /// Builds the index anew, more than twice as large as there are entries.
+    private mutating func reindex() {
+        var bits = SeriesTable.indexBitsAtStart
+        while entries.count * 2 >= 1 << Int(bits) { bits += 1 }
+        shift = 64 - bits
+        index = Array(repeating: 0, count: 1 << Int(bits))
+        let mask = index.count - 1
         for (i, entry) in entries.enumerated() {
             var place = SeriesTable.place(entry.key, shift)
             while index[place] != 0 { place = (place + 1) & mask }
@@ -108,11 +111,7 @@ struct SeriesTable: Sendable {
             let from = Int(entry.row) * width
             smaller.cells.append(contentsOf: cells[from..<from + width])
         }
-        while smaller.entries.count * 2 >= smaller.index.count { smaller.growIndex() }
-        // Entries were put in without the index; one more pass fills it.
-        smaller.shift += 1
-        smaller.index = Array(repeating: 0, count: smaller.index.count / 2)
-        smaller.growIndex()
+        smaller.reindex()
         self = smaller
     }
 

@@ -3,9 +3,9 @@ import Configuration
 
 /// Turns YAML text into a tree of nodes, with libyaml's events and marks.
 ///
-/// Refused, since each makes a file mean something else than it seems to: a key that stands twice, a second document, an anchor that
-/// contains itself, tags that name types. Bounded, since a file of a few hundred bytes can ask for gigabytes: depth, and the nodes that
-/// aliases stand for.
+/// Refused, since each makes a file mean something else than it seems to: a key that stands twice, a second document, an
+/// anchor that contains itself, tags that name types. Bounded, since a file of a few hundred bytes can ask for gigabytes:
+/// depth, and the nodes that aliases stand for.
 public struct YAMLReader {
     /// Levels of nesting; the schema needs eight.
     static var depthMaximum: Int { 64 }
@@ -50,7 +50,8 @@ public struct YAMLReader {
 
     private init(file: String) { self.file = file }
 
-    /// The tree, or nil, and what is wrong. A tree with errors is still worth checking: its other mistakes are found in the same run.
+    /// The tree, or nil, and what is wrong. A tree with errors is still worth checking: its other mistakes are found in the
+    /// same run.
     public static func read(_ text: [UInt8], file: String) -> (root: Node?, diagnostics: [Diagnostic]) {
         var reader = YAMLReader(file: file)
         reader.run(text)
@@ -108,7 +109,8 @@ public struct YAMLReader {
             return begin(.sequence([]), anchor: string(data.anchor), tag: string(data.tag), expected: "seq", at: here)
         case YAML_MAPPING_START_EVENT:
             let data = event.data.mapping_start
-            return begin(.mapping(MappingBuilder()), anchor: string(data.anchor), tag: string(data.tag), expected: "map", at: here)
+            return begin(
+                .mapping(MappingBuilder()), anchor: string(data.anchor), tag: string(data.tag), expected: "map", at: here)
         case YAML_SEQUENCE_END_EVENT, YAML_MAPPING_END_EVENT:
             return end()
         case YAML_ALIAS_EVENT:
@@ -144,7 +146,8 @@ public struct YAMLReader {
         switch string(data.tag) {
         case "": break
         case "!", "tag:yaml.org,2002:str": style = .quoted
-        case "tag:yaml.org,2002:int", "tag:yaml.org,2002:float", "tag:yaml.org,2002:bool", "tag:yaml.org,2002:null": style = .plain
+        case "tag:yaml.org,2002:int", "tag:yaml.org,2002:float", "tag:yaml.org,2002:bool", "tag:yaml.org,2002:null":
+            style = .plain
         case let tag: report(here, "the tag \(tag) is not supported")
         }
         return add(Node(mark: here, content: .scalar(value, style)), anchor: string(data.anchor), nodes: 1, depth: 1)

@@ -17,14 +17,18 @@ enum AdminSnapshot {
         admin.listeners = [ListenerConfiguration(name: "admin", address: configuration.admin.address)]
         let everywhere = ["0.0.0.0/0", "::/0"].compactMap { AddressBlock($0) }
         admin.routes = [
-            RouteConfiguration(name: "health", match: RouteMatch(path: "/health"), action: .health),
-            RouteConfiguration(name: "ready", match: RouteMatch(path: "/ready"), action: .ready),
-            RouteConfiguration(name: "metrics", match: RouteMatch(path: "/metrics"), action: .metrics(allow: everywhere)),
+            route("health", .health), route("ready", .ready), route("metrics", .metrics(allow: everywhere)),
         ]
         var none = InstanceRegistry()
         return try SnapshotBuilder(
             number: number, configuration: admin, places: LoadResult.Places(), generatedName: generatedName, version: version,
             seed: randomSeed(), adminToken: configuration.admin.token.bytes
         ).build(&none, labels: .empty())
+    }
+
+    private static func route(_ name: String, _ action: RouteAction) -> RouteConfiguration {
+        var match = RouteMatch(path: "/\(name)")
+        match.methods = ["GET"]
+        return RouteConfiguration(name: name, match: match, action: action)
     }
 }

@@ -187,6 +187,7 @@ public final class ControlThread {
         guard let next = loaded.configuration else { return reloadFailed(loaded.errors.map { "\($0)" }) }
         guard next != configuration else {
             reloadSucceeded()
+            accessLog?.reopen()
             return log.info("reloaded", ["generation": .integer(Int64(generation)), "changed": false])
         }
         let snapshot: GatewaySnapshot
@@ -212,6 +213,7 @@ public final class ControlThread {
         }
         configuration = next
         registry.retain(next)
+        accessLog?.reopen()
         log.setLevel(Self.level(next))
         reloadSucceeded()
         log.info("reloaded", ["generation": .integer(Int64(generation)), "changed": true])
@@ -267,6 +269,7 @@ public final class ControlThread {
     }
 
     private func stop() {
+        listeners.removeFiles()
         log.info("stopped", [:])
         accessLog?.finish(milliseconds: 1000)
         log.finish()

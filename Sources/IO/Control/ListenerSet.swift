@@ -62,8 +62,18 @@ struct ListenerSet {
             for listeners in result { for listener in listeners { listener.socket.close() } }
             throw error
         }
+        for address in open.subtracting(named) { Self.removeFile(address) }
         open = named
         return result
+    }
+
+    /// Takes the socket files away; a new process could not tell them from those of a running one.
+    func removeFiles() {
+        for address in open { Self.removeFile(address) }
+    }
+
+    private static func removeFile(_ address: ListenAddress) {
+        if case .unix(let path) = address { removeSocketFile(path) }
     }
 
     private static func sockets(

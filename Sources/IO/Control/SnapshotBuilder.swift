@@ -211,7 +211,7 @@ struct SnapshotBuilder {
 
     private func action(_ route: RouteConfiguration, _ rule: RouteRule) throws -> RouteRuntime.Action {
         if case .on(let message, let retryAfter) = route.maintenance {
-            return .maintenance(message: message, retryAfterSeconds: Int(clamping: retryAfter.nanoseconds / 1_000_000_000))
+            return .maintenance(maintenance(message, retryAfter))
         }
         switch route.action {
         case .service(let index): return .forward(index)
@@ -221,6 +221,16 @@ struct SnapshotBuilder {
         case .ready: return .ready
         case .metrics(let allow): return .metrics(allow: allow)
         }
+    }
+
+    /// The refusal for maintenance, with the message of the file.
+    private func maintenance(_ message: String, _ retryAfter: TimeAmount) -> Answer {
+        let refusal = Refusal.maintenance(retryAfterSeconds: 0)
+        var fields = [(name: "Retry-After", value: "\((retryAfter.nanoseconds + 999_999_999) / 1_000_000_000)")]
+        if let token = refusal.proxyStatus { fields.append((name: "Proxy-Status", value: "sluice; error=\(token)")) }
+        return .error(
+            status: refusal.status, code: "\(refusal.code.name)", message: message.isEmpty ? "\(refusal.message)" : message,
+            reason: "\(refusal.reason.name)", fields: fields)
     }
 
     private func redirect(_ redirect: RedirectConfiguration, _ rule: RouteRule) throws -> Redirect {

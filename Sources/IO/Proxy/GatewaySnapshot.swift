@@ -80,8 +80,8 @@ public struct RouteRuntime: Sendable {
         case health
         case ready
         case metrics(allow: [AddressBlock])
-        /// 503 with this message.
-        case maintenance(message: String, retryAfterSeconds: Int)
+        /// 503.
+        case maintenance(Answer)
     }
 
     public var index: Int

@@ -163,12 +163,21 @@ extension Worker {
         }
     }
 
+    /// A slot has become free somewhere. Whoever has no use for it lets the next one know, or the wake-up would be lost.
+    func slotFreed() {
+        hasQueueWork = true
+        for case let pool? in pools where pool.queue.waiters.isEmpty {
+            if let worker = pool.state.slots.nextWaiting(), worker != index % ConnectionSlots.marks { control.slotFreed(worker: worker) }
+        }
+    }
+
     /// - Returns: false when there is nothing for it yet; it is first in the queue again.
     private func serve(_ slot: Int, from queue: ServiceQueue) -> Bool {
         let exchange = exchanges.pointer(slot)
         let generation = exchange.pointee.generation._withUnsafeGuaranteedRef { $0 }
         let service = generation.snapshot.services[exchange.pointee.context.serviceIndex]
         var failure: UpstreamFailure?
+        var isFull = false
         for instance in service.instances.indices where service.takesTraffic[instance] {
             let pool = generation.pools[service.firstInstance + instance]
             service.instances[instance].slots.markWaiting(index)
@@ -182,11 +191,13 @@ extension Worker {
                 leaveQueue(slot)
                 exchange.pointee.step = step
                 return true
-            case .failed(.queueFull): failure = nil
-                queue.waiters.prepend(exchange.pointee.context.exchangeToken)
-                return false
+            case .failed(.queueFull): isFull = true
             case .failed(let other): failure = other
             }
+        }
+        if isFull {
+            queue.waiters.prepend(exchange.pointee.context.exchangeToken)
+            return false
         }
         leaveQueue(slot)
         carryOut(exchange.pointee.machine.acquiringGivenUp(failure ?? .noInstance), slot)
@@ -238,7 +249,7 @@ extension Worker {
 
     func releaseSlot(_ pool: InstancePool) {
         guard let worker = pool.state.slots.release() else { return }
-        if worker == index % 64 { hasQueueWork = true } else { control.slotFreed(worker: worker) }
+        if worker == index % ConnectionSlots.marks { hasQueueWork = true } else { control.slotFreed(worker: worker) }
     }
 
     /// The instance's name leads elsewhere now.

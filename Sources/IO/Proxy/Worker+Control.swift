@@ -62,13 +62,22 @@ extension Worker {
             switch message {
             case .adopt(let snapshot): adopt(snapshot)
             case .listen(let sockets): listen(sockets)
-            case .report: control.received(metrics.snapshot(), worker: index)
-            case .slotFreed: hasQueueWork = true
+            case .report:
+                countLostLines()
+                control.received(metrics.snapshot(), worker: index)
+            case .slotFreed: slotFreed()
             case .resume(let point, let verdict): resume(point, verdict)
             case .drain(let until): startDrain(until: until)
             case .stop: phase = .stopped
             }
         }
+    }
+
+    /// The log belongs to all workers; the first one counts for it.
+    private func countLostLines() {
+        guard index == 0, let lost = accessLog?.droppedLines, lost > lostLines else { return }
+        metrics.logDropped(lost - lostLines)
+        lostLines = lost
     }
 
     private func resume(_ point: SuspensionPoint, _ verdict: ResumeVerdict) {

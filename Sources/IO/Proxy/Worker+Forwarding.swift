@@ -198,7 +198,9 @@ extension Worker {
             &exchange.pointee.requestBody, RawSpan(_unsafeBytes: bytes), chunked: isChunked,
             trailers: &exchange.pointee.requestTrailers, into: &out)
         exchange.pointee.requestBytes += UInt64(relayed.dataBytes)
-        if relayed.fault == nil, exchange.pointee.requestBytes > exchange.pointee.context.bodyLimit { relayed.fault = .tooLarge }
+        // A chunk that is announced counts before its data has come.
+        let (announced, overflows) = exchange.pointee.requestBytes.addingReportingOverflow(exchange.pointee.requestBody.announcedBytes)
+        if relayed.fault == nil, overflows || announced > exchange.pointee.context.bodyLimit { relayed.fault = .tooLarge }
         return relayed
     }
 

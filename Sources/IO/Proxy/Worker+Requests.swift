@@ -157,7 +157,7 @@ extension Worker {
         case .health: return .answer(healthAnswer(snapshot), responseFrom: last, reason: .response)
         case .ready: return .answer(readyAnswer(snapshot), responseFrom: last, reason: .response)
         case .metrics(let allow): return awaitMetrics(slot, allow)
-        case .maintenance(_, let seconds): return .refuse(.maintenance(retryAfterSeconds: seconds), "")
+        case .maintenance(let answer): return .answer(answer, responseFrom: last, reason: .maintenance)
         }
     }
 

@@ -53,6 +53,8 @@ public final class Worker {
     var out = ByteBuffer(capacity: 131_072)
     /// The response that is being passed on; one at a time, since a head is read, changed and written in one go.
     var response = ResponseHead()
+    /// Lines of the access log that were lost and have been counted.
+    var lostLines: UInt64 = 0
     var logLines = ByteBuffer(capacity: 16_384)
     var deferred: [Token] = []
     var random: RandomSource

@@ -85,6 +85,9 @@ public struct ListeningSocket: Sendable {
     public static var closed: ListeningSocket { ListeningSocket(descriptor: -1, address: SocketAddress(IPAddress(v4: 0), port: 0)) }
 }
 
+/// Removes the file of a Unix socket that nobody listens on any more; one that is gone already is fine.
+public func removeSocketFile(_ path: String) { clinux_unlink(path) }
+
 /// Looks a name up in the system's resolver; blocks, so never on a worker.
 public func resolveAddresses(host: String, port: UInt16, capacity: Int = 64) -> Result<[SocketAddress], ResolveError> {
     var found = [clinux_address](repeating: clinux_address(), count: capacity)

@@ -17,13 +17,15 @@ struct BrokenFileTests {
     }
 
     @Test func `a file that cannot be opened is one clear error`() {
-        #expect(lines(ConfigurationLoader.load(path: "/nonexistent/sluice.yaml")) == [
-            "/nonexistent/sluice.yaml:1:1: error: cannot read the file: No such file or directory"
-        ])
+        #expect(
+            lines(ConfigurationLoader.load(path: "/nonexistent/sluice.yaml")) == [
+                "/nonexistent/sluice.yaml:1:1: error: cannot read the file: No such file or directory"
+            ])
         #expect(lines(ConfigurationLoader.load(path: "/tmp")) == ["/tmp:1:1: error: cannot read the file: Is a directory"])
-        #expect(lines(ConfigurationLoader.load(path: "/dev/null")) == [
-            "/dev/null:1:1: error: cannot read the file: Not a regular file"
-        ])
+        #expect(
+            lines(ConfigurationLoader.load(path: "/dev/null")) == [
+                "/dev/null:1:1: error: cannot read the file: Not a regular file"
+            ])
     }
 
     @Test func `an empty file on the disk is refused`() {
@@ -42,9 +44,10 @@ struct BrokenFileTests {
     @Test func `a feature without effect is warned about once, however often it is used`() {
         let services = (0..<60).map { "  s\($0): {instances: [{url: \"http://h:1\"}], retry: {attempts: 1}}\n" }.joined()
         let result = loadRest("services:\n" + services + "routes: [{name: a, match: {path: /}, health: true}]\n")
-        #expect(lines(result) == [
-            "t.yaml:3:41: warning: services.s0.retry: retry is accepted, but has no effect in this version (used in 59 more places)"
-        ])
+        #expect(
+            lines(result) == [
+                "t.yaml:3:42: warning: services.s0.retry: retry is accepted, but has no effect in this version (used in 59 more places)"
+            ])
         #expect(result.configuration != nil)
     }
 

@@ -26,7 +26,9 @@ struct DocumentTests {
     private func completed(_ yaml: String) -> String {
         var text = yaml
         let lines = yaml.split(separator: "\n")
-        if !lines.contains(where: { $0.hasPrefix("listeners:") }) { text += "listeners: [{name: web, address: \"127.0.0.1:0\"}]\n" }
+        if !lines.contains(where: { $0.hasPrefix("listeners:") }) {
+            text += "listeners: [{name: web, address: \"127.0.0.1:0\"}]\n"
+        }
         if !lines.contains(where: { $0.hasPrefix("services:") }) {
             text += "services: {users: {instances: [{url: \"http://127.0.0.1:8080\"}]}}\n"
         }

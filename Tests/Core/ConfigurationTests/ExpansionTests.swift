@@ -26,12 +26,14 @@ struct ExpansionTests {
     @Test func `what the environment says is not expanded again`() {
         let result = loadRest(
             "middlewares: {a: {headers: {request: {set: {X-A: \"${V} ${route}\"}}}}}\n", environment: ["V": "${host}$$"])
-        #expect(rules(result)?.request.set
-            == [HeaderRule(name: "X-A", value: [.literal(Array("${host}$$ ".utf8)), .variable(.route)])])
+        #expect(
+            rules(result)?.request.set
+                == [HeaderRule(name: "X-A", value: [.literal(Array("${host}$$ ".utf8)), .variable(.route)])])
     }
 
     @Test func `numbers and switches come from the environment too`() {
-        let result = loadRest("server: {workers: \"${W:-3}\"}\naccess_log: {enabled: \"${LOG}\"}\n", environment: ["LOG": "false"])
+        let result = loadRest(
+            "server: {workers: \"${W:-3}\"}\naccess_log: {enabled: \"${LOG}\"}\n", environment: ["LOG": "false"])
         #expect(result.configuration?.server.workers == .fixed(3))
         #expect(result.configuration?.accessLog.output == .off)
     }
@@ -44,8 +46,9 @@ struct ExpansionTests {
     @Test func `every request variable can stand in a header value`() {
         for variable in HeaderVariable.allCases {
             let result = loadRest("middlewares: {a: {headers: {response: {add: {X-A: \"<${\(variable.rawValue)}>\"}}}}}\n")
-            #expect(rules(result)?.response.add
-                == [HeaderRule(name: "X-A", value: [.literal([0x3c]), .variable(variable), .literal([0x3e])])])
+            #expect(
+                rules(result)?.response.add
+                    == [HeaderRule(name: "X-A", value: [.literal([0x3c]), .variable(variable), .literal([0x3e])])])
         }
     }
 
@@ -59,9 +62,10 @@ struct ExpansionTests {
                   response: {enabled: false, remove: [Server]}
             """)
         #expect(rules(result)?.request.remove == ["X-Old"])
-        #expect(rules(result)?.request.set == [
-            HeaderRule(name: "X-B", value: [.literal([0x62])]), HeaderRule(name: "X-A", value: []),
-        ])
+        #expect(
+            rules(result)?.request.set == [
+                HeaderRule(name: "X-B", value: [.literal([0x62])]), HeaderRule(name: "X-A", value: []),
+            ])
         #expect(rules(result)?.response.isEmpty == true)
     }
 }
@@ -84,9 +88,10 @@ struct SecretTests {
     // Hardening 189.
     @Test func `a secret file that others can read is warned about`() {
         withFile("s3cret", mode: 0o644) { path in
-            #expect(lines(load("file:\(path)")) == [
-                "t.yaml:2:16: warning: admin.token: \(path) can be read by others; its mode should be 0640 or stricter"
-            ])
+            #expect(
+                lines(load("file:\(path)")) == [
+                    "t.yaml:2:16: warning: admin.token: \(path) can be read by others; its mode should be 0640 or stricter"
+                ])
         }
         withFile("s3cret", mode: 0o640) { path in #expect(lines(load("file:\(path)")) == []) }
     }
@@ -116,7 +121,9 @@ struct SecretTests {
         #expect(!"\(configuration)".contains("very-secret"))
         let bytes = Array("very-secret".utf8).map(String.init).joined(separator: ", ")
         #expect(!"\(configuration)".contains(bytes))
-        #expect(!loadRest("admin: {token: very-secret, address: 1}\n").diagnostics.map(\.description).joined().contains("very-secret"))
+        #expect(
+            !loadRest("admin: {token: very-secret, address: 1}\n").diagnostics.map(\.description).joined().contains("very-secret")
+        )
     }
 
     @Test func `an admin address that others reach is accepted with a token`() {

@@ -5,7 +5,8 @@ import Testing
 
 struct LoadTests {
     @Test func `a file that says nothing has the documented defaults`() throws {
-        let result = loadRest("services: {s: {instances: [{url: \"http://h\"}]}}\nroutes: [{name: r, match: {path: \"/*\"}, service: s}]\n")
+        let result = loadRest(
+            "services: {s: {instances: [{url: \"http://h\"}]}}\nroutes: [{name: r, match: {path: \"/*\"}, service: s}]\n")
         let configuration = try #require(result.configuration)
         #expect(lines(result) == [])
         #expect(configuration.server == ServerConfiguration())
@@ -170,9 +171,10 @@ struct LoadTests {
     }
 
     @Test func `what is switched off is checked all the same`() {
-        #expect(loadRest("routes: [{name: r, enabled: false, match: {path: /}, service: nobody}]\n").errors.map(\.message) == [
-            "there is no service \"nobody\""
-        ])
+        #expect(
+            loadRest("routes: [{name: r, enabled: false, match: {path: /}, service: nobody}]\n").errors.map(\.message) == [
+                "there is no service \"nobody\""
+            ])
     }
 
     @Test func `a file in which only lines moved compares equal`() {
@@ -190,9 +192,10 @@ struct LoadTests {
               small: {body_size: {max: 1KiB}}
             routes: [{name: r, match: {path: /}, health: true, middlewares: [limit, small]}]
             """)
-        #expect(lines(result) == [
-            "t.yaml:3:11: warning: middlewares.limit.rate_limit: rate_limit is accepted, but has no effect in this version"
-        ])
+        #expect(
+            lines(result) == [
+                "t.yaml:3:11: warning: middlewares.limit.rate_limit: rate_limit is accepted, but has no effect in this version"
+            ])
         let configuration = try #require(result.configuration)
         #expect(configuration.middlewares == [MiddlewareConfiguration(name: "small", kind: .bodySize(max: 1024))])
         #expect(configuration.routes[0].middlewares == [0])
@@ -204,9 +207,10 @@ struct LoadTests {
             middlewares: {users: {enabled: false, jwt: {algorithms: [RS256], jwks_file: /j}}}
             routes: [{name: r, match: {path: /}, health: true, middlewares: users}]
             """)
-        #expect(lines(result) == [
-            "t.yaml:3:65: warning: routes[0].middlewares: the middleware \"users\" (jwt) is switched off: the route is open"
-        ])
+        #expect(
+            lines(result) == [
+                "t.yaml:3:65: warning: routes[0].middlewares: the middleware \"users\" (jwt) is switched off: the route is open"
+            ])
         #expect(result.configuration != nil)
     }
 }

@@ -45,8 +45,10 @@ struct SchemaTests {
         let known = keys(.object(Schema.root), "")
         let missing = known.subtracting(used(try #require(root), .object(Schema.root), ""))
         // `enabled` and the limits of a listener are the same everywhere, and shown where they matter.
-        let shown = missing.filter { !$0.hasSuffix(".enabled") && !$0.hasPrefix(".listeners[].limits.") && !$0.hasPrefix(".routes[].timeouts.")
-            && !$0.hasPrefix(".services.*.maintenance.") }
+        let shown = missing.filter {
+            !$0.hasSuffix(".enabled") && !$0.hasPrefix(".listeners[].limits.") && !$0.hasPrefix(".routes[].timeouts.")
+                && !$0.hasPrefix(".services.*.maintenance.")
+        }
         #expect(shown.sorted() == [])
         #expect(known.count > 150)
     }

@@ -4,23 +4,27 @@ import Testing
 
 struct YAMLTests {
     private func errors(_ bytes: [UInt8]) -> [String] {
-        ConfigurationLoader.load(bytes: bytes, name: "t.yaml", environment: [:]).errors.map { "\($0.mark.line):\($0.mark.column) \($0.message)" }
+        ConfigurationLoader.load(bytes: bytes, name: "t.yaml", environment: [:]).errors.map {
+            "\($0.mark.line):\($0.mark.column) \($0.message)"
+        }
     }
 
     @Test func `a billion laughs are refused by their number`() {
         var text = "a0: &a0 [l, l, l, l, l, l, l, l, l, l]\n"
         for i in 1...9 { text += "a\(i): &a\(i) [" + Array(repeating: "*a\(i - 1)", count: 10).joined(separator: ", ") + "]\n" }
-        #expect(errors(Array(text.utf8)) == ["5:62 the aliases of the file stand for more than 100000 values"])
+        #expect(errors(Array(text.utf8)) == ["5:45 the aliases of the file stand for more than 100000 values"])
     }
 
     @Test func `merge keys cannot grow past the same number`() {
         var text = "m0: &m0 {" + (0..<100).map { "k\($0): 1" }.joined(separator: ", ") + "}\n"
         for i in 0..<2000 { text += "x\(i): {<<: *m0}\n" }
-        #expect(errors(Array(text.utf8)).last == "992:10 the aliases of the file stand for more than 100000 values")
+        #expect(errors(Array(text.utf8)).last == "499:12 the aliases of the file stand for more than 100000 values")
     }
 
     @Test func `nesting of 64 levels is read, and of 65 refused`() {
-        func nested(_ depth: Int) -> [UInt8] { Array((String(repeating: "[", count: depth) + String(repeating: "]", count: depth)).utf8) }
+        func nested(_ depth: Int) -> [UInt8] {
+            Array((String(repeating: "[", count: depth) + String(repeating: "]", count: depth)).utf8)
+        }
         #expect(errors(nested(64)) == ["1:1 expected a mapping, not a list"])
         #expect(errors(nested(65)) == ["1:65 nested more than 64 levels deep"])
         #expect(errors(nested(500_000)) == ["1:65 nested more than 64 levels deep"])
@@ -29,7 +33,7 @@ struct YAMLTests {
     @Test func `depth counts through aliases`() {
         let half = String(repeating: "[", count: 40) + String(repeating: "]", count: 40)
         let text = "a: &a \(half)\nb: \(String(repeating: "[", count: 40))*a\(String(repeating: "]", count: 40))\n"
-        #expect(errors(Array(text.utf8)) == ["1:7 nested more than 64 levels deep"])
+        #expect(errors(Array(text.utf8)) == ["1:4 nested more than 64 levels deep"])
     }
 
     @Test func `a file of more than 16 MiB is refused`() {
@@ -77,17 +81,22 @@ struct YAMLTests {
     }
 
     @Test func `a quoted nothing is text and a plain one is no value`() {
-        #expect(lines(loadRest("services: {\"null\": {instances: [{url: \"http://h\", version: \"null\"}]}}\nroutes: []\n")) == [
-            "t.yaml:3:9: warning: routes: there is no route: every request gets 404"
-        ])
+        #expect(
+            lines(loadRest("services: {\"null\": {instances: [{url: \"http://h\", version: \"null\"}]}}\nroutes: []\n")) == [
+                "t.yaml:3:9: warning: routes: there is no route: every request gets 404"
+            ])
         for nothing in ["", "~", "null"] {
-            #expect(loadRest("server: {via: \(nothing)}\n").errors.map(\.message) == ["has no value; expected \("a token (letters, digits and !#$%&'*+-.^_`|~)")"])
+            #expect(
+                loadRest("server: {via: \(nothing)}\n").errors.map(\.message) == [
+                    "has no value; expected \("a token (letters, digits and !#$%&'*+-.^_`|~)")"
+                ])
         }
     }
 
     @Test func `core tags are read, and a tag for another kind refused`() {
         #expect(loadRest("server: !!map {workers: !!int \"2\", via: !!str abc}\nroutes: !!seq []\n").errors.isEmpty)
-        #expect(loadRest("server: !!seq {workers: 2}\n").errors.map(\.message) == ["the tag tag:yaml.org,2002:seq is not supported"])
+        #expect(
+            loadRest("server: !!seq {workers: 2}\n").errors.map(\.message) == ["the tag tag:yaml.org,2002:seq is not supported"])
     }
 
     /// What a fuzzer would do first, with a seed so that a failure can be repeated.
@@ -111,7 +120,11 @@ struct YAMLTests {
         switch random.next(0...5) {
         case 0: bytes[i] = UInt8(truncatingIfNeeded: random.next(0...255))
         case 1: bytes.remove(at: i)
-        case 2: bytes.insert(contentsOf: Array(["&a ", "*a", "{", "}", "[", "]", ": ", "- ", "\n", "<<: ", "${", "\"", "!!", "|\n"][Int(random.next(0...13))].utf8), at: i)
+        case 2:
+            bytes.insert(
+                contentsOf: Array(
+                    ["&a ", "*a", "{", "}", "[", "]", ": ", "- ", "\n", "<<: ", "${", "\"", "!!", "|\n"][Int(random.next(0...13))]
+                        .utf8), at: i)
         case 3: bytes.removeSubrange(i..<min(bytes.count, i + Int(random.next(1...200))))
         case 4: bytes.insert(contentsOf: bytes[i..<min(bytes.count, i + Int(random.next(1...200)))], at: 0)
         default: bytes.swapAt(i, Int(random.next(0...UInt64(bytes.count - 1))))

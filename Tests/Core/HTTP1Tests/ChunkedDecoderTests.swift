@@ -25,7 +25,8 @@ import Testing
         // 7
         ("\r\n", .invalidSize), (" 5\r\nhello\r\n", .invalidSize), ("+5\r\nhello\r\n", .invalidSize),
         ("-5\r\nhello\r\n", .invalidSize), ("0x5\r\nhello\r\n", .invalidSize), ("1_0\r\n", .invalidSize), ("Z\r\n", .invalidSize),
-        ("5 \r\nhello\r\n", .invalidLineEnd), ("5 x\r\nhello\r\n", .invalidExtension), ("5,\r\n", .invalidSize), ("g", .invalidSize),
+        ("5 \r\nhello\r\n", .invalidLineEnd), ("5 x\r\nhello\r\n", .invalidExtension), ("5,\r\n", .invalidSize),
+        ("g", .invalidSize),
         ("5h\r\n", .invalidSize), ("\u{b2}\r\n", .invalidSize), (";a\r\n", .invalidSize),
         // 8
         ("FFFFFFFFFFFFFFFF\r\n", .sizeTooLarge), ("8000000000000000\r\n", .sizeTooLarge),
@@ -33,11 +34,13 @@ import Testing
         // 9
         ("5\nhello\r\n", .invalidLineEnd), ("5\rhello\r\n", .invalidLineEnd), ("5\rX\n", .invalidLineEnd),
         ("5;a\nhello\r\n", .invalidLineEnd), ("5;a\rb\r\n", .invalidLineEnd), ("5;\nhello\r\n", .invalidLineEnd),
-        ("5;a=\nhello\r\n", .invalidLineEnd), ("5;a=\"x\ny\"\r\nhello\r\n", .invalidLineEnd), ("5;a=\"\r\nhello", .invalidLineEnd),
+        ("5;a=\nhello\r\n", .invalidLineEnd), ("5;a=\"x\ny\"\r\nhello\r\n", .invalidLineEnd),
+        ("5;a=\"\r\nhello", .invalidLineEnd),
         ("5;a=\"x\"\nhello", .invalidLineEnd), ("5;a=\"\\\n\"", .invalidLineEnd),
         // 10
         ("5\r\nhelloX\n", .dataNotTerminated), ("5\r\nhello\n", .dataNotTerminated), ("5\r\nhello\rX", .dataNotTerminated),
-        ("5\r\nhelloXX\r\n", .dataNotTerminated), ("5\r\nhello\r\n\r\n", .invalidSize), ("6\r\nhello\r\n0\r\n\r\n", .dataNotTerminated),
+        ("5\r\nhelloXX\r\n", .dataNotTerminated), ("5\r\nhello\r\n\r\n", .invalidSize),
+        ("6\r\nhello\r\n0\r\n\r\n", .dataNotTerminated),
         ("4\r\nhello\r\n0\r\n\r\n", .dataNotTerminated),
         // 11: the grammar
         ("5;\r\nhello\r\n", .invalidLineEnd), ("5;;a\r\n", .invalidExtension), ("5;=b\r\n", .invalidExtension),
@@ -103,7 +106,8 @@ import Testing
         var random = RandomSource(seed: 7)
         let alphabet = Array("0123456789abcdefABCDEFgx+- _\r\t")
         for _ in 0..<20_000 {
-            let line = String((0..<random.below(18)).map { _ in random.below(20) > 0 ? alphabet[random.below(22)] : random.pick(alphabet) })
+            let line = String(
+                (0..<random.below(18)).map { _ in random.below(20) > 0 ? alphabet[random.below(22)] : random.pick(alphabet) })
             let verdict = chunked(line + "\r\n")
             let isSize = (1...16).contains(line.utf8.count) && line.utf8.allSatisfy { ASCII.hexValue($0) != nil }
             let fits = isSize && (UInt64(line, radix: 16).map { $0 < 1 << 63 } ?? false)
@@ -147,7 +151,8 @@ import Testing
     }
 
     @Test func `large bodies may have extensions within a quarter of their data`() {  // 11
-        let body = String(repeating: "400;\(String(repeating: "e", count: 200))\r\n\(String(repeating: "x", count: 1024))\r\n", count: 1_000)
+        let body = String(
+            repeating: "400;\(String(repeating: "e", count: 200))\r\n\(String(repeating: "x", count: 1024))\r\n", count: 1_000)
         #expect(fault(body) == nil)
     }
 
@@ -166,7 +171,8 @@ import Testing
             var body = [UInt8]()
             for _ in 0..<random.below(5) {
                 let size = 1 + random.below(40)
-                body += bytes(String(repeating: "0", count: random.below(3)) + String(size, radix: 16, uppercase: random.below(2) == 0))
+                body += bytes(
+                    String(repeating: "0", count: random.below(3)) + String(size, radix: 16, uppercase: random.below(2) == 0))
                 body += bytes(random.pick(["", "", ";a", ";a=b", ";a=\"q\"", " ;x"]))
                 body += bytes("\r\n") + (0..<size).map { _ in UInt8(truncatingIfNeeded: random.next()) } + bytes("\r\n")
             }

@@ -5,7 +5,8 @@ import Testing
     private let requestFaults: [RequestFault] =
         [
             .notARequest, .emptyLinesBeforeRequest, .invalidMethod, .malformedRequestLine, .invalidTarget, .targetTooLong,
-            .unsupportedVersion, .missingHost, .duplicateHost, .invalidHost, .duplicateField, .underscoreTwin, .unknownExpectation,
+            .unsupportedVersion, .missingHost, .duplicateHost, .invalidHost, .duplicateField, .underscoreTwin,
+            .unknownExpectation,
         ] + FieldFault.allCases.map { .fields($0) } + FramingFault.allCases.map { .framing($0) }
 
     private let responseFaults: [ResponseFault] =
@@ -20,7 +21,9 @@ import Testing
         for table in words {
             #expect(Set(table.map(\.0)).count == table.count)
             for (reason, message) in table {
-                #expect(!reason.isEmpty && reason.utf8.allSatisfy { $0 == 0x5f || (0x61...0x7a).contains($0) || (0x30...0x39).contains($0) })
+                #expect(
+                    !reason.isEmpty
+                        && reason.utf8.allSatisfy { $0 == 0x5f || (0x61...0x7a).contains($0) || (0x30...0x39).contains($0) })
                 #expect(message.hasSuffix(".") && message.utf8.allSatisfy { $0 >= 0x20 && $0 < 0x7f && $0 != 0x22 })
             }
         }

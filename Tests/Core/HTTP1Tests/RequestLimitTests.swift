@@ -52,7 +52,9 @@ import Testing
             #expect(fields?.count == count)
             #expect(fields?.last == FieldText(name: "F\(count)", value: "v\(count)"))
         }
-        #expect(fault(request((2...200).map { "F\($0): v" }.joined(separator: "\r\n") + "\r\nHost: b"), limits: limits) == .duplicateHost)
+        #expect(
+            fault(request((2...200).map { "F\($0): v" }.joined(separator: "\r\n") + "\r\nHost: b"), limits: limits)
+                == .duplicateHost)
     }
 
     @Test func `the parser never asks for more bytes than its limits allow`() {
@@ -75,14 +77,18 @@ import Testing
         #expect(Limits(requestTargetBytes: 0, fieldBytes: -1, headerBytes: .min, fieldCount: 0).fieldCount == 1)
     }
 
-    @Test func `parsing again is worth it after a line feed or 4 KiB`() {
-        func worth(_ text: String, after seen: Int) -> Bool { RequestParser.worthParsing(bytes(text).span.bytes, alreadySeen: seen) }
+    @Test func `parsing again is worth it after a line feed or at a multiple of 4 KiB`() {
+        func worth(_ text: String, after seen: Int) -> Bool {
+            RequestParser.worthParsing(bytes(text).span.bytes, alreadySeen: seen)
+        }
         #expect(worth("G", after: 0))
         #expect(!worth("GE", after: 1))
         #expect(!worth("GET / HTTP/1.1\r\nHost", after: 16))
         #expect(worth("GET / HTTP/1.1\r\nHost: a\r\n", after: 16))
-        #expect(!worth("GET /" + x(4095), after: 5))
-        #expect(worth("GET /" + x(4096), after: 5))
+        #expect(!worth(x(4095), after: 5))
+        #expect(worth(x(4096), after: 5))
+        #expect(!worth(x(8191), after: 4096))
+        #expect(worth(x(8192), after: 8191), "also when each of many small pieces was asked about")
         #expect(!worth("GET", after: 3))
     }
 }

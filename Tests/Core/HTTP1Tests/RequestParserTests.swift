@@ -34,14 +34,17 @@ import Testing
 
     @Test func `a head is used again without a trace of the request before it`() {
         var head = RequestHead()
-        let first = bytes(request("Expect: 100-continue", "Content-Length: 3", "Connection: close, X, upgrade", "Upgrade: a", "TE: trailers"))
+        let first = bytes(
+            request("Expect: 100-continue", "Content-Length: 3", "Connection: close, X, upgrade", "Upgrade: a", "TE: trailers"))
         let second = bytes("GET / HTTP/1.0\r\n\r\n")
         #expect(RequestParser.parse(first.span.bytes, limits: Limits(), into: &head) == .head(consumed: first.count))
         #expect(RequestParser.parse(second.span.bytes, limits: Limits(), into: &head) == .head(consumed: second.count))
         let fieldCount = head.headers.count
         let length = head.headers.storage.count
         let host = head.hostIndex
-        let flags = [head.expectsContinue, head.acceptsTrailers, head.hasConnectionOptions, head.wantsUpgrade, head.wantsKeepAlive]
+        let flags = [
+            head.expectsContinue, head.acceptsTrailers, head.hasConnectionOptions, head.wantsUpgrade, head.wantsKeepAlive,
+        ]
         let framing = head.framing
         #expect(fieldCount == 0 && length == second.count && host == nil && framing == .none)
         #expect(flags == [false, false, false, false, false])
@@ -82,7 +85,8 @@ import Testing
         var random = RandomSource(seed: 3)
         let alphabet = Array("0123456789+-_ xeA.,")
         for _ in 0..<20_000 {
-            let text = String((0..<random.below(22)).map { _ in random.below(8) > 0 ? alphabet[random.below(10)] : random.pick(alphabet) })
+            let text = String(
+                (0..<random.below(22)).map { _ in random.below(8) > 0 ? alphabet[random.below(10)] : random.pick(alphabet) })
             let trimmed = text.trimmingSpaces()
             let isDigits = !trimmed.isEmpty && trimmed.count <= 19 && trimmed.utf8.allSatisfy(ASCII.isDigit)
             let expected = isDigits ? UInt64(trimmed).flatMap { $0 < 1 << 63 ? BodyFraming.length($0) : nil } : nil
@@ -94,7 +98,8 @@ import Testing
         let cases: [(String, [String], Bool)] = [
             ("1.1", [], true), ("1.1", ["close"], false), ("1.1", ["Close"], false), ("1.1", ["keep-alive"], true),
             ("1.1", ["keep-alive, close"], false), ("1.1", ["x", "CLOSE"], false), ("1.1", ["closed"], true),
-            ("1.0", [], false), ("1.0", ["keep-alive"], true), ("1.0", ["Keep-Alive"], true), ("1.0", ["keep-alive, close"], false),
+            ("1.0", [], false), ("1.0", ["keep-alive"], true), ("1.0", ["Keep-Alive"], true),
+            ("1.0", ["keep-alive, close"], false),
             ("1.0", ["close", "keep-alive"], false), ("1.0", [" , keep-alive,"], true),
         ]
         for (version, options, expected) in cases {
@@ -133,7 +138,9 @@ import Testing
     }
 
     @Test func `Host may be a name, an IPv4 or a bracketed IPv6 address, with a port`() {  // 25
-        let good = ["a", "a.b.c", "a_b", "A-1.example", "a.", "1.2.3.4", "[::1]", "[2001:db8::1]", "a:1", "a:65535", "[::1]:8080", "a:"]
+        let good = [
+            "a", "a.b.c", "a_b", "A-1.example", "a.", "1.2.3.4", "[::1]", "[2001:db8::1]", "a:1", "a:65535", "[::1]:8080", "a:",
+        ]
         let bad = [
             "[1.2.3.4]", "[::1]x", "[]", "[::g]", "[fe80::1%25eth0]", "a:b", "a:65536", "a:0", "a:000080", "a:+1", ":80", "a%41",
             "a*", "a\"", "::1", "a\\b", "a?b", "a#b", "\u{e9}", String(repeating: "a", count: 256),

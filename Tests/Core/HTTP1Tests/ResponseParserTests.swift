@@ -60,7 +60,8 @@ let responseCorpus = [
             (ok("Content-Length: 5", "Transfer-Encoding: chunked"), .framing(.conflictingLength)),
             (ok("Transfer-Encoding: chunked", "Content-Length: 5"), .framing(.conflictingLength)),
             (ok("Content-Length: 5", "Content-Length: 5"), .framing(.duplicateContentLength)),
-            (ok("Content-Length: 5, 5"), .framing(.invalidContentLength)), (ok("Content-Length:"), .framing(.invalidContentLength)),
+            (ok("Content-Length: 5, 5"), .framing(.invalidContentLength)),
+            (ok("Content-Length:"), .framing(.invalidContentLength)),
             (ok("Transfer-Encoding: gzip"), .framing(.unsupportedTransferEncoding)),
             (ok("Transfer-Encoding: gzip, chunked"), .framing(.unsupportedTransferEncoding)),
             (ok("Transfer-Encoding: chunked", "Transfer-Encoding: chunked"), .framing(.duplicateTransferEncoding)),
@@ -83,7 +84,8 @@ let responseCorpus = [
         #expect(response(ok(), to: .connect)?.framing == BodyFraming.none)
         for status in [100, 101, 103, 199, 204, 304] {
             #expect(response("HTTP/1.1 \(status) x\r\nContent-Length: 5\r\n\r\n")?.framing == BodyFraming.none, "\(status)")
-            #expect(response("HTTP/1.1 \(status) x\r\nTransfer-Encoding: chunked\r\n\r\n")?.framing == BodyFraming.none, "\(status)")
+            #expect(
+                response("HTTP/1.1 \(status) x\r\nTransfer-Encoding: chunked\r\n\r\n")?.framing == BodyFraming.none, "\(status)")
         }
         #expect(response("HTTP/1.1 205 x\r\nContent-Length: 0\r\n\r\n")?.framing == .length(0))
     }
@@ -103,12 +105,21 @@ let responseCorpus = [
         let many = "HTTP/1.1 200 OK\r\n" + (1...201).map { "F\($0): v\r\n" }.joined() + "\r\n"
         #expect(responseFault(many) == .fields(.tooManyFields))
         #expect(responseFault(many)?.isTooLarge == true)
-        let large = "HTTP/1.1 200 OK\r\n" + (1...5).map { "F\($0): \(String(repeating: "x", count: 14_000))\r\n" }.joined() + "\r\n"
+        let large =
+            "HTTP/1.1 200 OK\r\n" + (1...5).map { "F\($0): \(String(repeating: "x", count: 14_000))\r\n" }.joined() + "\r\n"
         #expect(responseFault(large) == .fields(.headersTooLarge))
         let fits = "HTTP/1.1 200 OK\r\n" + (1...200).map { "F\($0): v\r\n" }.joined() + "\r\n"
         #expect(response(fits)?.fields.count == 200)
-        #expect(response("HTTP/1.1 200 OK\r\nA: \(String(repeating: "x", count: 40_000))\r\n\r\n") != nil, "one long field may be")
+        #expect(
+            response("HTTP/1.1 200 OK\r\nA: \(String(repeating: "x", count: 40_000))\r\n\r\n") != nil, "one long field may be")
         #expect(ResponseFault.invalidStatus.isTooLarge == false)
+        let endless = Array(bytes("HTTP/1.1 200 OK\r\n" + String(repeating: "F: v\r\n", count: 100_000)))
+        #expect(parseResponse(Array(endless.prefix(Limits.response.responseHeadBytesMax))) == .refused(.fields(.tooManyFields)))
+        let roomy = Limits(fieldBytes: 65_535, fieldCount: 10_000)
+        #expect(
+            parseResponse(
+                bytes("HTTP/1.1 200 OK\r\nA: " + String(repeating: "x", count: roomy.responseHeadBytesMax)), limits: roomy)
+                == .refused(.fields(.headersTooLarge)))
     }
 
     @Test func `every response of the corpus ends alike at every split point`() {  // 34
@@ -126,8 +137,12 @@ let responseCorpus = [
         var head = ResponseHead()
         let first = bytes(ok("Connection: close, X", "Content-Length: 5"))
         let second = bytes("HTTP/1.1 204\r\n\r\n")
-        #expect(ResponseParser.parse(first.span.bytes, limits: .response, requestMethod: .get, into: &head) == .head(consumed: first.count))
-        #expect(ResponseParser.parse(second.span.bytes, limits: .response, requestMethod: .get, into: &head) == .head(consumed: second.count))
+        #expect(
+            ResponseParser.parse(first.span.bytes, limits: .response, requestMethod: .get, into: &head)
+                == .head(consumed: first.count))
+        #expect(
+            ResponseParser.parse(second.span.bytes, limits: .response, requestMethod: .get, into: &head)
+                == .head(consumed: second.count))
         let count = head.headers.count
         let declared = head.declaredLength
         let options = head.hasConnectionOptions

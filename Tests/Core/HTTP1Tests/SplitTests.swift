@@ -43,7 +43,9 @@ import Testing
     @Test func `100,000 mutated requests end alike however they are cut`() {
         let small = Limits(requestTargetBytes: 60, fieldBytes: 60, headerBytes: 300, fieldCount: 8)
         let seeds = corpus.filter { $0.utf8.count < 400 }.map(bytes)
-        let pieces = ["\r\n", "\n", "\r", ":", " ", "\t", "\0", "Host: b", "Content-Length: 3\r\n", "\u{80}", "_", "HTTP/1.0", "#"].map(bytes)
+        let pieces = [
+            "\r\n", "\n", "\r", ":", " ", "\t", "\0", "Host: b", "Content-Length: 3\r\n", "\u{80}", "_", "HTTP/1.0", "#",
+        ].map(bytes)
         var random = RandomSource(seed: 0x5eed)
         for round in 0..<100_000 {
             var text = random.pick(seeds)
@@ -59,7 +61,8 @@ import Testing
             let limits = random.below(4) == 0 ? small : Limits()
             let whole = parseRequest(text, limits: limits)
             let cuts = random.cuts(text.count)
-            #expect(parseInPieces(text, cuts: cuts, limits: limits) == whole, "round \(round): \(latin1(text.span.bytes)) at \(cuts)")
+            #expect(
+                parseInPieces(text, cuts: cuts, limits: limits) == whole, "round \(round): \(latin1(text.span.bytes)) at \(cuts)")
         }
     }
 

@@ -26,7 +26,8 @@ import Testing
 
     @Test func `trailers that could decide anything are dropped`() {  // 13
         let families = [
-            "content-md5", "Content-Range", "X-Auth-Groups", "X-User-Role", "X-Consumer-Name", "X-Client-Cert-CN", "X-Forwarded-User",
+            "content-md5", "Content-Range", "X-Auth-Groups", "X-User-Role", "X-Consumer-Name", "X-Client-Cert-CN",
+            "X-Forwarded-User",
             "X_User_Role", "CONTENT_LENGTH", "Host", "transfer_encoding",
         ]
         for name in FieldID.allCases.filter({ $0 != .other }).map({ "\($0.name)" }) + families {

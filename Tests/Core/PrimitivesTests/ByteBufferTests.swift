@@ -9,12 +9,24 @@ import Testing
         var expected = ""
         for i in 0..<200 {
             switch i % 6 {
-            case 0: buffer.append(UInt8(ascii: "a")); expected += "a"
-            case 1: buffer.append("static"); expected += "static"
-            case 2: buffer.append(Array("array".utf8)); expected += "array"
-            case 3: buffer.append("string \(i)"); expected += "string \(i)"
-            case 4: buffer.append(decimal: UInt64(i) * 1_000_003); expected += "\(i * 1_000_003)"
-            default: buffer.append(hexadecimal: UInt64(i) * 1_000_003); expected += String(i * 1_000_003, radix: 16)
+            case 0:
+                buffer.append(UInt8(ascii: "a"))
+                expected += "a"
+            case 1:
+                buffer.append("static")
+                expected += "static"
+            case 2:
+                buffer.append(Array("array".utf8))
+                expected += "array"
+            case 3:
+                buffer.append("string \(i)")
+                expected += "string \(i)"
+            case 4:
+                buffer.append(decimal: UInt64(i) * 1_000_003)
+                expected += "\(i * 1_000_003)"
+            default:
+                buffer.append(hexadecimal: UInt64(i) * 1_000_003)
+                expected += String(i * 1_000_003, radix: 16)
             }
         }
         #expect(text(buffer) == expected)

@@ -13,7 +13,8 @@ import Testing
         // A guard of a stopping byte on either side shows a scan that reads outside its bytes.
         for length in 0...50 {
             for alignment in [0, 1, 7] {
-                var bytes = Array(repeating: UInt8(0), count: alignment) + (0..<length).map { filler[$0 % filler.count] } + [0, 0, 0]
+                var bytes =
+                    Array(repeating: UInt8(0), count: alignment) + (0..<length).map { filler[$0 % filler.count] } + [0, 0, 0]
                 bytes.withUnsafeBufferPointer { check(name, $0, alignment, length, fast, scalar) }
                 for at in 0..<length {
                     let kept = bytes[alignment + at]
@@ -118,7 +119,9 @@ import Testing
     }
 
     @Test func `a field line is written with its colon, its space and its line end`() {
-        for (name, value, good) in [("Name", "v", true), ("N", "", true), ("", "v", false), ("a b", "v", false), ("a", "\u{1}", false)] {
+        for (name, value, good) in [
+            ("Name", "v", true), ("N", "", true), ("", "v", false), ("a b", "v", false), ("a", "\u{1}", false),
+        ] {
             let name = Array(name.utf8), value = Array(value.utf8)
             var to = Array(repeating: UInt8(0xaa), count: name.count + value.count + 5)
             #expect((cscan_write_line(&to, name, name.count, value, value.count) == 1) == good)

@@ -128,7 +128,7 @@ import Testing
             let node = try parsed(line(record, texts, labels))
             #expect(node["type"]?.text == "access")
             #expect(node["status"] == .number("200"))
-            #expect(node.keys.count == 33)
+            #expect(node.keys.count == 32)
             let combined = line(record, texts, labels, .combined)
             #expect(combined.utf8.dropLast().allSatisfy { (0x20...0x7e).contains($0) })
             #expect(combined.utf8.last == ASCII.lf)

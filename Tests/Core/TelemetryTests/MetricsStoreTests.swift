@@ -64,7 +64,7 @@ import Testing
             for i in routes.indices { worker.requestEnded(.plain(labels, route: i), wasStarted: false) }
         }
         store.receive(worker.snapshot(), worker: 0)
-        let page = MetricsPage(&store, at: time(6001))
+        let page = MetricsPage(&store, at: time(6010))
         #expect(page.samples["sluice_metrics_overflow_total"] == 0)
         #expect(page.samples.keys.filter { $0.hasPrefix("sluice_http_requests_total") }.count == 100)
     }
@@ -150,7 +150,8 @@ import Testing
             if round % 2 == 0 { store.receive(b.snapshot(), worker: 1) }
             if round % 3 == 0 { store.receive(c.snapshot(), worker: 2) }
             let now = MetricsPage(&store, at: time(UInt64(round))).counters
-            for (name, value) in before { #expect((now[name] ?? -1) >= value, "\(name) in round \(round)") }
+            let fallen = before.filter { (now[$0.key] ?? -1) < $0.value }
+            #expect(fallen.isEmpty, "round \(round)")
             before = now
             if round % 5 == 0 {
                 generations.append(store.adopt(names(1000), generation: UInt64(round), at: time(UInt64(round))))
@@ -174,8 +175,8 @@ import Testing
             for _ in 0..<rounds {
                 var figures = RequestFigures.plain(labels, route: Int.random(in: 0..<50, using: &random))
                 let token = (0..<Int.random(in: 1..<8, using: &random)).map { _ in UInt8.random(in: 65...90, using: &random) }
-                figures.method = Method(token.span.bytes)
-                figures.status = UInt16(truncatingIfNeeded: random.next())
+                figures.method = Bool.random(using: &random) ? Method(token.span.bytes) : Method.allCases.randomElement(using: &random) ?? .get
+                figures.status = UInt16.random(in: 0..<1024, using: &random)
                 figures.reason = Reason.allCases[Int.random(in: 0..<Reason.allCases.count, using: &random)]
                 figures.duration = TimeAmount(nanoseconds: random.next())
                 figures.bytesIn = random.next()
@@ -191,7 +192,7 @@ import Testing
         let first = burden(50_000)
         let second = burden(50_000)
         #expect(second == first)
-        #expect(first < 25_000)
+        #expect(first < 40_000)
         let page = MetricsPage(&store)
         #expect(page.samples.keys.filter { $0.hasPrefix("sluice_http_requests_total{") }.count == 2001)
         #expect(page.sum("sluice_http_requests_total") == 100_000)

@@ -129,6 +129,8 @@ import Testing
         #expect(page.text.hasSuffix("\n# EOF\n"))
         #expect(page.types["sluice_http_requests"] == "counter")
         #expect(page.types["sluice_http_requests_total"] == nil)
+        #expect(page.types["sluice_connections"] == "gauge")
+        #expect(page.types["sluice_connections_total"] == "unknown")
         #expect(page.samples[#"sluice_http_request_size_bytes_bucket{route="users",le="100.0"}"#] == 1)
         #expect(page.samples[#"sluice_http_overhead_seconds_bucket{route="users",le="0.0001"}"#] == 1)
         #expect(page.samples.keys.contains { $0.hasPrefix("sluice_http_requests_total{") })

@@ -48,7 +48,7 @@ import Testing
                 expected.month = civil.month % 12 + 1
                 if expected.month == 1 { expected.year += 1 }
             }
-            #expect(next == expected)
+            if next != expected { Issue.record("\(next) is not the day after \(civil)") }
             civil = next
         }
     }

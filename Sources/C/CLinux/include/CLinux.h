@@ -40,6 +40,7 @@ int clinux_socket_error(int fd);
 /* The address a socket is bound to. */
 int clinux_local_address(int fd, struct clinux_address *address);
 
+void clinux_unlink(const char *path);
 int clinux_duplicate(int fd);
 ssize_t clinux_recv(int fd, void *to, size_t count);
 ssize_t clinux_send(int fd, const void *from, size_t count);

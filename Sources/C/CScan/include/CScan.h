@@ -304,8 +304,8 @@ struct cscan_section {
 };
 
 /* Reads field lines from `section->position` on into `lines`, at most `room` of them, and returns how many. Offsets are from
- * `bytes`; `count` is below 2^32. Each byte is looked at once, from left to right, and the verdict on a byte never depends on
- * one behind it. A function of its own, since inlined into Swift it runs out of registers. */
+ * `bytes`; `count` is below 2^32 and not below `position`. Each byte is looked at once, from left to right, and the verdict
+ * on a byte never depends on one behind it. A function of its own, since inlined into Swift it runs out of registers. */
 size_t cscan_lines(const uint8_t *bytes, size_t count, struct cscan_section *section, struct cscan_line *lines, size_t room);
 
 /* Writes `name: value` CRLF, which are `name_count + value_count + 4` bytes, to `to`, and says whether the name is a token

@@ -1,0 +1,136 @@
+"""Runs the examples of README.md and docs/, so that they stay true. SLUICE_BIN names the daemon.
+
+    python3 check_docs.py [FILE...]
+
+- A yaml fence must pass `sluice check`. What a fragment leaves out (listeners, services that its routes name, routes) is put in.
+- "```yaml NAME" also keeps the text as the file NAME, "```sh run" is executed where these files are, all fences of a document as one
+  script with `sluice` on the PATH; "```text output" must stand in what it prints. Ports are replaced by free ones.
+- A relative link, and every mention of a path in scripts/, config/, docs/, Sources/ or Tests/, must lead somewhere.
+"""
+import os
+import re
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parents[2]
+FENCE = re.compile(r"^```(\w*)[ \t]*(.*?)\n(.*?)^```[ \t]*$", re.M | re.S)
+PORTS = ("8000", "8081", "8082", "9901")
+SECONDS = 60
+
+
+def free_port():
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return str(probe.getsockname()[1])
+
+
+def completed(text):
+    """A whole configuration around a fragment."""
+    keys = set(re.findall(r"^(\w+):", text, re.M))
+    if "listeners" not in keys:
+        text += '\nlisteners:\n  - {name: web, address: "127.0.0.1:8000"}\n'
+    if "services" not in keys:
+        names = set(re.findall(r"\bservice: ([\w-]+)", text)) or {"app"}
+        text += "\nservices:\n" + "".join(f'  {name}: {{instances: [{{url: "http://127.0.0.1:8081"}}]}}\n' for name in sorted(names))
+    if "routes" not in keys:
+        text += '\nroutes:\n  - {name: rest-of-the-example, match: {path: "/*"}, respond: {status: 200}}\n'
+    return text
+
+
+class Document:
+    def __init__(self, path, sluice):
+        self.path = path
+        self.name = path.relative_to(ROOT)
+        self.text = path.read_text("utf-8")
+        self.sluice = sluice
+        self.problems = []
+
+    def problem(self, offset, what):
+        self.problems.append(f"{self.name}:{self.text.count(chr(10), 0, offset) + 1}: {what}")
+
+    def check(self):
+        script, expected = [], []
+        with tempfile.TemporaryDirectory() as directory:
+            folder = Path(directory)
+            ports = {port: free_port() for port in PORTS}
+            for fence in FENCE.finditer(self.text):
+                language, rest, body = fence[1], fence[2].split(), fence[3]
+                if language in ("yaml", "yml"):
+                    self.check_yaml(fence.start(), body, folder, ports, rest[0] if rest else None)
+                elif language == "sh" and rest[:1] == ["run"]:
+                    script.append((fence.start(), self.with_ports(body, ports)))
+                elif language == "text" and rest[:1] == ["output"]:
+                    expected.append((fence.start(), self.with_ports(body, ports)))
+            if script:
+                self.run(script, expected, folder)
+        self.check_links()
+        return self.problems
+
+    @staticmethod
+    def with_ports(text, ports):
+        return re.sub(r":(%s)\b" % "|".join(ports), lambda match: ":" + ports[match[1]], text)
+
+    def check_yaml(self, offset, body, folder, ports, name):
+        file = folder / (name or "example.yaml")
+        file.write_text(self.with_ports(completed(body), ports), "utf-8")
+        if name and not re.search(r"^admin:", body, re.M):
+            with file.open("a", encoding="utf-8") as more:
+                more.write(f'\nadmin: {{address: "127.0.0.1:{ports["9901"]}"}}\n')
+        done = subprocess.run([self.sluice, "check", "--config", str(file)], capture_output=True, text=True, timeout=SECONDS,
+                              env={**os.environ, "PORT": ports["8000"]})
+        if done.returncode != 0:
+            self.problem(offset, "`sluice check` refuses the example:\n" + (done.stdout + done.stderr).rstrip())
+
+    def run(self, script, expected, folder):
+        tools = folder / "bin"
+        tools.mkdir()
+        (tools / "sluice").symlink_to(self.sluice)
+        text = "\n".join(body for _, body in script)
+        process = subprocess.Popen(
+            ["bash", "-euo", "pipefail", "-c", text], cwd=folder, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT, text=True, start_new_session=True,
+            env={**os.environ, "PATH": f"{tools}:{os.environ['PATH']}", "REPOSITORY": str(ROOT)})
+        try:
+            status = process.wait(SECONDS)
+        except subprocess.TimeoutExpired:
+            status = "none: it did not end"
+        try:
+            os.killpg(process.pid, signal.SIGKILL)      # whatever it left in the background
+        except ProcessLookupError:
+            pass
+        output = process.stdout.read()
+        if status != 0:
+            self.problem(script[0][0], f"the example ended with status {status}:\n{output.rstrip()}")
+        for offset, wanted in expected:
+            if wanted.strip() not in output:
+                self.problem(offset, f"the example did not print this, but:\n{output.rstrip()}")
+
+    def check_links(self):
+        for match in re.finditer(r"\]\(([^)\s]+)\)", self.text):
+            target = match[1].split("#")[0]
+            if target and not re.match(r"[a-z]+:", target) and not (self.path.parent / target).exists():
+                self.problem(match.start(), f"the link leads nowhere: {match[1]}")
+        for match in re.finditer(r"`((?:scripts|config|docs|Sources|Tests)/[\w./+-]*)`?", self.text):
+            if not (ROOT / match[1].rstrip(".")).exists():
+                self.problem(match.start(), f"there is no {match[1]}")
+
+
+def main():
+    sluice = os.environ.get("SLUICE_BIN", "")
+    if not os.access(sluice, os.X_OK):
+        print(f"no daemon at \"{sluice}\": build it (swift build), or set SLUICE_BIN")
+        return 1
+    paths = [Path(name).resolve() for name in sys.argv[1:]] or [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
+    problems = [problem for path in paths for problem in Document(path, str(Path(sluice).resolve())).check()]
+    for problem in problems:
+        print(problem)
+    print(f"{len(paths)} documents, {len(problems)} problems")
+    return 1 if problems else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

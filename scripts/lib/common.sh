@@ -1,0 +1,121 @@
+# shellcheck shell=bash
+# What the scripts share. To be sourced, after `set -euo pipefail`; moves to the repository's root.
+
+root=$(cd "$(dirname "${BASH_SOURCE[0]}")/../.." && pwd)
+cd "$root"
+
+say() { printf '%s\n' "$*" >&2; }
+die() { say "${0##*/}: $*"; exit 1; }
+
+# Prints the comment at the top of the script that sources this file: its help.
+usage() { sed -n '2,/^[^#]/{/^#/!d;s/^# \{0,1\}//;p}' "$0"; }
+
+have() { command -v "$1" >/dev/null; }
+
+# need PACKAGE [COMMAND ARGUMENT...]: notes the Debian package as missing unless the command succeeds.
+# Without a command, the package's name is looked for as a program.
+missing=()
+need() {
+    local package=$1
+    shift
+    if [ $# -eq 0 ]; then set -- have "$package"; fi
+    "$@" >/dev/null 2>&1 || missing+=("$package")
+}
+
+# Installs what `need` noted. Services that come with a package (nginx, prometheus) are not started.
+install_missing() {
+    [ ${#missing[@]} -gt 0 ] || return 0
+    have apt-get || die "please install: ${missing[*]} (the names are Debian's)"
+    local as_root=()
+    if [ "$(id -u)" -ne 0 ]; then
+        have sudo || die "not root and no sudo; as root: apt-get install ${missing[*]}"
+        as_root=(sudo)
+    fi
+    say "installing: ${missing[*]}"
+    "${as_root[@]}" bash -s -- "${missing[@]}" >&2 <<'ROOT' || die "apt-get could not install: ${missing[*]}"
+set -euo pipefail
+policy=/usr/sbin/policy-rc.d
+if [ ! -e "$policy" ]; then
+    printf '#!/bin/sh\nexit 101\n' >"$policy"
+    chmod +x "$policy"
+    trap 'rm -f "$policy"' EXIT
+fi
+export DEBIAN_FRONTEND=noninteractive
+apt-get -q -o DPkg::Lock::Timeout=300 update
+apt-get -q -o DPkg::Lock::Timeout=300 install -y --no-install-recommends "$@"
+ROOT
+    missing=()
+}
+
+# Notes what every build needs, and ends when there is no Swift: no Debian package has the one that is needed.
+need_swift() {
+    have swift || die "there is no swift on the PATH: install Swift 6.3 for Debian 12 from https://www.swift.org/install/linux/"
+    need git
+    need ca-certificates test -e /etc/ssl/certs/ca-certificates.crt
+    need libc6-dev test -e "/usr/lib/$(uname -m)-linux-gnu/crt1.o"
+    need libstdc++-12-dev compgen -G "/usr/lib/gcc/*/*/libstdc++.so"
+    need libyaml-dev test -e /usr/include/yaml.h
+    need python3
+    need procps have ps
+}
+
+# CPU ticks that the processes of a session have used so far.
+session_ticks() {
+    local pid sum=0
+    for pid in $(ps -s "$1" -o pid= 2>/dev/null || true); do
+        local -a stat=()
+        { read -ra stat <"/proc/$pid/stat"; } 2>/dev/null || continue
+        sum=$((sum + ${stat[13]:-0} + ${stat[14]:-0}))
+    done
+    echo "$sum"
+}
+
+# Ends a session that was started here.
+end_session() {
+    kill -TERM -- "-$1" 2>/dev/null || return 0
+    local _
+    for _ in 1 2 3 4 5 6 7 8 9 10; do
+        kill -0 -- "-$1" 2>/dev/null || return 0
+        sleep 0.2
+    done
+    kill -KILL -- "-$1" 2>/dev/null || true
+}
+
+# unstuck COMMAND...: runs it, and once more when it stands still: a compiler plugin of Swift 6.3 can wait for itself for ever.
+# The first attempt ends after 90 s without any use of the CPU, the second after 20 minutes.
+unstuck() {
+    local attempt session watcher status verdict
+    for attempt in 1 2; do
+        setsid -w "$@" </dev/null &
+        session=$!
+        # shellcheck disable=SC2064
+        trap "end_session $session; exit 130" INT TERM
+        watch_session "$session" "$attempt" &
+        watcher=$!
+        status=0
+        verdict=0
+        wait "$session" || status=$?
+        kill "$watcher" 2>/dev/null || true
+        wait "$watcher" 2>/dev/null || verdict=$?
+        trap - INT TERM
+        [ $verdict -eq 3 ] || return $status
+    done
+    return 1
+}
+
+# Status 3: it had to end the session.
+watch_session() {
+    local session=$1 attempt=$2 last=-1 now still=0 total=0
+    while kill -0 -- "-$session" 2>/dev/null; do
+        sleep 5
+        total=$((total + 5))
+        now=$(session_ticks "$session")
+        if [ "$now" = "$last" ]; then still=$((still + 5)); else still=0; fi
+        last=$now
+        if { [ "$attempt" = 1 ] && [ $still -ge 90 ]; } || [ $total -ge 1200 ]; then
+            say "stood still or took too long: attempt $attempt at it is ended"
+            end_session "$session"
+            return 3
+        fi
+    done
+}
