@@ -6,7 +6,7 @@ let strict: [SwiftSetting] = [
     .swiftLanguageMode(.v6),
     .treatAllWarnings(as: .error),
     .enableExperimentalFeature("Lifetimes"),
-    .unsafeFlags(["-cross-module-optimization"], .when(configuration: .release)),
+    .unsafeFlags(["-cross-module-optimization", "-enforce-exclusivity=unchecked"], .when(configuration: .release)),
 ]
 
 func core(_ name: String, _ dependencies: [String] = []) -> Target {
@@ -79,3 +79,33 @@ let package = Package(
         tests("SimulationTests", "Simulation", ["Proxy", "Control", "ConfigurationFile", "Pipeline", "HTTPMessages", "Telemetry", "Logs", "Reactor", "Upstream", "Downstream", "Pooling", "Primitives", "CLinux"]),
     ]
 )
+
+// The targets of scripts/fuzz, only where the environment asks for them: their flags are for no other build.
+if Context.environment["SLUICE_FUZZ"] != nil {
+    for target in package.targets where target.type == .regular {
+        if target.path?.hasPrefix("Sources/C/") == true {
+            target.cSettings = (target.cSettings ?? []) + [.unsafeFlags(["-fsanitize=fuzzer-no-link,address"])]
+        } else {
+            target.swiftSettings = (target.swiftSettings ?? []) + [.unsafeFlags(["-sanitize=fuzzer,address"])]
+        }
+    }
+    func fuzzer(_ name: String, _ dependencies: [String]) -> Target {
+        .executableTarget(
+            name: "Fuzz\(name)", dependencies: (dependencies + ["FuzzSupport", "Primitives"]).map { .init(stringLiteral: $0) },
+            path: "Tests/Fuzz/\(name)",
+            swiftSettings: strict + [.unsafeFlags(["-parse-as-library", "-sanitize=fuzzer,address"])],
+            linkerSettings: [.unsafeFlags(["-sanitize=fuzzer,address", "-use-ld=lld"])])
+    }
+    package.targets += [
+        .target(name: "CFuzzer", path: "Tests/Fuzz/CFuzzer"),
+        .target(
+            name: "FuzzSupport", dependencies: ["CFuzzer", "HTTPMessages", "Primitives"], path: "Tests/Fuzz/Support",
+            swiftSettings: strict + [.unsafeFlags(["-sanitize=fuzzer,address"])]),
+        fuzzer("RequestHead", ["HTTP1", "HTTPMessages"]),
+        fuzzer("ResponseHead", ["HTTP1", "HTTPMessages"]),
+        fuzzer("Chunked", ["HTTP1", "HTTPMessages"]),
+        fuzzer("Target", ["HTTP1", "HTTPMessages", "Routing"]),
+        fuzzer("Configuration", ["Configuration", "ConfigurationFile", "Control"]),
+        fuzzer("Text", ["HTTP1", "HTTPMessages", "Routing"]),
+    ]
+}

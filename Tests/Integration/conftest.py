@@ -133,8 +133,10 @@ def one_service(*backends, **blocks) -> dict:
 
 @pytest.fixture
 def simple(world):
-    """A daemon before one backend: `gateway, backend = simple(handler, limits={…})`; keys of a service go by `service=`, those of
-    its one route by `route=`, None taking one away."""
+    """A daemon before one backend: `gateway, backend = simple(handler, limits={…})`.
+
+    Keys of the service go by `service=`, those of its one route by `route=`, None taking one away.
+    """
     def start(handler=None, script=None, service=None, backend_options=None, gateway_options=None, route=None, **blocks):
         made = world.backend(handler, script, **(backend_options or {}))
         whole = one_service(made, **(service or {}))

@@ -16,7 +16,8 @@ def promtool_accepts(text: str):
     tool = shutil.which("promtool")
     if tool:
         checked = subprocess.run([tool, "check", "metrics"], input=text, capture_output=True, text=True, timeout=20)
-        assert checked.returncode == 0 and not checked.stdout.strip() and not checked.stderr.strip(), checked.stdout + checked.stderr
+        said = checked.stdout + checked.stderr
+        assert checked.returncode == 0 and not said.strip(), said
 
 
 @pytest.fixture
@@ -38,7 +39,8 @@ def test_the_metrics_of_the_contract_are_there_with_their_types_and_labels(busy)
     instance = f"127.0.0.1:{server.port}"
     assert metrics.sum("sluice_http_requests_total", listener="web", route="all", service="app", method="GET", status="200") == 7
     assert metrics.sum("sluice_http_requests_total", method="POST", status="200") == 1
-    assert metrics.sum("sluice_http_requests_total", status="500") == 1 and metrics.sum("sluice_http_requests_total", status="400") == 1
+    assert metrics.sum("sluice_http_requests_total", status="500") == 1 and metrics.sum("sluice_http_requests_total",
+        status="400") == 1
     assert metrics.sum("sluice_http_request_duration_seconds_count", route="all", service="app") == 9
     assert metrics.sum("sluice_http_request_duration_seconds_bucket", route="all", le="+Inf") == 9
     assert metrics.sum("sluice_http_request_size_bytes_count", route="all") == 9
@@ -168,7 +170,8 @@ def test_health_does_not_depend_on_backends(gateway, backend):
     dead = backend()
     url = dead.url
     dead.stop()
-    sluice = gateway(services={"app": {"instances": [{"url": url}]}}, routes=[{"name": "all", "match": {"path": "/*"}, "service": "app"}])
+    sluice = gateway(services={"app": {"instances": [{"url": url}]}},
+        routes=[{"name": "all", "match": {"path": "/*"}, "service": "app"}])
     assert sluice.request().status == 502
     assert sluice.request("GET", "/health", listener="admin").status == 200
     assert sluice.request("GET", "/ready", listener="admin").status == 200
@@ -180,7 +183,8 @@ def test_ready_is_200_with_json(simple):
     assert response.status == 200 and isinstance(response.json(), dict)
 
 
-@pytest.mark.parametrize("method,target,status", [("GET", "/nothing", 404), ("POST", "/metrics", 405), ("DELETE", "/health", 405), ("GET", "/metrics/", 404)])
+@pytest.mark.parametrize("method,target,status", [("GET", "/nothing", 404), ("POST", "/metrics", 405),
+    ("DELETE", "/health", 405), ("GET", "/metrics/", 404)])
 def test_the_admin_listener_answers_the_unknown_in_the_error_format(simple, method, target, status):
     sluice, _ = simple()
     response = sluice.request(method, target, listener="admin")
@@ -219,7 +223,8 @@ def test_an_admin_token_is_asked_for_where_one_is_set(gateway):
 def test_the_admin_listener_is_as_strict_as_any(simple):
     """Hardening, section A, holds for every listener."""
     sluice, _ = simple()
-    for attack in (b"GET /metrics HTTP/1.1\r\n\r\n", b"GET /metrics HTTP/1.1\r\nHost: a\r\nContent-Length: 1\r\nTransfer-Encoding: chunked\r\n\r\n",
+    for attack in (b"GET /metrics HTTP/1.1\r\n\r\n",
+                   b"GET /metrics HTTP/1.1\r\nHost: a\r\nContent-Length: 1\r\nTransfer-Encoding: chunked\r\n\r\n",
                    b"GET /%2e%2e/metrics HTTP/1.1\r\nHost: a\r\n\r\n"):
         with sluice.connect("admin") as client:
             client.send(attack)

@@ -1,4 +1,4 @@
-"""Backends that lie, die, stall or talk too much: the client gets one honest answer, and nobody else notices (hardening, section B)."""
+"""Backends that lie, die, stall or talk too much: the client gets one honest answer, nobody else notices (hardening, section B)."""
 
 import socket
 import time
@@ -224,7 +224,8 @@ def test_the_whole_request_has_a_limit_of_its_own_when_asked_for(simple):
 
 @pytest.mark.parametrize("answer", [
     OK + b"Content-Length: 100\r\n\r\n" + b"x" * 60, OK + b"Transfer-Encoding: chunked\r\n\r\n3c\r\n" + b"x" * 60 + b"\r\n",
-    OK + b"Transfer-Encoding: chunked\r\n\r\nff\r\n" + b"x" * 60, OK + b"Transfer-Encoding: chunked\r\n\r\n3c\r\n" + b"x" * 60 + b"\r\n0\r\n",
+    OK + b"Transfer-Encoding: chunked\r\n\r\nff\r\n" + b"x" * 60,
+    OK + b"Transfer-Encoding: chunked\r\n\r\n3c\r\n" + b"x" * 60 + b"\r\n0\r\n",
     OK + b"Transfer-Encoding: chunked\r\n\r\n3c\r\n" + b"x" * 60 + b"\r\n0\r\nX-T: y\r\n",
 ], ids=["length", "no last chunk", "within a chunk", "no end of trailers", "within the trailers"])
 @pytest.mark.parametrize("end", ["close", "reset"])
@@ -251,7 +252,8 @@ def test_a_response_body_that_ends_too_early_ends_visibly_for_the_client(road, a
 
 
 @pytest.mark.parametrize("chunks", [
-    b"+3\r\nabc\r\n0\r\n\r\n", b"0x3\r\nabc\r\n0\r\n\r\n", b"3\nabc\r\n0\r\n\r\n", b"3\r\nabcX\r\n0\r\n\r\n", b"3\r\nabc0\r\n\r\n",
+    b"+3\r\nabc\r\n0\r\n\r\n", b"0x3\r\nabc\r\n0\r\n\r\n", b"3\nabc\r\n0\r\n\r\n", b"3\r\nabcX\r\n0\r\n\r\n",
+    b"3\r\nabc0\r\n\r\n",
     b"FFFFFFFFFFFFFFFFF\r\nabc", b"zz\r\n", b"3 \r\nabc\r\n0\r\n\r\n", b"3\r\nabc\r\n0\r\nbad trailer\r\n\r\n",
 ], ids=repr)
 def test_bad_chunks_of_a_response_end_it_visibly(road, chunks):
@@ -272,7 +274,8 @@ def test_bad_chunks_of_a_response_end_it_visibly(road, chunks):
 
 def test_an_unrequested_101_becomes_502(road):
     """Hardening 40."""
-    bad_gateway(road, b"HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: foo\r\n\r\nGET / HTTP/1.1\r\n\r\n", reason=None)
+    bad_gateway(road, b"HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: foo\r\n\r\nGET / HTTP/1.1\r\n\r\n",
+        reason=None)
 
 
 def test_a_flood_of_interim_responses_becomes_502(road):
@@ -348,7 +351,8 @@ def test_bytes_after_a_response_never_reach_the_next_client(road, extra, togethe
 
 
 @pytest.mark.parametrize("method,answer", [
-    ("HEAD", OK + b"Content-Length: 10\r\n\r\n0123456789"), ("HEAD", OK + b"Transfer-Encoding: chunked\r\n\r\n5\r\nhello\r\n0\r\n\r\n"),
+    ("HEAD", OK + b"Content-Length: 10\r\n\r\n0123456789"), ("HEAD",
+    OK + b"Transfer-Encoding: chunked\r\n\r\n5\r\nhello\r\n0\r\n\r\n"),
     ("GET", b"HTTP/1.1 204 No Content\r\n\r\nPOISON"), ("GET", b"HTTP/1.1 304 Not Modified\r\nContent-Length: 6\r\n\r\nPOISON"),
     ("GET", b"HTTP/1.1 204 No Content\r\nContent-Length: 6\r\n\r\nPOISON"),
 ], ids=["head with length", "head chunked", "204", "304", "204 with length"])
@@ -459,7 +463,8 @@ def test_set_cookie_fields_stay_separate_and_in_order(road):
     """Hardening 51."""
     sluice, server = road
     server.answer = lambda request, connection: connection.send(
-        reply(200, b"", [("Set-Cookie", "a=1; Path=/"), ("X-D", "1"), ("Set-Cookie", "b=2"), ("X-D", "2"), ("Set-Cookie", "c=3")]))
+        reply(200, b"", [("Set-Cookie", "a=1; Path=/"), ("X-D", "1"), ("Set-Cookie", "b=2"), ("X-D", "2"),
+        ("Set-Cookie", "c=3")]))
     response = sluice.request()
     assert response.all("set-cookie") == ["a=1; Path=/", "b=2", "c=3"] and response.all("x-d") == ["1", "2"]
 
@@ -468,7 +473,8 @@ def test_hop_by_hop_fields_of_a_response_are_removed_and_a_missing_date_is_added
     """Hardening 52."""
     sluice, server = road
     server.answer = lambda request, connection: connection.send(reply(200, b"ok", [
-        ("Connection", "X-Secret, keep-alive"), ("X-Secret", "1"), ("Keep-Alive", "timeout=5"), ("Proxy-Connection", "keep-alive"),
+        ("Connection", "X-Secret, keep-alive"), ("X-Secret", "1"), ("Keep-Alive", "timeout=5"),
+        ("Proxy-Connection", "keep-alive"),
         ("Proxy-Authenticate", "Basic"), ("X-Kept", "1"), ("Server", "backend/1")]))
     response = sluice.request()
     names = [name.lower() for name, _ in response.headers]

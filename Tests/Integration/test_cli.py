@@ -15,7 +15,8 @@ from sluice_harness.process import REPOSITORY, free_port, parsed
 
 def run(*arguments, timeout=10, environment=None, **more):
     """Runs the command to its end."""
-    return subprocess.run([sluice_binary(), *arguments], capture_output=True, text=True, timeout=timeout, stdin=subprocess.DEVNULL,
+    return subprocess.run([sluice_binary(), *arguments], capture_output=True, text=True, timeout=timeout,
+        stdin=subprocess.DEVNULL,
                           env={**os.environ, **(environment or {})}, **more)
 
 
@@ -50,7 +51,8 @@ def test_help_is_printed_and_names_the_commands():
 
 
 @pytest.mark.parametrize("arguments", [
-    ["nonsense"], ["run", "--nonsense"], ["run", "--config"], ["check", "--config"], ["run", "--config", "a", "b"], ["--nonsense"],
+    ["nonsense"], ["run", "--nonsense"], ["run", "--config"], ["check", "--config"], ["run", "--config", "a", "b"],
+    ["--nonsense"],
 ], ids=str)
 def test_a_usage_error_is_exit_code_2(arguments, tmp_path):
     result = run(*arguments, cwd=tmp_path)
@@ -91,7 +93,8 @@ BAD = {
     "header injection": (config_text(extra="  - name: b\n    match: {path: /b}\n    respond: {headers: {X-A: \"a\\r\\nX-B: b\"}}\n"), None),
     "connection header": (config_text(extra="middlewares:\n  m: {headers: {request: {set: {Content-Length: \"1\"}}}}\n"), None),
     "open redirect": (config_text(extra="  - name: b\n    match: {path: /b}\n    redirect: {to: \"//evil\"}\n"), None),
-    "two listeners on one address": (config_text("127.0.0.1:7777").replace("admin:", "  - {name: b, address: \"127.0.0.1:7777\"}\nadmin:", 1), None),
+    "two listeners on one address": (config_text("127.0.0.1:7777").replace("admin:",
+    "  - {name: b, address: \"127.0.0.1:7777\"}\nadmin:", 1), None),
 }
 
 
@@ -137,7 +140,8 @@ def one_line(result):
     """The daemon ended with exit code 1 and one line that says why."""
     no_trace_of_a_crash(result)
     assert result.returncode == 1, result
-    lines = [line for line in result.stderr.splitlines() if line.strip() and parsed(line).get("level") not in ("info", "INFO", "debug")]
+    lines = [line for line in result.stderr.splitlines() if line.strip() and parsed(line).get("level") not in ("info", "INFO",
+        "debug")]
     assert len(lines) == 1, result.stderr
     return lines[0]
 

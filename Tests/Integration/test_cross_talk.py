@@ -53,10 +53,14 @@ def attacks():
     """Every refused request of test_request_smuggling, with a request to a victim's path smuggled behind it."""
     tail = b"GET /victim/SMUGGLED HTTP/1.1\r\nHost: app.test\r\nX-Tag: SMUGGLED\r\n\r\n"
     heads = list(corpus.CL_AND_TE.values()) + list(corpus.line_endings())
-    heads += [corpus.post(b"Content-Length: 5", b"Content-Length: 60", body=b"hello"), corpus.post(b"Content-Length: +5", body=b"hello"),
-              corpus.post(b"Transfer-Encoding: xchunked", body=b"0\r\n\r\n"), corpus.post(b"Transfer-Encoding : chunked", body=b"0\r\n\r\n"),
-              corpus.post(b"Transfer-Encoding: chunked", body=b"0\n\n"), corpus.post(b"Transfer-Encoding: chunked", body=b"5\r\nhelloXX0\r\n\r\n"),
-              corpus.post(b"Transfer-Encoding: chunked", body=b"0\r\n\r\n", version=b"HTTP/1.0"), corpus.get(b"Host: a", b"Host: b"),
+    heads += [corpus.post(b"Content-Length: 5", b"Content-Length: 60", body=b"hello"),
+        corpus.post(b"Content-Length: +5", body=b"hello"),
+              corpus.post(b"Transfer-Encoding: xchunked", body=b"0\r\n\r\n"),
+              corpus.post(b"Transfer-Encoding : chunked", body=b"0\r\n\r\n"),
+              corpus.post(b"Transfer-Encoding: chunked", body=b"0\n\n"),
+              corpus.post(b"Transfer-Encoding: chunked", body=b"5\r\nhelloXX0\r\n\r\n"),
+              corpus.post(b"Transfer-Encoding: chunked", body=b"0\r\n\r\n", version=b"HTTP/1.0"),
+              corpus.get(b"Host: a", b"Host: b"),
               b"GET /attack HTTP/1.1\r\nHost: app.test\r\nContent-Length: %d\r\nExpect: 100-continue\r\n\r\n" % len(tail),
               b"HEAD /attack HTTP/1.1\r\nHost: app.test\r\n\r\n", b"CONNECT app.test:80 HTTP/1.1\r\nHost: app.test:80\r\n\r\n",
               corpus.post(b"Content-Length: 1000", body=b"cut off")]
@@ -87,7 +91,8 @@ def test_victims_read_only_their_own_answers_while_attackers_desynchronise(gatew
                 response = client.read_response(method)
                 expected = f"/victim/{tag}".encode() + b"|" + (body if method != "GET" else b"")
                 if response.status == 502 and response.json()["request_id"] == response.header("x-request-id"):
-                    unlucky[number] += 1    # an attacker's bytes met this request on the upstream connection: refused, not mixed up
+                    # An attacker's bytes met this request on the upstream connection: refused, not mixed up.
+                    unlucky[number] += 1
                 elif response.status != 200 or response.body != expected or response.header("x-tag") != tag:
                     problems.append(f"victim {number} asked {tag} and got {response}")
                     return

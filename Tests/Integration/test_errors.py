@@ -22,7 +22,8 @@ def road(module_world):
                   "slow": {"instances": [{"url": slow.url}], "timeouts": {"response": "200ms"}},
                   "full": {"instances": [{"url": full.url}], "timeouts": {"response": "1s"}, "pool": {"max_connections": 1},
                            "queue": {"max_pending": 0}}},
-        routes=[{"name": name, "match": {"path": f"/{name}/*"}, "service": name} for name in ("dead", "garbage", "slow", "full")] +
+        routes=[{"name": name, "match": {"path": f"/{name}/*"}, "service": name} for name in ("dead", "garbage", "slow",
+        "full")] +
                [{"name": "get", "match": {"path": "/get", "methods": ["GET"]}, "respond": {"status": 200}},
                 {"name": "down", "match": {"path": "/down"}, "respond": {"status": 200}, "maintenance": True}],
         limits={"request_body": 1000})
@@ -44,12 +45,14 @@ FAILURES = {
 
 
 @pytest.mark.parametrize("target,method,body,status,code,proxy_status,retry_after", FAILURES.values(), ids=FAILURES.keys())
-def test_an_error_has_the_json_body_and_the_fields_of_the_contract(road, target, method, body, status, code, proxy_status, retry_after):
+def test_an_error_has_the_json_body_and_the_fields_of_the_contract(road, target, method, body, status, code, proxy_status,
+    retry_after):
     sluice, _ = road
     response = sluice.request(method, target, body=body)
     assert response.status == status
     document = response.json()
-    assert set(document) == {"error", "request_id"} and {"code", "message"} <= set(document["error"]) <= {"code", "message", "details"}
+    assert set(document) == {"error", "request_id"} and {"code", "message"} <= set(document["error"]) <= {"code", "message",
+        "details"}
     assert document["error"]["code"] == code and document["error"]["message"]
     assert document["request_id"] == response.header("x-request-id")
     assert response.header("content-type").split(";")[0] == "application/json"
@@ -138,4 +141,5 @@ def test_the_details_of_proxy_status_are_not_for_strangers(road):
 def test_an_error_of_the_backend_passes_with_its_own_body(simple):
     sluice, _ = simple(lambda request, connection: reply(503, b"mine", [("Retry-After", "7"), ("Content-Type", "text/x")]))
     response = sluice.request()
-    assert (response.status, response.body, response.header("retry-after"), response.header("content-type")) == (503, b"mine", "7", "text/x")
+    assert (response.status, response.body, response.header("retry-after"), response.header("content-type")) == (503, b"mine",
+        "7", "text/x")

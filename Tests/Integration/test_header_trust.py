@@ -40,7 +40,8 @@ def test_hop_by_hop_fields_of_a_request_are_removed(road):
     request = seen(road, [
         ("Keep-Alive", "timeout=5"), ("Proxy-Connection", "keep-alive"), ("TE", "gzip, trailers"), ("Upgrade", "foo"),
         ("HTTP2-Settings", "AAA"), ("Proxy-Authorization", "Basic eA=="), ("X-Kept", "1"), ("Connection", "close, Upgrade")])
-    for name in ("keep-alive", "proxy-connection", "upgrade", "http2-settings", "proxy-authorization", "trailer", "transfer-encoding"):
+    for name in ("keep-alive", "proxy-connection", "upgrade", "http2-settings", "proxy-authorization", "trailer",
+        "transfer-encoding"):
         assert request.all(name) == [], name
     assert request.all("te") in ([], ["trailers"]) and request.header("x-kept") == "1"
     assert "close" not in request.all("connection")
@@ -80,7 +81,8 @@ def test_forwarded_fields_of_a_trusted_proxy_are_continued(road):
 
 @pytest.mark.parametrize("value,client", [
     ("203.0.113.7:4711", "203.0.113.7"), ("[2001:db8::1]:4711", "2001:db8::1"), ("2001:db8::1", "2001:db8::1"),
-    ("not-an-address", "127.0.0.9"), ("203.0.113.7, rubbish", "127.0.0.9"), ("203.0.113.7, " + ", ".join(["10.0.0.7"] * 21), "127.0.0.9"),
+    ("not-an-address", "127.0.0.9"), ("203.0.113.7, rubbish", "127.0.0.9"),
+    ("203.0.113.7, " + ", ".join(["10.0.0.7"] * 21), "127.0.0.9"),
     ("10.0.0.1, 10.0.0.2", "10.0.0.1"),
 ], ids=lambda text: text[:30])
 def test_the_client_address_is_found_or_the_peer_is_used(road, value, client):
@@ -110,7 +112,8 @@ def test_other_names_with_an_underscore_follow_the_policy(simple, policy, status
         assert (server.heads[0].all("my_own") == ["1"]) is arrives
 
 
-@pytest.mark.parametrize("name", ["X-User-Id", "X-Scopes", "X-Consumer", "X-Auth-Subject", "X-Auth-Scopes", "X-Auth-Roles", "X-Auth-Org",
+@pytest.mark.parametrize("name", ["X-User-Id", "X-Scopes", "X-Consumer", "X-Auth-Subject", "X-Auth-Scopes", "X-Auth-Roles",
+    "X-Auth-Org",
                                   "X-Auth-Method", "Client-Cert", "x-auth-SUBJECT"])
 def test_identity_fields_of_a_client_are_always_removed(road, name):
     """Hardening 71: on every route, from every peer."""
@@ -152,7 +155,8 @@ def test_the_id_of_a_trusted_proxy_is_kept_and_that_of_a_stranger_replaced(road)
     assert UUID7.match(seen(road, [("X-Request-ID", "abc-DEF_12.34")]).header("x-request-id"))
 
 
-@pytest.mark.parametrize("value", ["short", "a" * 129, "with space", "quote\"\"quote", "umlaut\xe4\xe4\xe4", "slash/slash", "", "comma,comma"],
+@pytest.mark.parametrize("value", ["short", "a" * 129, "with space", "quote\"\"quote", "umlaut\xe4\xe4\xe4", "slash/slash", "",
+    "comma,comma"],
                          ids=lambda v: v[:12])
 def test_an_id_of_another_form_is_replaced_even_from_a_trusted_proxy(road, value):
     """Hardening 73: at most 128 bytes of `[A-Za-z0-9._-]`, at least 8."""

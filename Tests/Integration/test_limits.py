@@ -163,7 +163,8 @@ def test_a_body_is_taken_up_to_its_limit_and_refused_with_413_above_it(simple, c
     with sluice.connect() as client:
         if chunked:
             client.try_send(b"POST / HTTP/1.1\r\nHost: app.test\r\nTransfer-Encoding: chunked\r\n\r\n"
-                            + b"".join(b"%x\r\n%s\r\n" % (len(p), p) for p in [b"x" * 100] * (size // 100) + [b"y" * (size % 100)] if p)
+                            + b"".join(b"%x\r\n%s\r\n" % (len(p),
+                            p) for p in [b"x" * 100] * (size // 100) + [b"y" * (size % 100)] if p)
                             + b"0\r\n\r\n")
         else:
             client.try_send(request_bytes("POST", body=b"x" * size))

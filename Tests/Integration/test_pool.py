@@ -40,7 +40,8 @@ def send(sluice, target="/") -> Connection:
 def test_no_more_than_max_connections_are_opened_for_the_whole_process(simple, workers):
     """Design: counted per instance for the whole process, not per worker."""
     gate = Gate()
-    sluice, server = simple(gate, server={"workers": workers}, service={"pool": {"max_connections": 3}, "queue": {"timeout": "10s"}})
+    sluice, server = simple(gate, server={"workers": workers},
+        service={"pool": {"max_connections": 3}, "queue": {"timeout": "10s"}})
     clients = [send(sluice, f"/{number}") for number in range(20)]
     server.wait_requests(3)
     until(lambda: sluice.metrics().sum("sluice_upstream_queue_length", service="app") == 17, 5, "17 wait")
@@ -72,7 +73,8 @@ def test_a_slot_freed_on_one_worker_wakes_a_request_that_waits_on_another(simple
 def test_a_full_queue_is_503_at_once(simple):
     """Hardening 125; B.8: queue_full."""
     gate = Gate()
-    sluice, server = simple(gate, server={"workers": 1}, service={"pool": {"max_connections": 1}, "queue": {"max_pending": 2, "timeout": "10s"}})
+    sluice, server = simple(gate, server={"workers": 1}, service={"pool": {"max_connections": 1},
+        "queue": {"max_pending": 2, "timeout": "10s"}})
     running = send(sluice, "/running")
     server.wait_requests(1)
     waiting = [send(sluice, f"/waiting{number}") for number in range(2)]
@@ -159,7 +161,8 @@ def test_a_slot_comes_back_after_every_kind_of_end(simple):
             connection.close()
         else:
             return reply()
-    sluice, server = simple(handler, service={"pool": {"max_connections": 2}, "timeouts": {"response": "100ms"}, "queue": {"timeout": "5s"}})
+    sluice, server = simple(handler, service={"pool": {"max_connections": 2}, "timeouts": {"response": "100ms"},
+        "queue": {"timeout": "5s"}})
     for round_number in range(3):
         for kind in ("ok", "reset", "garbage", "hang", "cut", "close"):
             for _ in range(3):
@@ -230,7 +233,8 @@ def test_an_upstream_connection_serves_its_number_of_requests(simple):
     assert [len(connection.requests) for connection in server.connections] == [3, 3, 3, 1]
 
 
-@pytest.mark.parametrize("weights,expected", [([2, 1], [40, 20]), ([1, 1, 1], [20, 20, 20]), ([5, 1], [50, 10]), ([1, 0], [60, 0])], ids=str)
+@pytest.mark.parametrize("weights,expected", [([2, 1], [40, 20]), ([1, 1, 1], [20, 20, 20]), ([5, 1], [50, 10]),
+    ([1, 0], [60, 0])], ids=str)
 def test_instances_get_their_share_exactly(gateway, backend, weights, expected):
     """C.1: smooth weighted round robin over static instances; weight 0 takes no new requests."""
     servers = [backend() for _ in weights]
@@ -272,8 +276,10 @@ def test_a_host_name_that_does_not_exist_is_an_error_of_its_service_only(gateway
     """Hardening 209; B.8: dns_failed."""
     server = backend()
     sluice = gateway(
-        services={"none": {"instances": [{"url": "http://no-such-host.invalid:80"}]}, "app": {"instances": [{"url": server.url}]}},
-        routes=[{"name": "none", "match": {"path": "/none"}, "service": "none"}, {"name": "all", "match": {"path": "/*"}, "service": "app"}])
+        services={"none": {"instances": [{"url": "http://no-such-host.invalid:80"}]},
+        "app": {"instances": [{"url": server.url}]}},
+        routes=[{"name": "none", "match": {"path": "/none"}, "service": "none"},
+        {"name": "all", "match": {"path": "/*"}, "service": "app"}])
     assert sluice.request("GET", "/").status == 200
     response = sluice.request("GET", "/none")
     assert response.status in (502, 503)

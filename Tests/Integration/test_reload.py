@@ -11,6 +11,7 @@ import threading
 
 import pytest
 
+from conftest import one_service
 from sluice_harness import Connection, Truncated, reply, request_bytes, until
 from sluice_harness.process import free_port, parsed
 
@@ -60,7 +61,7 @@ def test_a_removed_service_ends_its_running_request_and_takes_no_more(gateway, b
         assert gate.wait(20)
         return reply(200, b"last")
     server = backend(handler)
-    sluice = gateway(services={"app": {"instances": [{"url": server.url}]}}, routes=[{"name": "all", "match": {"path": "/*"}, "service": "app"}])
+    sluice = gateway(one_service(server))
     with sluice.connect() as client:
         client.send(request_bytes())
         connection = server.wait_requests(1)[0].connection
@@ -80,7 +81,8 @@ def test_the_pool_of_an_unchanged_service_keeps_its_connections(gateway, backend
     sluice = gateway(config)
     with sluice.connect() as client:
         client.request()
-        sluice.reload({**config, "routes": [*config["routes"], {"name": "x", "match": {"path": "/x"}, "respond": {"status": 200}}]})
+        sluice.reload({**config, "routes": [*config["routes"],
+            {"name": "x", "match": {"path": "/x"}, "respond": {"status": 200}}]})
         client.request()
     assert len(server.connections) == 1
 
@@ -153,7 +155,8 @@ def test_a_suggestion_is_made_for_a_misspelt_key(gateway):
 
 def test_a_missing_empty_or_binary_file_changes_nothing(gateway):
     sluice = gateway(GOOD)
-    for content in (None, b"", b"\x00\x01\x02\xff", b"%" * 100_000, b"[" * 100_000, b"a: &a [*a]\n", "ümläut: [".encode("latin-1")):
+    for content in (None, b"", b"\x00\x01\x02\xff", b"%" * 100_000, b"[" * 100_000, b"a: &a [*a]\n",
+        "ümläut: [".encode("latin-1")):
         if content is None:
             os.unlink(sluice.config_path)
         else:
@@ -211,7 +214,8 @@ def test_an_address_that_is_taken_makes_the_reload_fail_as_a_whole(gateway):
 
 def test_counters_do_not_go_backwards_over_reloads(simple):
     sluice, server = simple()
-    config = {"services": {"app": {"instances": [{"url": server.url}]}}, "routes": [{"name": "all", "match": {"path": "/*"}, "service": "app"}]}
+    config = {"services": {"app": {"instances": [{"url": server.url}]}},
+        "routes": [{"name": "all", "match": {"path": "/*"}, "service": "app"}]}
     last = {}
     for number in range(5):
         for _ in range(10):
@@ -281,7 +285,8 @@ def test_a_hundred_reloads_under_load_fail_no_request(gateway, backend):
         return {"limits": {"connections_per_client": 4096, "request_headers": 50 + number % 50},
                 "services": {"app": {"instances": [{"url": server.url}]}},
                 "routes": [{"name": "all", "match": {"path": "/*"}, "service": "app"}] +
-                          [{"name": f"extra{n}", "match": {"path": f"/extra/{n}"}, "respond": {"status": 200}} for n in range(number % 7)]}
+                          [{"name": f"extra{n}", "match": {"path": f"/extra/{n}"},
+                          "respond": {"status": 200}} for n in range(number % 7)]}
     sluice = gateway(config(0))
     load = Load(sluice, 20)
     for number in range(100):
@@ -294,11 +299,13 @@ def test_a_hundred_reloads_under_load_fail_no_request(gateway, backend):
 @pytest.mark.skipif(not shutil.which("wrk"), reason="wrk is not installed")
 def test_wrk_sees_no_error_during_reloads(gateway):
     sluice = gateway(answering("x", limits={"connections_per_client": 4096, "requests_per_connection": 1_000_000}))
-    wrk = subprocess.Popen(["wrk", "-t1", "-c300", "-d5s", f"http://127.0.0.1:{sluice.ports['web']}/"], stdout=subprocess.PIPE, text=True)
+    wrk = subprocess.Popen(["wrk", "-t1", "-c300", "-d5s", f"http://127.0.0.1:{sluice.ports['web']}/"], stdout=subprocess.PIPE,
+        text=True)
     reloads = 0
     while wrk.poll() is None and reloads < 100:
         reloads += 1
-        sluice.reload(answering("y" if reloads % 2 else "x", limits={"connections_per_client": 4096, "requests_per_connection": 1_000_000}))
+        sluice.reload(answering("y" if reloads % 2 else "x", limits={"connections_per_client": 4096,
+            "requests_per_connection": 1_000_000}))
     said = wrk.communicate(timeout=20)[0]
     assert "Socket errors" not in said and "Non-2xx" not in said, said
     assert reloads > 5

@@ -1,4 +1,4 @@
-"""Requests that cannot be modelled exactly: one refusal, the connection closed, and nothing at the backend (hardening, section A)."""
+"""Requests that cannot be modelled exactly: one refusal, a closed connection, and nothing at the backend (hardening, section A)."""
 
 import itertools
 import re
@@ -20,7 +20,8 @@ def road(module_world):
     return module_world.gateway({**one_service(server), "limits": {"connections_per_client": 4096}}), server
 
 
-def refused(road, attack: bytes, statuses=(400,), tail: bytes = SMUGGLED, code: str | None = "INVALID_REQUEST", head_may_pass=False):
+def refused(road, attack: bytes, statuses=(400,), tail: bytes = SMUGGLED, code: str | None = "INVALID_REQUEST",
+    head_may_pass=False):
     """Sends the attack with a request smuggled behind it, and checks the one refusal."""
     sluice, server = road
     server.requests.clear()
@@ -63,7 +64,8 @@ CL_AND_TE = {
     "other case": post(b"content-length: 5", b"TRANSFER-ENCODING: CHUNKED", body=b"0\r\n\r\n"),
     "length 0": post(b"Content-Length: 0", b"Transfer-Encoding: chunked", body=b"0\r\n\r\n"),
     "on a GET": b"GET /attack HTTP/1.1\r\nHost: app.test\r\nContent-Length: 6\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\nX",
-    "far apart": post(b"Content-Length: 5", *[b"X-%d: y" % n for n in range(40)], b"Transfer-Encoding: chunked", body=b"0\r\n\r\n"),
+    "far apart": post(b"Content-Length: 5", *[b"X-%d: y" % n for n in range(40)], b"Transfer-Encoding: chunked",
+    body=b"0\r\n\r\n"),
 }
 
 
@@ -109,7 +111,8 @@ def test_a_huge_content_length_is_refused_without_a_trap(road, value, statuses):
     (b"Transfer-Encoding: \"chunked\"",), (b"Transfer-Encoding: chunked\x0b",), (b"Transfer-Encoding: \x0cchunked",),
     (b"Transfer-Encoding: chunked\x00",), (b"Transfer-Encoding: chunked", b"Transfer-Encoding: chunked"),
     (b"Transfer-Encoding: chunked", b"Transfer-Encoding: identity"), (b"Transfer-Encoding:",), (b"Transfer-Encoding: chunk",),
-    (b"Transfer-Encoding: chunked chunked",), (b"Transfer-Encoding: chunked, chunked",), (b"Transfer-Encoding: \xef\xbb\xbfchunked",),
+    (b"Transfer-Encoding: chunked chunked",), (b"Transfer-Encoding: chunked, chunked",),
+    (b"Transfer-Encoding: \xef\xbb\xbfchunked",),
     (b"Transfer-Encoding\x20: chunked",), (b"Transfer-Encoding: chun\xc2\xadked",), (b"Transfer-Encoding: chun\xe2\x84\xaaed",),
     (b"Transfer_Encoding: chunked", b"Content-Length: 0"),
 ], ids=repr)
@@ -151,9 +154,11 @@ def test_a_chunk_larger_than_the_limit_on_bodies_is_refused_before_its_data(road
 
 
 @pytest.mark.parametrize("body", [
-    b"5\nhello\r\n0\r\n\r\n", b"5\rhello\r\n0\r\n\r\n", b"5\rXhello\r\n0\r\n\r\n", b"5\r\nhello\n0\r\n\r\n", b"5\r\nhello\r0\r\n\r\n",
+    b"5\nhello\r\n0\r\n\r\n", b"5\rhello\r\n0\r\n\r\n", b"5\rXhello\r\n0\r\n\r\n", b"5\r\nhello\n0\r\n\r\n",
+    b"5\r\nhello\r0\r\n\r\n",
     b"5\r\nhello\r\n0\n\r\n", b"5\r\nhello\r\n0\r\n\n", b"5;a\nhello\r\n0\r\n\r\n", b"5;a\n\r\nhello\r\n0\r\n\r\n",
-    b"5;a=\rb\r\nhello\r\n0\r\n\r\n", b"5;\nx\r\nhello\r\n0\r\n\r\n", b"5\n\nhello\r\n0\r\n\r\n", b"5\r\nhello\r\n0\r\nX: y\n\r\n",
+    b"5;a=\rb\r\nhello\r\n0\r\n\r\n", b"5;\nx\r\nhello\r\n0\r\n\r\n", b"5\n\nhello\r\n0\r\n\r\n",
+    b"5\r\nhello\r\n0\r\nX: y\n\r\n",
     b"5\r\nhello\r\n0\r\nX: y\r\r\n", b"5\r\nhello\r\n0\r\n\rX",
 ], ids=repr)
 def test_a_bare_lf_or_cr_in_chunked_framing_is_refused(road, body):
@@ -231,7 +236,8 @@ def test_a_head_that_does_not_end_in_an_empty_line_is_refused(road, end):
 @pytest.mark.parametrize("fields", [
     (b"Host: app.test", b"Content-Length : 5"), (b"Host: app.test", b"Content-Length\t: 5"), (b"Host : app.test",),
     (b"Host: app.test", b"X-A : b"), (b"Host: app.test", b"X A: b"), (b"Host: app.test", b"X-A:b", b" folded"),
-    (b"Host: app.test", b"X-A:b", b"\tfolded"), (b" Host: app.test",), (b"\tX: y", b"Host: app.test"), (b"Host: app.test", b"nocolon"),
+    (b"Host: app.test", b"X-A:b", b"\tfolded"), (b" Host: app.test",), (b"\tX: y", b"Host: app.test"),
+    (b"Host: app.test", b"nocolon"),
     (b"nocolon", b"Host: app.test"), (b"Host: app.test", b": v"), (b": v", b"Host: app.test"), (b"Host: app.test", b":"),
     (b"Host: app.test", b" "), (b"Host: app.test", b"Transfer-Encoding", b" : chunked"),
 ], ids=repr)
@@ -272,7 +278,8 @@ def test_control_bytes_are_refused_in_a_value_and_all_others_arrive_unchanged(ro
 
 
 @pytest.mark.parametrize("method,statuses", [
-    (b"get", (501,)), (b"Get", (501,)), (b"FOO", (501,)), (b"G(T", (400,)), (b"G\x00T", (400,)), (b"", (400,)), (b"A" * 33, (400, 501)),
+    (b"get", (501,)), (b"Get", (501,)), (b"FOO", (501,)), (b"G(T", (400,)), (b"G\x00T", (400,)), (b"", (400,)),
+    (b"A" * 33, (400, 501)),
     (b"TRACE", (405,)), (b"\xc3\x89", (400,)),
 ], ids=repr)
 def test_unknown_and_malformed_methods_are_refused(road, method, statuses):
@@ -301,7 +308,8 @@ def test_connect_is_refused_with_405_and_the_connection_closed(road):
 
 
 @pytest.mark.parametrize("version", [
-    b"HTTP/1.32", b"HTTP/2.0", b"HTTP/2", b"HTTP/1.", b"HTTP/1.2", b"HTTP/0.9", b"http/1.1", b"HTTP/1.1x", b"HTTP/01.1", b"HTTP /1.1",
+    b"HTTP/1.32", b"HTTP/2.0", b"HTTP/2", b"HTTP/1.", b"HTTP/1.2", b"HTTP/0.9", b"http/1.1", b"HTTP/1.1x", b"HTTP/01.1",
+    b"HTTP /1.1",
     b"HTTP/1,1", b"HTP/1.1", b"HTTP/1.1\t", b"HTTP/\xd9\xa1.1",
 ], ids=repr)
 def test_versions_other_than_1_1_and_1_0_are_refused(road, version):
@@ -315,7 +323,8 @@ def test_an_http_0_9_request_is_refused(road):
 
 
 @pytest.mark.parametrize("line", [
-    b"GET  /attack HTTP/1.1", b"GET /attack  HTTP/1.1", b"GET\t/attack HTTP/1.1", b"GET /attack\tHTTP/1.1", b"GET\x0b/attack HTTP/1.1",
+    b"GET  /attack HTTP/1.1", b"GET /attack  HTTP/1.1", b"GET\t/attack HTTP/1.1", b"GET /attack\tHTTP/1.1",
+    b"GET\x0b/attack HTTP/1.1",
     b"GET /attack HTTP/1.1 x", b"GET /attack HTTP/1.1 ", b" GET /attack HTTP/1.1", b"GET /attack", b"GET", b"GET  HTTP/1.1",
     b"GET /att ack HTTP/1.1", b"GET /attack\xa0HTTP/1.1", b"GET /attack\x0cHTTP/1.1",
 ], ids=repr)

@@ -33,7 +33,8 @@ def test_the_most_specific_path_wins_whatever_its_place(routed):
     sluice, _ = routed(
         named("all", "/*"), named("users", "/api/v1/users/*"), named("api", "/api/*"), named("exact", "/api/v1/users/me"),
         named("template", "/api/v1/users/{id}"), named("deep", "/api/v1/users/{id}/orders/{order}"), named("root", "/"))
-    table = {"/": "root", "/x": "all", "/api": "api", "/api/": "api", "/api/x": "api", "/apix": "all", "/api/v1/users/me": "exact",
+    table = {"/": "root", "/x": "all", "/api": "api", "/api/": "api", "/api/x": "api", "/apix": "all",
+        "/api/v1/users/me": "exact",
              "/api/v1/users/7": "template", "/api/v1/users/7/orders/8": "deep", "/api/v1/users/7/orders": "users",
              "/api/v1/users/7/x": "users", "/api/v1/users": "users", "/api/v1/users/": "users", "/API/x": "all"}
     assert {target: who(sluice, target) for target in table} == table
@@ -87,7 +88,8 @@ def test_header_and_query_conditions_choose_among_routes(routed):
         named("both", "/q", headers={"X-Beta": "1"}, query={"v": "2"}))
     assert who(sluice) == "plain" and who(sluice, "/b") == "plain"
     assert who(sluice, "/b", headers=[("x-beta", "1")]) == "beta" and who(sluice, "/b", headers=[("X-Beta", "2")]) == "plain"
-    assert who(sluice, "/e", headers=[("X-Color", "blue")]) == "either" and who(sluice, "/e", headers=[("X-Color", "green")]) == "plain"
+    assert who(sluice, "/e", headers=[("X-Color", "blue")]) == "either" and who(sluice, "/e",
+        headers=[("X-Color", "green")]) == "plain"
     assert who(sluice, "/t", headers=[("X-There", "anything")]) == "there" and who(sluice, "/t") == "plain"
     assert who(sluice, "/q?v=2") == "query" and who(sluice, "/q?v=22") == "plain" and who(sluice, "/q?w=1&v=2") == "query"
     assert who(sluice, "/q?v=2", headers=[("X-Beta", "1")]) == "both"
@@ -102,7 +104,8 @@ def test_a_header_condition_is_not_met_by_a_list_that_hides_the_value(routed):
 @pytest.mark.parametrize("path,target,seen,prefix", [
     ({"strip_prefix": "/api"}, "/api/users?q", "/users?q", "/api"), ({"strip_prefix": "/api"}, "/api", "/", "/api"),
     ({"strip_prefix": "/api"}, "/api/", "/", "/api"), ({"add_prefix": "/v1"}, "/api/x", "/v1/api/x", "-"),
-    ({"strip_prefix": "/api", "add_prefix": "/v2"}, "/api/a%20b", "/v2/a%20b", "/api"), ({"rewrite": "/fixed"}, "/api/x?q=1", "/fixed?q=1", "-"),
+    ({"strip_prefix": "/api", "add_prefix": "/v2"}, "/api/a%20b", "/v2/a%20b", "/api"),
+    ({"rewrite": "/fixed"}, "/api/x?q=1", "/fixed?q=1", "-"),
     ({"rewrite": "/new/*"}, "/api/a/b", "/new/a/b", "-"),
 ], ids=str)
 def test_prefixes_are_stripped_and_added_and_paths_rewritten(routed, path, target, seen, prefix):
@@ -112,7 +115,8 @@ def test_prefixes_are_stripped_and_added_and_paths_rewritten(routed, path, targe
 
 
 def test_a_rewrite_uses_the_segments_of_the_template(routed):
-    sluice, server = routed({"name": "t", "match": {"path": "/u/{user}/o/{order}"}, "path": {"rewrite": "/orders/{order}/of/{user}"}})
+    sluice, server = routed({"name": "t", "match": {"path": "/u/{user}/o/{order}"},
+        "path": {"rewrite": "/orders/{order}/of/{user}"}})
     assert sluice.request("GET", "/u/a%20b/o/7").body == b"/orders/7/of/a%20b"
 
 
@@ -124,8 +128,10 @@ def test_stripping_never_makes_an_authority_or_climbs(routed):
 
 
 @pytest.mark.parametrize("redirect,target,location", [
-    ({"to": "https://new.example/here"}, "/old", "https://new.example/here"), ({"to": "https://${host}${path}"}, "/old?a=b", "https://app.test/old?a=b"),
-    ({"to": "/elsewhere", "status": 308}, "/old", "/elsewhere"), ({"to": "/elsewhere", "keep_query": False}, "/old?a=b", "/elsewhere"),
+    ({"to": "https://new.example/here"}, "/old", "https://new.example/here"),
+    ({"to": "https://${host}${path}"}, "/old?a=b", "https://app.test/old?a=b"),
+    ({"to": "/elsewhere", "status": 308}, "/old", "/elsewhere"),
+    ({"to": "/elsewhere", "keep_query": False}, "/old?a=b", "/elsewhere"),
     ({"to": "/elsewhere?x=y"}, "/old?a=b", "/elsewhere?x=y"),
 ], ids=str)
 def test_a_redirect_says_where_and_reaches_no_backend(routed, redirect, target, location):
@@ -146,7 +152,8 @@ def test_a_redirect_is_not_built_from_an_invalid_host(routed, host):
 
 def test_a_fixed_response_has_its_status_fields_and_body(routed):
     sluice, server = routed({"name": "fixed", "match": {"path": "/robots.txt"}, "respond": {
-        "status": 203, "headers": {"X-Robots-Tag": "none"}, "body": "User-agent: *\nDisallow: /\n", "content_type": "text/plain"}})
+        "status": 203, "headers": {"X-Robots-Tag": "none"}, "body": "User-agent: *\nDisallow: /\n",
+        "content_type": "text/plain"}})
     response = sluice.request("GET", "/robots.txt")
     assert (response.status, response.body, response.header("content-type"), response.header("x-robots-tag")) == \
         (203, b"User-agent: *\nDisallow: /\n", "text/plain", "none")
@@ -162,7 +169,8 @@ def test_maintenance_answers_503_with_retry_after(world, where):
     block = {"message": "back soon", "retry_after": "120s"}
     sluice = world.gateway(
         services={"app": {"instances": [{"url": server.url}], **({"maintenance": block} if where == "service" else {})}},
-        routes=[{"name": "all", "match": {"path": "/*"}, "service": "app", **({"maintenance": block} if where == "route" else {})}])
+        routes=[{"name": "all", "match": {"path": "/*"}, "service": "app",
+        **({"maintenance": block} if where == "route" else {})}])
     response = sluice.request()
     assert response.status == 503 and response.json()["error"]["code"] == "SERVICE_UNAVAILABLE"
     assert response.json()["error"]["message"] == "back soon" and 120 <= int(response.header("retry-after")) <= 144
@@ -205,7 +213,8 @@ def test_timeouts_of_a_route_override_those_of_its_service(gateway, backend):
 def test_ten_thousand_routes_are_loaded_and_matched(gateway, backend):
     """Design: matching costs the same with 10 and with 10,000 routes."""
     server = backend(lambda request, connection: reply(200, request.target.encode()))
-    routes = [{"name": f"r{n}", "match": {"path": f"/r{n}/*", "host": f"h{n % 100}.test"}, "service": "app"} for n in range(10_000)]
+    routes = [{"name": f"r{n}", "match": {"path": f"/r{n}/*", "host": f"h{n % 100}.test"},
+        "service": "app"} for n in range(10_000)]
     sluice = gateway(services={"app": {"instances": [{"url": server.url}]}}, routes=routes)
     for number in (0, 1, 4999, 9999):
         response = sluice.request("GET", f"/r{number}/x", host=f"h{number % 100}.test")

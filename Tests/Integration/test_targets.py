@@ -33,7 +33,8 @@ def send(road, target: str | bytes, host: bytes = b"app.test", method: bytes = b
     ("/", "/"), ("/a", "/a"), ("/a/", "/a/"), ("/a?b", "/a?b"), ("/a?", "/a?"), ("/?", "/?"), ("/a?b=/../c", "/a?b=/../c"),
     ("/a/./b", "/a/b"), ("/a/../b", "/b"), ("/a/b/../c", "/a/c"), ("/a/b/..", "/a/"), ("/a/.", "/a/"), ("/./a", "/a"),
     ("/a/b/../../c", "/c"), ("/...", "/..."), ("/..a", "/..a"), ("/a..", "/a.."), ("/.a", "/.a"), ("/a./b", "/a./b"),
-    ("/%41", "/A"), ("/%7Euser", "/~user"), ("/%7e", "/~"), ("/%2d%5F%2Ex", "/-_.x"), ("/%c3%a9", "/%C3%A9"), ("/%C3%A9", "/%C3%A9"),
+    ("/%41", "/A"), ("/%7Euser", "/~user"), ("/%7e", "/~"), ("/%2d%5F%2Ex", "/-_.x"), ("/%c3%a9", "/%C3%A9"),
+    ("/%C3%A9", "/%C3%A9"),
     ("/%252e%252e/x", "/%252e%252e/x"), ("/%252f", "/%252f"), ("/a%20b", "/a%20b"), ("/%3f", "/%3F"), ("/%3Bx", "/%3Bx"),
     ("//a", "//a"), ("/a//b", "/a//b"), ("/a///b", "/a///b"), ("/a;x=y", "/a;x=y"), ("/a;x/b", "/a;x/b"), ("/a:b@c", "/a:b@c"),
     ("/a!$&'()*+,=", "/a!$&'()*+,="), ("/A/b", "/A/b"), ("/a?q=%2f%5c", "/a?q=%2f%5c"),
@@ -48,7 +49,8 @@ def test_the_backend_sees_the_one_canonical_target(road, target, seen):
 
 
 @pytest.mark.parametrize("target", [
-    "/../a", "/..", "/a/../..", "/a/../../b", "/%2e%2e/a", "/a/%2e%2e/b", "/a/%2E./b", "/a/.%2e/b", "/a/%2e/b", "/%2e", "/a/%2e%2e",
+    "/../a", "/..", "/a/../..", "/a/../../b", "/%2e%2e/a", "/a/%2e%2e/b", "/a/%2E./b", "/a/.%2e/b", "/a/%2e/b", "/%2e",
+    "/a/%2e%2e",
     "/a/..;/b", "/a/..;x=y/b", "/..;/a",
 ], ids=str)
 def test_encoded_dot_segments_and_climbing_above_the_root_are_refused(road, target):
@@ -91,7 +93,8 @@ def test_slashes_that_are_merged_are_merged_for_the_match_and_for_the_backend(ga
     assert len(server.heads) == 1
 
 
-@pytest.mark.parametrize("target", ["/admin/x", "/admin/", "/a/../admin/x", "/./admin/x", "/%61dmin/x", "/a/b/../../admin/x", "/admin/x?y"])
+@pytest.mark.parametrize("target", ["/admin/x", "/admin/", "/a/../admin/x", "/./admin/x", "/%61dmin/x", "/a/b/../../admin/x",
+    "/admin/x?y"])
 def test_no_spelling_of_a_guarded_path_goes_round_its_route(road, target):
     """Hardening 53, 56, 63."""
     _, server = road
@@ -126,7 +129,8 @@ def test_bad_escapes_raw_bytes_and_fragments_are_refused(road, target):
 
 @pytest.mark.parametrize("target", [
     "foo", "?x", "*", "http:/x", "http:///x", "http://", "http://u@app.test/", "http://u:p@app.test/x", "ftp://app.test/x",
-    "https://app.test/x", "http://evil.test/", "http://app.test:81/", "app.test:80", "//", "http://app.test\\@evil/", "http:app.test/x",
+    "https://app.test/x", "http://evil.test/", "http://app.test:81/", "app.test:80", "//", "http://app.test\\@evil/",
+    "http:app.test/x",
     "http://app.test#/x",
 ], ids=str)
 def test_targets_that_are_not_of_a_permitted_form_are_refused(road, target):

@@ -7,6 +7,7 @@ import tempfile
 
 import pytest
 
+from conftest import one_service
 from sluice_harness import Connection, reply, until
 
 
@@ -19,7 +20,7 @@ def short():
 
 def test_an_instance_on_a_unix_socket_is_reached(short, gateway, backend):
     server = backend(lambda request, connection: reply(200, request.target.encode()), unix=f"{short}/app.sock")
-    sluice = gateway(services={"app": {"instances": [{"url": server.url}]}}, routes=[{"name": "all", "match": {"path": "/*"}, "service": "app"}])
+    sluice = gateway(one_service(server))
     with sluice.connect() as client:
         for number in range(10):
             response = client.request("GET", f"/{number}")
@@ -39,7 +40,8 @@ def test_a_listener_on_a_unix_socket_serves_and_its_file_goes_with_it(short, gat
     server = backend(lambda request, connection: reply(200, request.body))
     path = f"{short}/web.sock"
     sluice = gateway(listeners=[{"name": "local", "address": f"unix:{path}"}, {"name": "web", "address": "@web@"}],
-                     services={"app": {"instances": [{"url": server.url}]}}, routes=[{"name": "all", "match": {"path": "/*"}, "service": "app"}])
+                     services={"app": {"instances": [{"url": server.url}]}},
+                     routes=[{"name": "all", "match": {"path": "/*"}, "service": "app"}])
     assert stat.S_ISSOCK(os.stat(path).st_mode)
     with Connection(path) as client:
         for _ in range(5):

@@ -147,25 +147,28 @@ public final class Entrance: Sendable {
     /// A field without an id of its own: removed when its name is internal, and judged when it has an underscore.
     @inline(__always)
     private func receiveUnknown(_ headers: inout HeaderBlock, _ index: Int) -> HeadFault? {
-        let offset = Int(headers.fields[index].nameOffset)
-        let count = Int(headers.fields[index].nameCount)
-        switch judge(headers.storage.bytes.extracting(offset..<(offset + count))) {
+        switch NameKind(of: index, in: headers) {
         case .plain: return nil
-        case .withUnderscore: return receiveUnderscore(&headers, index)
-        case .internalToUs:
+        case .underscored: return receiveUnderscore(&headers, index)
+        case .ownedByUs:
             headers.remove(at: index)
             return nil
         }
     }
 
     private enum NameKind {
-        case plain, withUnderscore, internalToUs
-    }
+        case plain, underscored, ownedByUs
 
-    @inline(__always)
-    private func judge(_ name: RawSpan) -> NameKind {
-        if name.hasUnderscore { return .withUnderscore }
-        return mayBeInternalName(name) && isInternalName(name) ? .internalToUs : .plain
+        @inline(__always)
+        init(of index: Int, in headers: borrowing HeaderBlock) {
+            let start = Int(headers.fields[index].nameOffset)
+            let name = headers.storage.bytes.extracting(start..<(start + Int(headers.fields[index].nameCount)))
+            if name.hasUnderscore {
+                self = .underscored
+            } else {
+                self = mayBeInternalName(name) && isInternalName(name) ? .ownedByUs : .plain
+            }
+        }
     }
 
     @inline(never)

@@ -29,11 +29,12 @@ extension Forwarding {
         // 256 bytes of names, constants and line ends, and the parts whose length is known here.
         let passage = head.version == .http10 ? passage10 : passage11
         let host = head.bytes(clientHost(head))
-        out.withFreeSpace(512 + host.byteCount + passage.count + context.requestIDCount) { room in
+        let requestID = context.requestID
+        out.withFreeSpace(512 + host.byteCount + passage.count + requestID.byteCount) { room in
             var lines = TextCursor(room)
-            if writesX { write(&lines, host, kept, head, context) }
+            if writesX { write(&lines, room, host, kept, head, context) }
             lines.write(passage.span.bytes)
-            lines.write(context.requestID)
+            lines.write(requestID)
             lines.write("\r\n")
             if rule.takesTrailers, head.acceptsTrailers {
                 lines.write("TE: trailers\r\n")
@@ -54,24 +55,32 @@ extension Forwarding {
             }
             return lines.count
         }
-        return isGood && host.isFieldValue && context.requestID.isFieldValue
+        // The same bytes as in `Host`, where that is left for the serialiser, which checks all that it writes. The request id is
+        // checked when it is taken over.
+        return isGood && context.hasRequestID && (hasHost(head) || host.isFieldValue)
     }
 
     /// `X-Forwarded-*` and `X-Real-IP`, but for the rare ones.
     @inline(__always)
     private func write(
-        _ lines: inout TextCursor, _ host: RawSpan, _ kept: FieldSet, _ head: borrowing RequestHead,
+        _ lines: inout TextCursor, _ room: UnsafeMutableRawBufferPointer, _ host: RawSpan, _ kept: FieldSet, _ head: borrowing RequestHead,
         _ context: borrowing RequestContext
     ) {
         if !kept.contains(.xForwardedFor), !context.peerIsUnixSocket {
             lines.write("X-Forwarded-For: ")
+            let start = lines.count
             lines.write(address: context.peerAddress)
+            let text = start..<lines.count
             lines.write("\r\n")
-        }
-        if !kept.contains(.xRealIP), context.hasClientAddress {
-            lines.write("X-Real-IP: ")
-            lines.write(address: context.clientAddress)
-            lines.write("\r\n")
+            if !kept.contains(.xRealIP), context.clientAddress == context.peerAddress {
+                lines.write("X-Real-IP: ")
+                lines.write(RawSpan(_unsafeBytes: UnsafeRawBufferPointer(rebasing: room[text])))
+                lines.write("\r\n")
+            } else if !kept.contains(.xRealIP) {
+                writeRealIP(&lines, context)
+            }
+        } else if !kept.contains(.xRealIP), context.hasClientAddress {
+            writeRealIP(&lines, context)
         }
         var scheme = context.scheme
         if kept.contains(.xForwardedProto) {
@@ -91,6 +100,12 @@ extension Forwarding {
             lines.write(decimal: UInt64(head.port != 0 ? head.port : scheme.defaultPort))
             lines.write("\r\n")
         }
+    }
+
+    private func writeRealIP(_ lines: inout TextCursor, _ context: borrowing RequestContext) {
+        lines.write("X-Real-IP: ")
+        lines.write(address: context.clientAddress)
+        lines.write("\r\n")
     }
 
     @inline(__always)

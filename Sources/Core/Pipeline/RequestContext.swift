@@ -3,7 +3,7 @@ import Primitives
 
 /// What is known of one request beside its head: where it came from, where it goes, its time, its id.
 ///
-/// Plain numbers, so that a context costs nothing to carry: names stand in `names` under the indices. The first group is of
+/// Numbers for the most part, so that a context costs nothing to carry: names stand in `names` under the indices. The first group is of
 /// the connection and set once; `begin` makes the rest ready for the next request.
 public struct RequestContext: ~Copyable {
     /// The other end of the connection; all zero when `peerIsUnixSocket`.
@@ -49,8 +49,8 @@ public struct RequestContext: ~Copyable {
     var forwardedStyle = ForwardedStyle.x
     /// Where the chain stands while it calls a custom middleware.
     var suspensionPoint = SuspensionPoint(exchange: 0, phase: .request, stage: 0)
-    var requestIDBytes = InlineArray<128, UInt8>(repeating: 0)
-    var requestIDCount = 0
+    /// Room for the longest id, allocated once; a context is used again and again.
+    var requestIDBuffer = ByteBuffer(capacity: 128)
 
     public init(
         peerAddress: IPAddress, peerPort: UInt16 = 0, peerIsUnixSocket: Bool = false, scheme: Scheme = .http,
@@ -93,22 +93,19 @@ public struct RequestContext: ~Copyable {
         received = FieldSet()
         receivedCount = 0
         maxForwards = -1
-        requestIDCount = 0
+        requestIDBuffer.clear()
     }
 
     /// Whether the client is known by an address: not where it came over a Unix socket and no proxy has named it.
     public var hasClientAddress: Bool { clientAddress != RequestContext.noAddress }
     static var noAddress: IPAddress { IPAddress(high: 0, low: 0) }
 
-    public var hasRequestID: Bool { requestIDCount > 0 }
+    public var hasRequestID: Bool { !requestIDBuffer.isEmpty }
 
     /// The request id; empty until `Entrance.receive` or `makeRequestID`.
     public var requestID: RawSpan {
         @_lifetime(borrow self)
-        get {
-            let span = requestIDBytes.span.bytes
-            return _overrideLifetime(span.extracting(0..<requestIDCount), borrowing: self)
-        }
+        get { requestIDBuffer.bytes }
     }
 
     /// The means to go on with this request later; to be taken by a middleware that then returns `.suspend`.

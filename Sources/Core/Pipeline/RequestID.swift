@@ -13,19 +13,21 @@ extension RequestContext {
         let word1 = hexadecimal(UInt32(truncatingIfNeeded: high))
         let word2 = hexadecimal(UInt32(truncatingIfNeeded: low >> 32))
         let word3 = hexadecimal(UInt32(truncatingIfNeeded: low))
-        var span = requestIDBytes.mutableSpan
-        var bytes = span.mutableBytes
-        bytes.storeBytes(of: word0, toByteOffset: 0, as: UInt64.self)
-        bytes.storeBytes(of: word1, toByteOffset: 9, as: UInt64.self)
-        bytes.storeBytes(of: UInt32(truncatingIfNeeded: word1 >> 32), toByteOffset: 14, as: UInt32.self)
-        bytes.storeBytes(of: word2, toByteOffset: 19, as: UInt64.self)
-        bytes.storeBytes(of: UInt32(truncatingIfNeeded: word2 >> 32), toByteOffset: 24, as: UInt32.self)
-        bytes.storeBytes(of: word3, toByteOffset: 28, as: UInt64.self)
-        bytes.storeBytes(of: ASCII.dash, toByteOffset: 8, as: UInt8.self)
-        bytes.storeBytes(of: ASCII.dash, toByteOffset: 13, as: UInt8.self)
-        bytes.storeBytes(of: ASCII.dash, toByteOffset: 18, as: UInt8.self)
-        bytes.storeBytes(of: ASCII.dash, toByteOffset: 23, as: UInt8.self)
-        requestIDCount = 36
+        requestIDBuffer.clear()
+        requestIDBuffer.withFreeSpace(36) { room in
+            // Whole words first; the four digits that a dash displaces are written once more behind it.
+            room.storeBytes(of: word0, toByteOffset: 0, as: UInt64.self)
+            room.storeBytes(of: word1, toByteOffset: 9, as: UInt64.self)
+            room.storeBytes(of: UInt32(truncatingIfNeeded: word1 >> 32), toByteOffset: 14, as: UInt32.self)
+            room.storeBytes(of: word2, toByteOffset: 19, as: UInt64.self)
+            room.storeBytes(of: UInt32(truncatingIfNeeded: word2 >> 32), toByteOffset: 24, as: UInt32.self)
+            room.storeBytes(of: word3, toByteOffset: 28, as: UInt64.self)
+            room[8] = ASCII.dash
+            room[13] = ASCII.dash
+            room[18] = ASCII.dash
+            room[23] = ASCII.dash
+            return 36
+        }
     }
 
     /// Takes over an id that a trusted proxy gave the request; false where it is not 8 to 128 bytes of `[A-Za-z0-9._-]`.
@@ -37,9 +39,9 @@ extension RequestContext {
             guard ASCII.isLetter(c) || ASCII.isDigit(c) || c == ASCII.dot || c == ASCII.dash || c == ASCII.underscore else {
                 return false
             }
-            requestIDBytes[k] = c
         }
-        requestIDCount = n
+        requestIDBuffer.clear()
+        requestIDBuffer.append(given)
         return true
     }
 

@@ -64,7 +64,8 @@ public final class ResponseForwarding: Sendable {
     /// request id, the framing, `Connection`.
     ///
     /// - Parameter isForwarded: the response came from a backend, in `head.version`; the gateway's own has no `Via`.
-    /// - Returns: false when a value has a byte that may not stand in a field.
+    /// - Returns: false when there is no request id yet. Nothing else that is written here comes from outside; the id's bytes
+    ///   were checked when it was taken over.
     public func appendFields(
         to out: inout ByteBuffer, head: borrowing ResponseHead, context: borrowing RequestContext, delivery: ResponseDelivery,
         isForwarded: Bool = true
@@ -75,12 +76,13 @@ public final class ResponseForwarding: Sendable {
             context.wallClock.appendIMFFixdate(into: &out)
             out.appendLine("")
         }
+        let requestID = context.requestID
         let passage = !isForwarded ? ownPassage : head.version == .http11 ? passage11 : passage10
         // The room is for a length, 64 bytes of names, constants and line ends, and the parts whose length is known here.
-        out.withFreeSpace(128 + passage.count + context.requestIDCount) { room in
+        out.withFreeSpace(128 + passage.count + requestID.byteCount) { room in
             var lines = TextCursor(room)
             lines.write(passage.span.bytes)
-            lines.write(context.requestID)
+            lines.write(requestID)
             lines.write("\r\n")
             if let length = delivery.contentLength {
                 lines.write("Content-Length: ")
@@ -96,6 +98,6 @@ public final class ResponseForwarding: Sendable {
             }
             return lines.count
         }
-        return context.requestID.isFieldValue
+        return context.hasRequestID
     }
 }

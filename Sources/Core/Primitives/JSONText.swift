@@ -1,3 +1,5 @@
+import CScan
+
 /// Escapes bytes for the inside of a JSON string (RFC 8259 §7), so that a log line or an error body stays one valid object whatever
 /// a client sent, and stays harmless in a terminal.
 ///
@@ -11,7 +13,7 @@ public enum JSONText {
     /// Appends the text escaped, without quotes around it. What is behind the first `limit` bytes is left out; no character is
     /// cut in two.
     public static func append(escaping text: RawSpan, limit: Int = .max, into buffer: inout ByteBuffer) {
-        let kept = text.byteCount <= limit ? text : prefix(of: text, limit: limit)
+        let kept = prefix(of: text, limit: limit)
         if isPlain(kept) { return buffer.append(kept) }
         buffer.withFreeSpace(kept.byteCount * growthMax) { room in
             guard let base = room.baseAddress else { return 0 }
@@ -26,9 +28,16 @@ public enum JSONText {
     }
 
     /// The longest beginning of at most `limit` bytes that does not end inside a character.
+    @inlinable
+    @inline(__always)
     @_lifetime(copy text)
     public static func prefix(of text: RawSpan, limit: Int) -> RawSpan {
-        guard text.byteCount > limit else { return text }
+        text.byteCount <= limit ? text : cut(text, limit)
+    }
+
+    @usableFromInline
+    @_lifetime(copy text)
+    static func cut(_ text: RawSpan, _ limit: Int) -> RawSpan {
         var end = max(limit, 0)
         var steps = 0
         while steps < 3, end > 0, text[end] & 0xc0 == 0x80 {
@@ -42,34 +51,14 @@ public enum JSONText {
 
     /// Whether the text can stand in a JSON string as it is: only printable ASCII without quote and backslash.
     public static func isPlain(_ text: RawSpan) -> Bool {
-        let n = text.byteCount
-        var i = 0
-        while i &+ 8 <= n {
-            if special(text.unsafeLoadUnaligned(fromUncheckedByteOffset: i, as: UInt64.self)) != 0 { return false }
-            i &+= 8
+        text.withUnsafeBytes { bytes in
+            guard let start = bytes.baseAddress else { return true }
+            return cscan_json_plain(start.assumingMemoryBound(to: UInt8.self), bytes.count) != 0
         }
-        while i < n {
-            if isSpecial(text.unsafeLoadUnaligned(fromUncheckedByteOffset: i, as: UInt8.self)) { return false }
-            i &+= 1
-        }
-        return true
     }
 
     @inline(__always)
     private static func isSpecial(_ c: UInt8) -> Bool { c &- 0x20 >= 0x5f || c == ASCII.quote || c == ASCII.backslash }
-
-    /// Not zero when one of eight bytes is special. Each term sets the upper bit of a byte that is, in this order: DEL or above,
-    /// a control byte, a quote, a backslash. A borrow or carry begins in a byte that is special itself, so that none is
-    /// reported in vain.
-    @inline(__always)
-    private static func special(_ word: UInt64) -> UInt64 {
-        let ones: UInt64 = 0x0101_0101_0101_0101
-        let high = (word &+ ones) | word
-        let control = word &- ones &* 0x20
-        let quote = (word ^ ones &* 0x22) &- ones
-        let backslash = (word ^ ones &* 0x5c) &- ones
-        return (high | control | quote | backslash) & (ones &* 0x80)
-    }
 
     /// Writes the text escaped and returns how many bytes it became: up to `growthMax` for each byte of the text, for which
     /// `to` must have room.

@@ -60,10 +60,18 @@ public struct TextCursor: ~Copyable {
     @inline(__always)
     public mutating func write(twoDigits number: UInt32) {
         assert(number < 100 && end - next >= 2)
-        let tens = (number &* 103) >> 10
-        next[0] = UInt8(truncatingIfNeeded: 48 &+ tens)
-        next[1] = UInt8(truncatingIfNeeded: 48 &+ number &- tens &* 10)
+        let pair = TextCursor.pairs.utf8Start + Int(truncatingIfNeeded: number &* 2)
+        UnsafeMutableRawPointer(next).copyMemory(from: pair, byteCount: 2)
         next += 2
+    }
+
+    /// `00` to `99`, one behind the other.
+    @usableFromInline
+    static var pairs: StaticString {
+        """
+        0001020304050607080910111213141516171819202122232425262728293031323334353637383940414243444546474849\
+        5051525354555657585960616263646566676869707172737475767778798081828384858687888990919293949596979899
+        """
     }
 
     /// Three decimal digits; `number` is below 1000.
@@ -82,25 +90,9 @@ public struct TextCursor: ~Copyable {
     public mutating func write(decimal number: UInt64) {
         if number < 10 { return write(UInt8(truncatingIfNeeded: 48 &+ number)) }
         if number < 100 { return write(twoDigits: UInt32(truncatingIfNeeded: number)) }
-        if number < 1000 { return write(threeDigits: UInt32(truncatingIfNeeded: number)) }
-        var digits = 4
-        var bound: UInt64 = 10_000
-        while number >= bound, digits < 20 {
-            digits += 1
-            let (product, overflow) = bound.multipliedReportingOverflow(by: 10)
-            bound = overflow ? .max : product
-        }
-        // The greatest number of 64 bits has twenty digits and is not below any bound that fits.
-        assert(end - next >= digits)
-        var rest = number
-        var i = digits
-        while i > 0 {
-            i -= 1
-            let quotient = rest / 10
-            next[i] = UInt8(truncatingIfNeeded: 48 &+ rest &- quotient &* 10)
-            rest = quotient
-        }
-        next += digits
+        let rest = number / 100
+        write(decimal: rest)
+        write(twoDigits: UInt32(truncatingIfNeeded: number &- rest &* 100))
     }
 
     /// Nanoseconds as milliseconds with three decimals, cut off: 1234567 is `1.234`.

@@ -35,9 +35,11 @@ struct TargetByte {
     /// What all eight bytes of a word may do.
     @inline(__always)
     init(all word: UInt64) {
-        let low = TargetByte.bits(word) & TargetByte.bits(word &>> 8) & TargetByte.bits(word &>> 16) & TargetByte.bits(word &>> 24)
+        let low =
+            TargetByte.bits(word) & TargetByte.bits(word &>> 8) & TargetByte.bits(word &>> 16) & TargetByte.bits(word &>> 24)
         let high =
-            TargetByte.bits(word &>> 32) & TargetByte.bits(word &>> 40) & TargetByte.bits(word &>> 48) & TargetByte.bits(word &>> 56)
+            TargetByte.bits(word &>> 32) & TargetByte.bits(word &>> 40) & TargetByte.bits(word &>> 48)
+            & TargetByte.bits(word &>> 56)
         bits = low & high
     }
 

@@ -29,37 +29,46 @@ public enum AccessLogLine {
         _ record: AccessRecord, _ text: borrowing AccessText, labels: MetricsLabels, format: AccessLogFormat,
         into buffer: inout ByteBuffer
     ) {
-        let cut = AccessText(
-            requestID: JSONText.prefix(of: text.requestID, limit: requestIDBytesMax),
-            method: JSONText.prefix(of: text.method, limit: methodBytesMax),
-            host: JSONText.prefix(of: text.host, limit: hostBytesMax),
-            path: JSONText.prefix(of: text.path, limit: pathBytesMax),
-            query: JSONText.prefix(of: text.query, limit: queryBytesMax),
-            userAgent: JSONText.prefix(of: text.userAgent, limit: userAgentBytesMax),
-            referer: JSONText.prefix(of: text.referer, limit: refererBytesMax))
+        var clock = SecondText()
+        append(record, text, labels: labels, format: format, clock: &clock, into: &buffer)
+    }
+
+    /// The same for a writer of many lines.
+    /// - Parameter clock: kept from line to line.
+    public static func append(
+        _ record: AccessRecord, _ text: borrowing AccessText, labels: MetricsLabels, format: AccessLogFormat,
+        clock: inout SecondText, into buffer: inout ByteBuffer
+    ) {
         switch format {
-        case .json: appendJSON(record, cut, labels, into: &buffer)
-        case .combined: appendCombined(record, cut, into: &buffer)
+        case .json: appendJSON(record, text, labels, &clock, into: &buffer)
+        case .combined: appendCombined(record, text, into: &buffer)
         }
     }
 
     private static func appendJSON(
-        _ record: AccessRecord, _ text: borrowing AccessText, _ labels: MetricsLabels, into buffer: inout ByteBuffer
+        _ record: AccessRecord, _ text: borrowing AccessText, _ labels: MetricsLabels, _ clock: inout SecondText,
+        into buffer: inout ByteBuffer
     ) {
+        let requestID = JSONText.prefix(of: text.requestID, limit: requestIDBytesMax)
+        let method = JSONText.prefix(of: text.method, limit: methodBytesMax)
+        let host = JSONText.prefix(of: text.host, limit: hostBytesMax)
+        let path = JSONText.prefix(of: text.path, limit: pathBytesMax)
+        let query = JSONText.prefix(of: text.query, limit: queryBytesMax)
+        let userAgent = JSONText.prefix(of: text.userAgent, limit: userAgentBytesMax)
+        let referer = JSONText.prefix(of: text.referer, limit: refererBytesMax)
         let isPlain =
-            JSONText.isPlain(text.path) && JSONText.isPlain(text.userAgent) && JSONText.isPlain(text.host)
-            && JSONText.isPlain(text.requestID) && JSONText.isPlain(text.method)
-        let plain = text.path.byteCount + text.userAgent.byteCount + text.host.byteCount + text.requestID.byteCount
-            + text.method.byteCount
-        let masked = text.query.byteCount + text.referer.byteCount
+            JSONText.isPlain(path) && JSONText.isPlain(userAgent) && JSONText.isPlain(host) && JSONText.isPlain(requestID)
+            && JSONText.isPlain(method)
+        let plain = path.byteCount + userAgent.byteCount + host.byteCount + requestID.byteCount + method.byteCount
+        let masked = query.byteCount + referer.byteCount
         let room = frameBytesMax + labels.jsonBytesMax + plain * (isPlain ? 1 : JSONText.growthMax) + masked * JSONText.growthMax
         buffer.withFreeSpace(room) { free in
             var line = TextCursor(free)
             line.write("{\"time\":\"")
-            line.write(rfc3339: record.time, .microseconds)
+            line.write(microseconds: record.time, &clock)
             line.write(record.status >= 500 ? "\",\"level\":\"error" : "\",\"level\":\"info")
             line.write("\",\"type\":\"access\",\"request_id\":")
-            line.write(text: text.requestID, isPlain)
+            line.write(text: requestID, isPlain)
             line.write(",\"listener\":")
             labels.write(listener: record.listener, to: &line)
             line.write(",\"client_ip\":")
@@ -68,7 +77,7 @@ public enum AccessLogLine {
             line.write(orNull: UInt64(record.clientPort))
             line.write(",\"peer_ip\":")
             line.write(jsonAddress: record.peer)
-            if text.method.byteCount > 0 {
+            if method.byteCount > 0 {
                 switch record.version {
                 case .http10: line.write(",\"http_version\":\"1.0\",\"method\":")
                 case .http11: line.write(",\"http_version\":\"1.1\",\"method\":")
@@ -76,13 +85,13 @@ public enum AccessLogLine {
             } else {
                 line.write(",\"http_version\":null,\"method\":")
             }
-            line.write(text: text.method, isPlain)
+            line.write(text: method, isPlain)
             line.write(record.isSecure ? ",\"scheme\":\"https\",\"host\":" : ",\"scheme\":\"http\",\"host\":")
-            line.write(text: text.host, isPlain)
+            line.write(text: host, isPlain)
             line.write(",\"path\":")
-            line.write(text: text.path, isPlain)
+            line.write(text: path, isPlain)
             line.write(",\"query\":")
-            line.write(jsonQuery: text.query)
+            line.write(jsonQuery: query)
             line.write(",\"route\":")
             labels.write(route: record.route, to: &line)
             line.write(",\"service\":")
@@ -114,9 +123,9 @@ public enum AccessLogLine {
             line.write(",\"attempts\":")
             line.write(decimal: UInt64(record.attempts))
             line.write(",\"user_agent\":")
-            line.write(text: text.userAgent, isPlain)
+            line.write(text: userAgent, isPlain)
             line.write(",\"referer\":")
-            line.write(jsonReferer: text.referer)
+            line.write(jsonReferer: referer)
             line.write(",\"config_generation\":")
             line.write(decimal: labels.generation)
             line.write("}\n")
@@ -126,8 +135,12 @@ public enum AccessLogLine {
 
     /// `client - - [time] "method path?query version" status bytes "referer" "agent"`
     private static func appendCombined(_ record: AccessRecord, _ text: borrowing AccessText, into buffer: inout ByteBuffer) {
-        let texts = text.method.byteCount + text.path.byteCount + text.query.byteCount + text.referer.byteCount
-            + text.userAgent.byteCount
+        let method = JSONText.prefix(of: text.method, limit: methodBytesMax)
+        let path = JSONText.prefix(of: text.path, limit: pathBytesMax)
+        let query = JSONText.prefix(of: text.query, limit: queryBytesMax)
+        let userAgent = JSONText.prefix(of: text.userAgent, limit: userAgentBytesMax)
+        let referer = JSONText.prefix(of: text.referer, limit: refererBytesMax)
+        let texts = method.byteCount + path.byteCount + query.byteCount + referer.byteCount + userAgent.byteCount
         buffer.withFreeSpace(frameBytesMax + texts * JSONText.growthMax) { free in
             var line = TextCursor(free)
             if let client = record.client {
@@ -138,13 +151,13 @@ public enum AccessLogLine {
             line.write(" - - [")
             line.write(combined: record.time)
             line.write("] \"")
-            if text.method.byteCount > 0 {
-                line.write(combinedText: text.method)
+            if method.byteCount > 0 {
+                line.write(combinedText: method)
                 line.write(ASCII.space)
-                line.write(combinedText: text.path)
-                if text.query.byteCount > 0 {
+                line.write(combinedText: path)
+                if query.byteCount > 0 {
                     line.write(ASCII.question)
-                    line.write(query: text.query, .combined)
+                    line.write(query: query, .combined)
                 }
                 switch record.version {
                 case .http10: line.write(" HTTP/1.0")
@@ -158,14 +171,14 @@ public enum AccessLogLine {
             line.write(ASCII.space)
             line.write(decimal: record.bytesOut)
             line.write(" \"")
-            if text.referer.byteCount > 0 {
-                line.write(referer: text.referer, .combined)
+            if referer.byteCount > 0 {
+                line.write(referer: referer, .combined)
             } else {
                 line.write(ASCII.dash)
             }
             line.write("\" \"")
-            if text.userAgent.byteCount > 0 {
-                line.write(combinedText: text.userAgent)
+            if userAgent.byteCount > 0 {
+                line.write(combinedText: userAgent)
             } else {
                 line.write(ASCII.dash)
             }

@@ -105,12 +105,3 @@ enum Histogram {
         }
     }
 }
-
-extension SeriesTable {
-    /// Counts a value in the histogram whose cells begin at `start`.
-    @inline(__always)
-    mutating func observe(_ value: UInt64, bucket: Int, width: Int, at start: Int) {
-        add(1, to: start &+ bucket)
-        add(value, to: start &+ width &- 1)
-    }
-}

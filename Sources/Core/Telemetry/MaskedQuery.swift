@@ -77,6 +77,7 @@ extension TextCursor {
 
     /// Takes up to four bytes for each byte.
     mutating func write(combinedText text: RawSpan) {
+        if JSONText.isPlain(text) { return write(text) }
         for i in 0..<text.byteCount {
             let c = text[i]
             switch c {

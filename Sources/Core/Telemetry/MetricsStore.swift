@@ -4,7 +4,7 @@ import Primitives
 ///
 /// Snapshots are totals, so that one that is lost or late does no harm: the next one holds its counts as well. Each worker has one place, and
 /// its snapshots arrive in the order in which they were taken.
-public struct MetricsStore: Sendable {
+public struct MetricsStore: ~Copyable {
     public var process = ProcessFigures()
     public var configuration = ConfigurationFigures()
     public var build = BuildFigures()
@@ -12,7 +12,7 @@ public struct MetricsStore: Sendable {
     private var latest: [MetricsSnapshot?]
     /// The sum over workers. Its series are kept from one sum to the next, so that what was shown by name once is shown by name again,
     /// whichever worker counts it first.
-    private(set) var total = MetricsTables()
+    private var total = MetricsTables()
 
     /// How long the series of a name stay after it left the configuration.
     public static var lifetimeOfRemoved: TimeAmount { .seconds(600) }
@@ -36,16 +36,15 @@ public struct MetricsStore: Sendable {
     }
 
     /// Sums the latest snapshots up. A worker may still hold series of names that are gone; they are left out.
-    mutating func sum(at now: Instant) {
+    mutating func sum(at now: Instant) -> MetricsRows {
         registry.expire(at: now)
         let known = registry.known
         total.retain(known)
         total.zero()
         for snapshot in latest {
-            guard var tables = snapshot?.tables else { continue }
-            tables.retain(known)
-            total.add(tables)
+            if let snapshot { total.add(snapshot.rows, known) }
         }
+        return total.rows()
     }
 
     /// The longest turn of each worker's loop in nanoseconds; nil for one that has not been heard of.

@@ -1,7 +1,7 @@
 import HTTPMessages
 
 /// All that one worker counts; also the sum over workers.
-struct MetricsTables: Sendable {
+struct MetricsTables: ~Copyable {
     var requests = SeriesTable(width: 1)
     var durations = SeriesTable(width: Histogram.latencyWidth)
     var routes = SeriesTable(width: RouteCells.width)
@@ -15,17 +15,18 @@ struct MetricsTables: Sendable {
     var acceptErrors = [UInt64](repeating: 0, count: AcceptError.allCases.count)
     var logDropped: UInt64 = 0
 
-    mutating func add(_ other: MetricsTables) {
-        requests.add(other.requests)
-        durations.add(other.durations)
-        routes.add(other.routes)
-        services.add(other.services)
-        listeners.add(other.listeners)
-        upstreams.add(other.upstreams)
-        retries.add(other.retries)
-        for i in rejects.indices { rejects[i] &+= other.rejects[i] }
-        for i in acceptErrors.indices { acceptErrors[i] &+= other.acceptErrors[i] }
-        logDropped &+= other.logDropped
+    /// Adds up, but for the series of names that are gone.
+    mutating func add(_ rows: MetricsRows, _ known: KnownLabels) {
+        requests.add(rows.requests) { SeriesKey.isKnownRequest($0, known) }
+        durations.add(rows.durations) { SeriesKey.isKnownDuration($0, known) }
+        routes.add(rows.routes) { known.contains(UInt32(truncatingIfNeeded: $0), .route) }
+        services.add(rows.services) { known.contains(UInt32(truncatingIfNeeded: $0), .service) }
+        listeners.add(rows.listeners) { known.contains(UInt32(truncatingIfNeeded: $0), .listener) }
+        upstreams.add(rows.upstreams) { SeriesKey.isKnownUpstream($0, known) }
+        retries.add(rows.retries) { known.contains(SeriesKey.upstreamService($0), .service) }
+        for i in rejects.indices { rejects[i] &+= rows.rejects[i] }
+        for i in acceptErrors.indices { acceptErrors[i] &+= rows.acceptErrors[i] }
+        logDropped &+= rows.logDropped
     }
 
     /// Sets all counts to zero and keeps the series.
@@ -44,19 +45,36 @@ struct MetricsTables: Sendable {
 
     /// Drops the series of names that are gone.
     mutating func retain(_ known: KnownLabels) {
-        requests.retain {
-            known.contains(SeriesKey.requestListener($0), .listener) && known.contains(SeriesKey.route($0), .route)
-                && known.contains(SeriesKey.service($0), .service)
-        }
-        durations.retain { known.contains(SeriesKey.route($0), .route) && known.contains(SeriesKey.service($0), .service) }
+        requests.retain { SeriesKey.isKnownRequest($0, known) }
+        durations.retain { SeriesKey.isKnownDuration($0, known) }
         routes.retain { known.contains(UInt32(truncatingIfNeeded: $0), .route) }
         services.retain { known.contains(UInt32(truncatingIfNeeded: $0), .service) }
         listeners.retain { known.contains(UInt32(truncatingIfNeeded: $0), .listener) }
-        upstreams.retain {
-            known.contains(SeriesKey.upstreamService($0), .service) && known.contains(SeriesKey.upstreamInstance($0), .instance)
-        }
+        upstreams.retain { SeriesKey.isKnownUpstream($0, known) }
         retries.retain { known.contains(SeriesKey.upstreamService($0), .service) }
     }
+
+    /// A copy that can go to another thread.
+    func rows() -> MetricsRows {
+        MetricsRows(
+            requests: requests.rows(), durations: durations.rows(), routes: routes.rows(), services: services.rows(),
+            listeners: listeners.rows(), upstreams: upstreams.rows(), retries: retries.rows(), rejects: rejects,
+            acceptErrors: acceptErrors, logDropped: logDropped)
+    }
+}
+
+/// The counts of `MetricsTables` at one moment.
+struct MetricsRows: Sendable {
+    let requests: SeriesRows
+    let durations: SeriesRows
+    let routes: SeriesRows
+    let services: SeriesRows
+    let listeners: SeriesRows
+    let upstreams: SeriesRows
+    let retries: SeriesRows
+    let rejects: [UInt64]
+    let acceptErrors: [UInt64]
+    let logDropped: UInt64
 
     var overflowed: UInt64 {
         requests.overflowed &+ durations.overflowed &+ routes.overflowed &+ services.overflowed &+ listeners.overflowed

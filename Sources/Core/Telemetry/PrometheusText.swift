@@ -23,12 +23,12 @@ public enum PrometheusText {
 
     /// Sums up and appends the whole page.
     public static func render(_ store: inout MetricsStore, at now: Instant, openMetrics: Bool, into buffer: inout ByteBuffer) {
-        store.sum(at: now)
+        let total = store.sum(at: now)
         var page = PrometheusPage(openMetrics: openMetrics)
-        page.requests(store.total, store.registry)
-        page.upstream(store.total, store.registry)
-        page.clients(store.total, store.registry)
-        page.itself(store)
+        page.requests(total, store.registry)
+        page.upstream(total, store.registry)
+        page.clients(total, store.registry)
+        page.itself(total, store)
         buffer.append(page.out.bytes)
         if openMetrics { buffer.append("# EOF\n") }
     }
@@ -47,7 +47,7 @@ private struct PrometheusPage: ~Copyable {
 
     // The parts of the page.
 
-    mutating func requests(_ total: MetricsTables, _ names: LabelRegistry) {
+    mutating func requests(_ total: MetricsRows, _ names: LabelRegistry) {
         counter(.requests, total.requests) { labels, key in
             labels.add("listener", key.map { names.name(SeriesKey.requestListener($0), .listener) })
             labels.add("route", key.map { names.name(SeriesKey.route($0), .route) })
@@ -77,7 +77,7 @@ private struct PrometheusPage: ~Copyable {
         }
     }
 
-    mutating func upstream(_ total: MetricsTables, _ names: LabelRegistry) {
+    mutating func upstream(_ total: MetricsRows, _ names: LabelRegistry) {
         counter(.upstreamRequests, total.upstreams) { labels, key in
             labels.add("service", key.map { names.name(SeriesKey.upstreamService($0), .service) })
             labels.add("instance", key.map { names.name(SeriesKey.upstreamInstance($0), .instance) })
@@ -108,7 +108,7 @@ private struct PrometheusPage: ~Copyable {
         }
     }
 
-    mutating func clients(_ total: MetricsTables, _ names: LabelRegistry) {
+    mutating func clients(_ total: MetricsRows, _ names: LabelRegistry) {
         let listeners = total.listeners
         let listener: (inout [UInt8], UInt64?) -> Void = { labels, key in
             labels.add("listener", key.map { names.name(UInt32(truncatingIfNeeded: $0), .listener) })
@@ -131,7 +131,7 @@ private struct PrometheusPage: ~Copyable {
         }
     }
 
-    mutating func itself(_ store: MetricsStore) {
+    mutating func itself(_ total: MetricsRows, _ store: borrowing MetricsStore) {
         header(.loopLag)
         for (worker, turn) in store.longestTurns.enumerated() {
             guard let turn else { continue }
@@ -152,11 +152,11 @@ private struct PrometheusPage: ~Copyable {
         labels.add("revision", store.build.revision)
         sample(.buildInfo, 1)
         labels.removeAll(keepingCapacity: true)
-        single(.logDropped, store.total.logDropped)
+        single(.logDropped, total.logDropped)
         single(.configGeneration, configuration.generation)
         single(.configSuccessful, configuration.lastReloadSucceeded ? 1 : 0)
         single(.configSuccessTime, nanoseconds: UInt64(max(0, configuration.lastSuccess.nanoseconds)))
-        single(.metricsOverflow, store.total.overflowed)
+        single(.metricsOverflow, total.overflowed)
         single(.metricsSeries, series)
         single(.processCPU, nanoseconds: store.process.cpu.nanoseconds)
         single(.processResident, store.process.residentBytes)
@@ -169,15 +169,15 @@ private struct PrometheusPage: ~Copyable {
     // Rows and samples.
 
     private mutating func eachRow(
-        _ table: borrowing SeriesTable, _ describe: (inout [UInt8], UInt64?) -> Void,
+        _ rows: SeriesRows, _ describe: (inout [UInt8], UInt64?) -> Void,
         _ body: (inout PrometheusPage, Int) -> Void
     ) {
-        for entry in table.entries where entry.row != 0 {
+        for (i, key) in rows.keys.enumerated() {
             labels.removeAll(keepingCapacity: true)
-            describe(&labels, entry.key)
-            body(&self, Int(entry.row) * table.width)
+            describe(&labels, key)
+            body(&self, (i + 1) * rows.width)
         }
-        if table.hasOverflow {
+        if rows.hasOverflow {
             labels.removeAll(keepingCapacity: true)
             describe(&labels, nil)
             body(&self, 0)
@@ -185,36 +185,36 @@ private struct PrometheusPage: ~Copyable {
     }
 
     private mutating func counter(
-        _ family: MetricFamily, _ table: SeriesTable, _ describe: (inout [UInt8], UInt64?) -> Void
+        _ family: MetricFamily, _ rows: SeriesRows, _ describe: (inout [UInt8], UInt64?) -> Void
     ) {
         header(family)
-        eachRow(table, describe) { page, row in page.sample(family, table.cells[row]) }
+        eachRow(rows, describe) { page, row in page.sample(family, rows.cells[row]) }
     }
 
     private mutating func gauge(
-        _ family: MetricFamily, _ table: SeriesTable, at offset: Int, _ describe: (inout [UInt8], UInt64?) -> Void
+        _ family: MetricFamily, _ rows: SeriesRows, at offset: Int, _ describe: (inout [UInt8], UInt64?) -> Void
     ) {
         header(family)
-        eachRow(table, describe) { page, row in page.sample(family, level: table.cells[row + offset]) }
+        eachRow(rows, describe) { page, row in page.sample(family, level: rows.cells[row + offset]) }
     }
 
     private enum Unit { case seconds, bytes }
 
     /// A histogram that has counted nothing is left out.
     private mutating func histogram(
-        _ family: MetricFamily, _ table: SeriesTable, at offset: Int, _ bounds: [UInt64], unit: Unit,
+        _ family: MetricFamily, _ rows: SeriesRows, at offset: Int, _ bounds: [UInt64], unit: Unit,
         _ describe: (inout [UInt8], UInt64?) -> Void
     ) {
         header(family)
-        eachRow(table, describe) { page, row in
+        eachRow(rows, describe) { page, row in
             let start = row + offset
             var count: UInt64 = 0
-            for k in 0...bounds.count { count &+= table.cells[start + k] }
+            for k in 0...bounds.count { count &+= rows.cells[start + k] }
             guard count > 0 else { return }
             page.series += 1
             var cumulated: UInt64 = 0
             for (k, bound) in bounds.enumerated() {
-                cumulated &+= table.cells[start + k]
+                cumulated &+= rows.cells[start + k]
                 page.name(family, "_bucket")
                 page.out.append(ASCII.comma)
                 page.out.append("le=\"")
@@ -229,7 +229,7 @@ private struct PrometheusPage: ~Copyable {
             page.out.append(ASCII.lf)
             page.name(family, "_sum")
             page.out.append("} ")
-            page.value(table.cells[start + bounds.count + 1], unit)
+            page.value(rows.cells[start + bounds.count + 1], unit)
             page.out.append(ASCII.lf)
             page.name(family, "_count")
             page.out.append("} ")

@@ -50,4 +50,17 @@ enum SeriesKey {
     static func upstreamClass(_ key: UInt64) -> Int { Int(key >> 6 & 7) }
     static func retryReason(_ key: UInt64) -> UInt8 { UInt8(truncatingIfNeeded: key >> 2 & 63) }
     static func retryResult(_ key: UInt64) -> UInt8 { UInt8(truncatingIfNeeded: key & 3) }
+
+    // Whether all names in a key are still in use.
+    static func isKnownRequest(_ key: UInt64, _ known: KnownLabels) -> Bool {
+        known.contains(requestListener(key), .listener) && isKnownDuration(key, known)
+    }
+
+    static func isKnownDuration(_ key: UInt64, _ known: KnownLabels) -> Bool {
+        known.contains(route(key), .route) && known.contains(service(key), .service)
+    }
+
+    static func isKnownUpstream(_ key: UInt64, _ known: KnownLabels) -> Bool {
+        known.contains(upstreamService(key), .service) && known.contains(upstreamInstance(key), .instance)
+    }
 }

@@ -3,8 +3,7 @@ import Primitives
 
 /// The counters of one worker, for the whole of its life: no lock, no other thread, no allocation once a series has been seen.
 ///
-/// The control thread asks for a `snapshot()`, which the worker takes at a loop boundary and posts; the tables are copied on the
-/// worker's next write. Names come as `Label`s, whose ids outlive a reload (`LabelRegistry`): nothing is folded or moved when
+/// The control thread asks for a `snapshot()`, a copy that the worker makes at a loop boundary and posts. Names come as `Label`s, whose ids outlive a reload (`LabelRegistry`): nothing is folded or moved when
 /// the configuration changes.
 public struct WorkerMetrics: ~Copyable {
     private var tables = MetricsTables()
@@ -90,6 +89,15 @@ public struct WorkerMetrics: ~Copyable {
         tables.services.add(UInt64(bitPattern: Int64(change)), to: cell)
     }
 
+    /// One of this worker's connections to the backends of a service has changed its state.
+    public mutating func upstreamConnectionMoved(
+        _ service: Label, from old: UpstreamConnectionState, to new: UpstreamConnectionState
+    ) {
+        let cells = tables.services.cell(of: UInt64(service.id)) &+ ServiceCells.connections
+        tables.services.add(.max, to: cells &+ Int(old.rawValue))
+        tables.services.add(1, to: cells &+ Int(new.rawValue))
+    }
+
     /// Requests that wait for a connection on this worker have become more or fewer.
     public mutating func queueLength(_ service: Label, changedBy change: Int) {
         let cell = tables.services.cell(of: UInt64(service.id)) &+ ServiceCells.queueLength
@@ -128,7 +136,7 @@ public struct WorkerMetrics: ~Copyable {
 
     /// What was counted so far, for `MetricsStore.receive`. The longest turn starts again.
     public mutating func snapshot() -> MetricsSnapshot {
-        let snapshot = MetricsSnapshot(tables: tables, longestTurn: longestTurn)
+        let snapshot = MetricsSnapshot(rows: tables.rows(), longestTurn: longestTurn)
         longestTurn = 0
         return snapshot
     }
@@ -173,7 +181,7 @@ public struct RequestFigures: Sendable {
 
 /// A worker's counters at one moment.
 public struct MetricsSnapshot: Sendable {
-    let tables: MetricsTables
+    let rows: MetricsRows
     /// Nanoseconds.
     let longestTurn: UInt64
 }

@@ -64,6 +64,8 @@ public struct YAMLReader {
         }
         let body = text.starts(with: [0xef, 0xbb, 0xbf]) ? text[3...] : text[...]
         if let (mark, message) = TextCheck.firstFault(body, file: file) { return report(mark, message) }
+        // libyaml asserts that there is an address, which an empty buffer need not have.
+        guard !body.isEmpty else { return report(start, "the file is empty") }
         var parser = yaml_parser_t()
         guard yaml_parser_initialize(&parser) == 1 else { return report(start, "out of memory") }
         defer { yaml_parser_delete(&parser) }

@@ -29,9 +29,12 @@ public final class GatewaySnapshot: Sendable {
     let instanceLabels: [Label]
     /// What the health endpoints answer with as the version.
     public let version: String
-    /// In the order of `routeTable`'s rules; written once, lives as long as the snapshot.
+    // Read for every request, and so kept where reading retains nothing. Written once; the memory lives as long as the snapshot.
+    /// In the order of `routeTable`'s rules.
     nonisolated(unsafe) let routes: UnsafePointer<RouteRuntime>
     public let routeCount: Int
+    /// In the order of `listeners`.
+    nonisolated(unsafe) let listenerRules: UnsafePointer<ListenerRules>
 
     public init(
         number: Int, configuration: GatewayConfiguration, routeTable: RouteTable, routes: [RouteRuntime],
@@ -53,9 +56,20 @@ public final class GatewaySnapshot: Sendable {
         instanceLabels = Self.labels(labels.instances, count: names.instances.count)
         self.version = version
         routeCount = routes.count
-        let memory = UnsafeMutablePointer<RouteRuntime>.allocate(capacity: max(1, routes.count))
-        for (i, route) in routes.enumerated() { (memory + i).initialize(to: route) }
-        self.routes = UnsafePointer(memory)
+        self.routes = Self.memory(routes)
+        listenerRules = Self.memory(listeners.map(\.rules))
+    }
+
+    private static func memory<Element>(_ elements: [Element]) -> UnsafePointer<Element> {
+        let memory = UnsafeMutablePointer<Element>.allocate(capacity: max(1, elements.count))
+        for (i, element) in elements.enumerated() { (memory + i).initialize(to: element) }
+        return UnsafePointer(memory)
+    }
+
+    private static func free<Element>(_ memory: UnsafePointer<Element>, count: Int) {
+        let memory = UnsafeMutablePointer(mutating: memory)
+        memory.deinitialize(count: count)
+        memory.deallocate()
     }
 
     private static func labels(_ labels: [Label], count: Int) -> [Label] {
@@ -63,9 +77,8 @@ public final class GatewaySnapshot: Sendable {
     }
 
     deinit {
-        let memory = UnsafeMutablePointer(mutating: routes)
-        memory.deinitialize(count: routeCount)
-        memory.deallocate()
+        Self.free(routes, count: routeCount)
+        Self.free(listenerRules, count: listeners.count)
     }
 }
 
@@ -84,21 +97,29 @@ public struct RouteRuntime: Sendable {
         case maintenance(Answer)
     }
 
-    public var index: Int
-    public var action: Action
-    /// The service's index where the action forwards, else -1; for labels.
-    public var service: Int
-    public var chain: Chain
-    public var encodedSlash: EncodedSlashRule
-    public var rewriter: PathRewriter?
+    public let index: Int
+    public let action: Action
+    /// The service's index where the action forwards, else -1.
+    public let service: Int
+    /// How many stages the chain has.
+    let stages: Int
+    let chainReference: Unmanaged<Chain>
+    let forwardingReference: Unmanaged<Forwarding>
+    /// Owns what the references point to.
+    private let chainOwner: Chain
+    private let forwardingOwner: Forwarding
+    public let encodedSlash: EncodedSlashRule
+    public let rewriter: PathRewriter?
     /// Bytes; 0 takes the listener's.
-    public var bodyLimit: UInt64
-    public var allowsBody: Bool
-    public var responseTimeout: TimeAmount
-    public var idleTimeout: TimeAmount
-    public var requestTimeout: TimeAmount
-    public var connectTimeout: TimeAmount
-    public var forwarding: Forwarding
+    public let bodyLimit: UInt64
+    public let allowsBody: Bool
+    public let responseTimeout: TimeAmount
+    public let idleTimeout: TimeAmount
+    public let requestTimeout: TimeAmount
+    public let connectTimeout: TimeAmount
+    let rewrites: Bool
+    /// The action is to forward.
+    let forwards: Bool
 
     public init(
         index: Int, action: Action, service: Int, chain: Chain, encodedSlash: EncodedSlashRule, rewriter: PathRewriter?,
@@ -107,35 +128,40 @@ public struct RouteRuntime: Sendable {
         self.index = index
         self.action = action
         self.service = service
-        self.chain = chain
+        stages = chain.count
+        chainOwner = chain
+        chainReference = Unmanaged.passUnretained(chain)
+        forwardingOwner = forwarding
+        forwardingReference = Unmanaged.passUnretained(forwarding)
         self.encodedSlash = encodedSlash
         self.rewriter = rewriter
+        rewrites = rewriter != nil
+        if case .forward = action { forwards = true } else { forwards = false }
         self.bodyLimit = bodyLimit
         self.allowsBody = allowsBody
         responseTimeout = timeouts.response
         idleTimeout = timeouts.idle
         requestTimeout = timeouts.request
         connectTimeout = timeouts.connect
-        self.forwarding = forwarding
     }
 }
 
 /// A service, ready to be called.
-public struct ServiceRuntime: Sendable {
-    public var index: Int
-    public var name: String
-    public var state: ServiceState
-    public var wheel: RoundRobinWheel
-    public var instances: [InstanceState]
+public final class ServiceRuntime: Sendable {
+    public let index: Int
+    public let name: String
+    public let state: ServiceState
+    public let wheel: RoundRobinWheel
+    public let instances: [InstanceState]
     /// What `Host` says where the instance's own name is sent.
-    public var authorities: [[UInt8]]
+    public let authorities: [[UInt8]]
     /// Whether the instance takes new requests: its weight is not 0.
-    public var takesTraffic: [Bool]
+    public let takesTraffic: [Bool]
     /// The index of the first instance in `NameTable.instances`.
-    public var firstInstance: Int
-    public var pool: PoolConfiguration
-    public var queue: QueueConfiguration
-    public var retries: Int
+    public let firstInstance: Int
+    public let pool: PoolConfiguration
+    public let queue: QueueConfiguration
+    public let retries: Int
 
     public init(
         index: Int, name: String, state: ServiceState, wheel: RoundRobinWheel, instances: [InstanceState], authorities: [[UInt8]],
@@ -157,19 +183,26 @@ public struct ServiceRuntime: Sendable {
 
 /// What a listener asks of its clients.
 public struct ListenerRuntime: Sendable {
-    public var name: String
-    public var address: ListenAddress
-    public var limits: LimitsConfiguration
-    public var parserLimits: HTTP1.Limits
-    public var target: TargetPolicy
+    public let name: String
+    public let address: ListenAddress
+    let rules: ListenerRules
 
     public init(_ configuration: ListenerConfiguration, mergesSlashes: Bool) {
         name = configuration.name
         address = configuration.address
-        limits = configuration.limits
-        parserLimits = HTTP1.Limits(
-            requestTargetBytes: limits.requestTargetBytes, fieldBytes: limits.requestFieldBytes,
-            headerBytes: limits.requestHeaderBytes, fieldCount: limits.requestHeaders)
-        target = TargetPolicy(scheme: .http, mergeSlashes: mergesSlashes)
+        let limits = configuration.limits
+        rules = ListenerRules(
+            limits: limits,
+            parser: HTTP1.Limits(
+                requestTargetBytes: limits.requestTargetBytes, fieldBytes: limits.requestFieldBytes,
+                headerBytes: limits.requestHeaderBytes, fieldCount: limits.requestHeaders),
+            target: TargetPolicy(scheme: .http, mergeSlashes: mergesSlashes))
     }
+}
+
+/// The numbers among them.
+struct ListenerRules: Sendable {
+    let limits: LimitsConfiguration
+    let parser: HTTP1.Limits
+    let target: TargetPolicy
 }

@@ -4,12 +4,12 @@ import Upstream
 /// still run under it.
 final class Generation {
     let snapshot: GatewaySnapshot
-    /// Indices into the worker's pools, in the order of `NameTable.instances`.
-    let pools: [Int32]
+    /// In the order of `NameTable.instances`.
+    let pools: [PoolPointer]
     /// Requests that began under it and have not ended. The newest generation lives on without any.
     var inFlight = 0
 
-    init(snapshot: GatewaySnapshot, pools: [Int32]) {
+    init(snapshot: GatewaySnapshot, pools: [PoolPointer]) {
         self.snapshot = snapshot
         self.pools = pools
     }

@@ -17,22 +17,33 @@ extension Worker {
     }
 
     func acquire(_ slot: Int) -> Acquired {
+        exchanges.pointer(slot).pointee.generation._withUnsafeGuaranteedRef { acquire(slot, $0) }
+    }
+
+    private func acquire(_ slot: Int, _ generation: Generation) -> Acquired {
         let exchange = exchanges.pointer(slot)
-        let generation = exchange.pointee.generation._withUnsafeGuaranteedRef { $0 }
-        let service = Int(exchange.pointee.context.serviceIndex)
-        let snapshot = generation.snapshot
-        let count = snapshot.services[service].instances.count
-        guard let first = snapshot.services[service].wheel.pick(snapshot.services[service].state.nextTurn()) else {
-            return .failed(.noInstance)
+        let service = generation.snapshot.services[exchange.pointee.context.serviceIndex]
+        guard let first = service.wheel.pick(service.state.nextTurn()) else { return .failed(.noInstance) }
+        // Almost always the first one has a connection to give.
+        if !exchange.pointee.wantsFresh, first != Int(exchange.pointee.excluded),
+            case .connected = reuse(slot, pool: generation.pools[service.firstInstance + first], instance: first)
+        {
+            return .connected
         }
-        let base = snapshot.services[service].firstInstance
+        return search(slot, generation, service, from: first)
+    }
+
+    /// Goes through the instances from `first` on until one has, or may open, a connection.
+    private func search(_ slot: Int, _ generation: Generation, _ service: ServiceRuntime, from first: Int) -> Acquired {
+        let exchange = exchanges.pointer(slot)
+        let count = service.instances.count
         var failure = UpstreamFailure.noInstance
         var isFull = false
         for step in 0..<count {
-            let instance = first + step < count ? first + step : first + step - count
-            guard snapshot.services[service].takesTraffic[instance] else { continue }
+            let instance = (first + step) % count
+            guard service.takesTraffic[instance] else { continue }
             if instance == Int(exchange.pointee.excluded), count > 1 { continue }
-            switch lease(slot, pool: generation.pools[base + instance], instance: instance) {
+            switch lease(slot, pool: generation.pools[service.firstInstance + instance], instance: instance) {
             case .connected: return .connected
             case .waiting: return .waiting
             case .failed(.queueFull): isFull = true
@@ -43,41 +54,44 @@ extension Worker {
             // The one that failed is the only one there is.
             let again = Int(exchange.pointee.excluded)
             exchange.pointee.excluded = -1
-            switch lease(slot, pool: generation.pools[base + again], instance: again) {
+            switch lease(slot, pool: generation.pools[service.firstInstance + again], instance: again) {
             case .failed(.queueFull): isFull = true
             case let other: return other
             }
         }
         guard isFull else { return .failed(failure) }
-        return enqueue(slot, generation, service)
+        return enqueue(slot, generation, service.index)
+    }
+
+    /// An idle connection, if the pool has one.
+    private func reuse(_ slot: Int, pool: PoolPointer, instance: Int) -> Acquired {
+        if pool.pointee.refreshAddresses() { closeIdle(pool) }
+        guard let idle = pool.pointee.pool.lease() else { return .waiting }
+        let backend = backends.pointer(Int(idle))
+        backend.pointee.phase = .lent
+        backend.pointee.isReused = true
+        metrics.upstreamConnections(pool.pointee.label, .idle, changedBy: -1)
+        metrics.upstreamConnections(pool.pointee.label, .active, changedBy: 1)
+        assign(slot, Int(idle), instance)
+        return .connected
     }
 
     /// - Returns: `.failed(.queueFull)` when the instance has as many connections as it may.
-    private func lease(_ slot: Int, pool index: Int32, instance: Int) -> Acquired {
-        guard let pool = pools[Int(index)] else { return .failed(.noInstance) }
+    private func lease(_ slot: Int, pool: PoolPointer, instance: Int) -> Acquired {
         let exchange = exchanges.pointer(slot)
-        if pool.refreshAddresses() { closeIdle(pool) }
-        if !exchange.pointee.wantsFresh, let idle = pool.pool.lease() {
-            let backend = backends.pointer(Int(idle))
-            backend.pointee.phase = .lent
-            backend.pointee.isReused = true
-            metrics.upstreamConnections(pool.label, .idle, changedBy: -1)
-            metrics.upstreamConnections(pool.label, .active, changedBy: 1)
-            assign(slot, Int(idle), instance)
-            return .connected
-        }
-        if !pool.state.slots.tryAcquire() {
+        if !exchange.pointee.wantsFresh, case .connected = reuse(slot, pool: pool, instance: instance) { return .connected }
+        if !pool.pointee.state.slots.tryAcquire() {
             // A fresh one is wanted, and old ones hold all the places: one of them has to make room.
-            guard exchange.pointee.wantsFresh, let idle = pool.pool.takeOldestIdle() else { return .failed(.queueFull) }
+            guard exchange.pointee.wantsFresh, let idle = pool.pointee.pool.takeOldestIdle() else { return .failed(.queueFull) }
             closeBackend(Int(idle))
-            guard pool.state.slots.tryAcquire() else { return .failed(.queueFull) }
+            guard pool.pointee.state.slots.tryAcquire() else { return .failed(.queueFull) }
         }
-        return connect(slot, pool, index, instance)
+        return connect(slot, pool, instance)
     }
 
-    private func connect(_ slot: Int, _ pool: InstancePool, _ poolIndex: Int32, _ instance: Int) -> Acquired {
+    private func connect(_ slot: Int, _ pool: PoolPointer, _ instance: Int) -> Acquired {
         let exchange = exchanges.pointer(slot)
-        guard let address = pool.takeAddress() else {
+        guard let address = pool.pointee.takeAddress() else {
             releaseSlot(pool)
             return .failed(.unresolved)
         }
@@ -91,10 +105,10 @@ extension Worker {
         let backend = backends.pointer(index)
         backend.pointee = BackendConnection()
         backend.pointee.descriptor = fd
-        backend.pointee.pool = poolIndex
+        backend.pointee.pool = pool.pointee.index
         backend.pointee.connectStarted = now
-        pool.pool.opened()
-        metrics.upstreamConnections(pool.label, .connecting, changedBy: 1)
+        pool.pointee.pool.opened()
+        metrics.upstreamConnections(pool.pointee.label, .connecting, changedBy: 1)
         poller.addConnection(fd, Token(.backend, index: index, generation: generation))
         assign(slot, index, instance)
         exchange.pointee.step = .connecting
@@ -106,9 +120,10 @@ extension Worker {
         let exchange = exchanges.pointer(slot)
         exchange.pointee.backend = Int32(backend)
         exchange.pointee.instance = Int32(instance)
-        let generation = exchange.pointee.generation._withUnsafeGuaranteedRef { $0 }
-        exchange.pointee.context.instanceIndex =
-            generation.snapshot.services[exchange.pointee.context.serviceIndex].firstInstance + instance
+        let service = exchange.pointee.context.serviceIndex
+        exchange.pointee.context.instanceIndex = exchange.pointee.generation._withUnsafeGuaranteedRef {
+            $0.snapshot.services[service].firstInstance + instance
+        }
         backends.pointer(backend).pointee.exchange = Int32(slot)
     }
 
@@ -124,9 +139,9 @@ extension Worker {
         let exchange = exchanges.pointer(slot)
         let runtime = generation.snapshot.services[service]
         guard runtime.state.enterQueue(limit: runtime.queue.maxPending) else { return .failed(.queueFull) }
-        guard let pool = pools[Int(generation.pools[runtime.firstInstance])] else { return .failed(.noInstance) }
+        let pool = generation.pools[runtime.firstInstance]
         for instance in runtime.instances { instance.slots.markWaiting(index) }
-        pool.queue.waiters.append(exchange.pointee.context.exchangeToken)
+        pool.pointee.queue.waiters.append(exchange.pointee.context.exchangeToken)
         metrics.queueLength(generation.snapshot.serviceLabels[service], changedBy: 1)
         exchange.pointee.step = .queued
         exchange.pointee.queuedAt = now
@@ -166,8 +181,8 @@ extension Worker {
     /// A slot has become free somewhere. Whoever has no use for it lets the next one know, or the wake-up would be lost.
     func slotFreed() {
         hasQueueWork = true
-        for case let pool? in pools where pool.queue.waiters.isEmpty {
-            if let worker = pool.state.slots.nextWaiting(), worker != index % ConnectionSlots.marks { control.slotFreed(worker: worker) }
+        for case let pool? in pools where pool.pointee.queue.waiters.isEmpty {
+            if let worker = pool.pointee.state.slots.nextWaiting(), worker != index % ConnectionSlots.marks { control.slotFreed(worker: worker) }
         }
     }
 
@@ -247,13 +262,13 @@ extension Worker {
         }
     }
 
-    func releaseSlot(_ pool: InstancePool) {
-        guard let worker = pool.state.slots.release() else { return }
+    func releaseSlot(_ pool: PoolPointer) {
+        guard let worker = pool.pointee.state.slots.release() else { return }
         if worker == index % ConnectionSlots.marks { hasQueueWork = true } else { control.slotFreed(worker: worker) }
     }
 
     /// The instance's name leads elsewhere now.
-    private func closeIdle(_ pool: InstancePool) {
-        for connection in pool.pool.takeIdle() { closeBackend(Int(connection)) }
+    private func closeIdle(_ pool: PoolPointer) {
+        for connection in pool.pointee.pool.takeIdle() { closeBackend(Int(connection)) }
     }
 }

@@ -113,9 +113,7 @@ extension Worker {
     func continueOwnResponse(_ slot: Int, from stage: Int, _ body: [UInt8]) {
         let exchange = exchanges.pointer(slot)
         if let route = exchange.pointee.route, stage >= 0 {
-            switch route.pointee.chain.runResponse(
-                from: stage, head: &response, request: exchange.pointee.head, context: &exchange.pointee.context)
-            {
+            switch runResponse(slot, route, from: stage) {
             case .proceed: break
             case .answer(let answer, let at):
                 exchange.pointee.responseStage = at - 1
@@ -176,9 +174,8 @@ extension Worker {
         let exchange = exchanges.pointer(slot)
         let client = clients.pointer(Int(exchange.pointee.client))
         guard exchange.pointee.head.wantsKeepAlive, exchange.pointee.machine.requestRead, case .serving = phase else { return false }
-        let listener = listeners[Int(client.pointee.listener)]
-        guard let index = listener.index else { return false }
-        let limits = current.snapshot.listeners[index].limits
+        guard let index = listeners[Int(client.pointee.listener)].index else { return false }
+        let limits = listenerRules[index].limits
         return Int(client.pointee.requests) < limits.requestsPerConnection
             && (limits.connectionMaxAge == .forever || now.since(client.pointee.openedAt) < limits.connectionMaxAge)
     }

@@ -74,13 +74,12 @@ extension Worker {
     /// - Parameter bytes: all that has been received of this request: the receive buffer, or the connection's `input`.
     private func parseHead(_ index: Int, _ bytes: UnsafeRawBufferPointer) {
         let client = clients.pointer(index)
-        let listener = listeners[Int(client.pointee.listener)]
         let isInput = !client.pointee.input.isEmpty
         let (slot, generation) = exchanges.allocate()
         let exchange = exchanges.pointer(slot)
-        let listenerIndex = listener.index ?? 0
+        let listenerIndex = listeners[Int(client.pointee.listener)].index ?? 0
         let outcome = RequestParser.parse(
-            RawSpan(_unsafeBytes: bytes), limits: current.snapshot.listeners[listenerIndex].parserLimits,
+            RawSpan(_unsafeBytes: bytes), limits: listenerRules[listenerIndex].parser,
             into: &exchange.pointee.head)
         switch outcome {
         case .needMore:
@@ -90,7 +89,7 @@ extension Worker {
             if client.pointee.headStarted == .never {
                 client.pointee.headStarted = now
                 // Absolute: from the first byte, however many come (slowloris).
-                armClient(index, now + current.snapshot.listeners[listenerIndex].limits.headerTimeout)
+                armClient(index, now + listenerRules[listenerIndex].limits.headerTimeout)
             }
         case .head(let consumed):
             begin(slot, generation, for: index)
@@ -125,15 +124,14 @@ extension Worker {
             exchange.pointee.context.names = current.snapshot.names
         }
         current.inFlight += 1
-        let listener = listeners[Int(client.pointee.listener)]
-        exchange.pointee.listener = Int32(listener.index ?? 0)
+        exchange.pointee.listener = Int32(listeners[Int(client.pointee.listener)].index ?? 0)
         exchange.pointee.context.peerAddress = client.pointee.peer
         exchange.pointee.context.peerPort = client.pointee.port
         exchange.pointee.context.peerIsUnixSocket = client.pointee.isUnix
         exchange.pointee.context.listenerIndex = Int(exchange.pointee.listener)
         exchange.pointee.context.begin(
             at: now, unixNanoseconds: wallClock, seed: random.next(),
-            bodyLimit: UInt64(clamping: current.snapshot.listeners[Int(exchange.pointee.listener)].limits.requestBodyBytes),
+            bodyLimit: UInt64(clamping: listenerRules[Int(exchange.pointee.listener)].limits.requestBodyBytes),
             exchangeToken: Token(.exchange, index: slot, generation: generation).raw)
     }
 
@@ -267,7 +265,8 @@ extension Worker {
         clients.free(index)
     }
 
+    @inline(__always)
     func listenerLimits(_ client: Int) -> LimitsConfiguration {
-        current.snapshot.listeners[listeners[Int(clients.pointer(client).pointee.listener)].index ?? 0].limits
+        listenerRules[listeners[Int(clients.pointer(client).pointee.listener)].index ?? 0].limits
     }
 }

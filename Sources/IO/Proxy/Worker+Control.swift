@@ -92,18 +92,19 @@ extension Worker {
     /// Serves new requests under another configuration; what runs ends under its own.
     func adopt(_ snapshot: GatewaySnapshot) {
         let old = current
-        var indices: [Int32] = []
+        var named: [PoolPointer] = []
         for service in snapshot.services {
             let queue = queue(of: service.state)
             let label = snapshot.serviceLabels[service.index]
             for instance in service.instances {
-                indices.append(Int32(pool(of: instance, queue, service.pool, label)))
+                named.append(pool(of: instance, queue, service.pool, label))
             }
         }
-        current = Generation(snapshot: snapshot, pools: indices)
+        current = Generation(snapshot: snapshot, pools: named)
+        listenerRules = snapshot.listenerRules
         if old.inFlight > 0 { retiring.append(old) }
         metrics.adopt(snapshot.labels)
-        retirePools(except: Set(indices))
+        retirePools(except: Set(named))
         for i in listeners.indices where listeners[i].socket.descriptor >= 0 {
             let index = snapshot.listeners.firstIndex { $0.address == listeners[i].address }
             // Who is in the backlog has connected, as far as it can tell.
@@ -120,29 +121,26 @@ extension Worker {
         return queue
     }
 
-    private func pool(of instance: InstanceState, _ queue: ServiceQueue, _ settings: PoolConfiguration, _ label: Label) -> Int {
+    private func pool(of instance: InstanceState, _ queue: ServiceQueue, _ settings: PoolConfiguration, _ label: Label) -> PoolPointer {
         let policy = ConnectionPool.Policy(
             idleTimeout: settings.idleTimeout, requestsPerConnection: settings.maxRequestsPerConnection)
-        if let index = pools.firstIndex(where: { $0?.state === instance }), let pool = pools[index] {
-            pool.pool.revive(policy: policy)
-            pool.label = label
-            return index
+        for case let pool? in pools where pool.pointee.state === instance {
+            pool.pointee.pool.revive(policy: policy)
+            pool.pointee.label = label
+            return pool
         }
-        let pool = InstancePool(state: instance, queue: queue, label: label, policy: policy)
-        if let hole = pools.firstIndex(where: { $0 == nil }) {
-            pools[hole] = pool
-            return hole
-        }
-        pools.append(pool)
-        return pools.count - 1
+        let index = pools.firstIndex { $0 == nil } ?? pools.count
+        let pool = PoolPointer.allocate(capacity: 1)
+        pool.initialize(to: InstancePool(index: Int32(index), state: instance, queue: queue, label: label, policy: policy))
+        if index < pools.count { pools[index] = pool } else { pools.append(pool) }
+        return pool
     }
 
     /// Pools that the newest configuration does not name close what is idle, and go once nothing is lent and no running request
     /// may still ask for them.
-    private func retirePools(except named: Set<Int32>) {
-        for (index, pool) in pools.enumerated() where !named.contains(Int32(index)) {
-            guard let pool, !pool.pool.isRetired else { continue }
-            for connection in pool.pool.retire() { closeBackend(Int(connection)) }
+    private func retirePools(except named: Set<PoolPointer>) {
+        for case let pool? in pools where !named.contains(pool) && !pool.pointee.pool.isRetired {
+            for connection in pool.pointee.pool.retire() { closeBackend(Int(connection)) }
         }
         dropRetired()
     }
@@ -152,10 +150,17 @@ extension Worker {
         retiring.removeAll { $0.inFlight == 0 }
         guard retiring.isEmpty else { return }
         for index in pools.indices {
-            if let pool = pools[index], pool.pool.isRetired, pool.pool.openCount == 0 { pools[index] = nil }
+            guard let pool = pools[index], pool.pointee.pool.isRetired, pool.pointee.pool.openCount == 0 else { continue }
+            free(pool)
+            pools[index] = nil
         }
-        let used = Set(pools.compactMap { $0.map { ObjectIdentifier($0.queue) } })
+        let used = Set(pools.compactMap { $0.map { ObjectIdentifier($0.pointee.queue) } })
         queues.removeAll { $0.waiters.isEmpty && !used.contains(ObjectIdentifier($0)) }
+    }
+
+    private func free(_ pool: PoolPointer) {
+        pool.deinitialize(count: 1)
+        pool.deallocate()
     }
 
     private func listen(_ sockets: [OpenListener]) {
@@ -174,7 +179,7 @@ extension Worker {
     private func closeListener(_ index: Int) {
         let socket = listeners[index].socket
         if !listeners[index].isPaused { poller.remove(socket.descriptor) }
-        socket.close()
+        calls.close(socket.descriptor, 0)
         listeners[index].socket = ListeningSocket.closed
         for i in 0..<clients.capacity where clients.isTaken(i) && Int(clients.pointer(i).pointee.listener) == index {
             if case .head = clients.pointer(i).pointee.phase { armClient(i, min(clients.pointer(i).pointee.deadline, now + .seconds(1))) }
@@ -212,8 +217,10 @@ extension Worker {
         }
         for i in 0..<clients.capacity where clients.isTaken(i) { closeClient(i) }
         _ = closeIdleBackends(atMost: .max)
-        for listener in listeners where listener.socket.descriptor >= 0 { listener.socket.close() }
+        for listener in listeners where listener.socket.descriptor >= 0 { calls.close(listener.socket.descriptor, 0) }
         flushLog()
         control.received(metrics.snapshot(), worker: index)
+        for case let pool? in pools { free(pool) }
+        pools = []
     }
 }

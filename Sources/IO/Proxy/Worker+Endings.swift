@@ -66,7 +66,6 @@ extension Worker {
     /// Counts one attempt.
     func attemptEnded(_ slot: Int, _ outcome: Reason) {
         let exchange = exchanges.pointer(slot)
-        let snapshot = exchange.pointee.generation._withUnsafeGuaranteedRef { $0.snapshot }
         let instance = exchange.pointee.context.instanceIndex
         guard instance >= 0, exchange.pointee.backend >= 0 else { return }
         let wasForwarded = exchange.pointee.forwardedAt != .never
@@ -75,7 +74,7 @@ extension Worker {
         if wasForwarded { exchange.pointee.upstreamTime.nanoseconds &+= now.since(began).nanoseconds }
         exchange.pointee.forwardedAt = .never
         metrics.upstreamEnded(
-            service: serviceLabel(slot), instance: snapshot.instanceLabels[instance], status: exchange.pointee.upstreamStatus,
+            service: serviceLabel(slot), instance: exchange.pointee.generation._withUnsafeGuaranteedRef { $0.snapshot.instanceLabels[instance] }, status: exchange.pointee.upstreamStatus,
             outcome: outcome, duration: now.since(began))
     }
 
@@ -96,15 +95,15 @@ extension Worker {
         guard let pool = pools[Int(backend.pointee.pool)] else { return }
         let usage = ConnectionPool.Usage(
             responseEnded: true, requestSent: true, allowsReuse: true, requests: Int(backend.pointee.requests))
-        metrics.upstreamConnections(pool.label, .active, changedBy: -1)
-        switch pool.pool.checkIn(Int32(index), after: usage) {
+        metrics.upstreamConnections(pool.pointee.label, .active, changedBy: -1)
+        switch pool.pointee.pool.checkIn(Int32(index), after: usage) {
         case .park:
             backend.pointee.phase = .idle
-            metrics.upstreamConnections(pool.label, .idle, changedBy: 1)
-            armBackend(index, now + pool.pool.policy.idleTimeout)
-            if !pool.queue.waiters.isEmpty {
+            metrics.upstreamConnections(pool.pointee.label, .idle, changedBy: 1)
+            armBackend(index, now + pool.pointee.pool.policy.idleTimeout)
+            if !pool.pointee.queue.waiters.isEmpty {
                 hasQueueWork = true
-            } else if pool.state.slots.othersWait(than: self.index) {
+            } else if pool.pointee.state.slots.othersWait(than: self.index) {
                 // Another worker needs the place more.
                 closeBackend(index)
             }
@@ -122,9 +121,9 @@ extension Worker {
         let backend = backends.pointer(index)
         backend.pointee.exchange = -1
         guard let pool = pools[Int(backend.pointee.pool)] else { return }
-        pool.pool.lentClosed()
+        pool.pointee.pool.lentClosed()
         let state: UpstreamConnectionState = if case .connecting = backend.pointee.phase { .connecting } else { .active }
-        metrics.upstreamConnections(pool.label, state, changedBy: -1)
+        metrics.upstreamConnections(pool.pointee.label, state, changedBy: -1)
         destroyBackend(index, pool)
     }
 
@@ -133,12 +132,12 @@ extension Worker {
         let backend = backends.pointer(index)
         guard let pool = pools[Int(backend.pointee.pool)] else { return }
         // Those taken out of the pool to be closed are not in it any more.
-        _ = pool.pool.idleClosed(Int32(index))
-        metrics.upstreamConnections(pool.label, .idle, changedBy: -1)
+        _ = pool.pointee.pool.idleClosed(Int32(index))
+        metrics.upstreamConnections(pool.pointee.label, .idle, changedBy: -1)
         destroyBackend(index, pool)
     }
 
-    private func destroyBackend(_ index: Int, _ pool: InstancePool) {
+    private func destroyBackend(_ index: Int, _ pool: PoolPointer) {
         let backend = backends.pointer(index)
         if backend.pointee.timer >= 0 { timers.cancel(backend.pointee.timer) }
         backend.pointee.timer = -1
@@ -151,8 +150,11 @@ extension Worker {
     }
 
     private func record(_ slot: Int) {
+        exchanges.pointer(slot).pointee.generation._withUnsafeGuaranteedRef { record(slot, $0.snapshot) }
+    }
+
+    private func record(_ slot: Int, _ snapshot: GatewaySnapshot) {
         let exchange = exchanges.pointer(slot)
-        let snapshot = exchange.pointee.generation._withUnsafeGuaranteedRef { $0.snapshot }
         let route = exchange.pointee.context.routeIndex
         let total = now.since(exchange.pointee.started)
         let upstream = exchange.pointee.upstreamTime
@@ -168,6 +170,6 @@ extension Worker {
         guard !isAdmin else { return }
         metrics.requestEnded(figures, wasStarted: exchange.pointee.isCounted)
         guard accessLog != nil else { return }
-        log(slot, figures)
+        log(slot, figures, snapshot)
     }
 }

@@ -89,17 +89,20 @@ extension Worker {
 
     private func writeHead(_ slot: Int) -> Bool {
         let exchange = exchanges.pointer(slot)
-        guard let route = exchange.pointee.route else { return false }
-        let generation = exchange.pointee.generation._withUnsafeGuaranteedRef { $0 }
-        guard writeRequestLine(exchange.pointee.head, exchange.pointee.upstreamPath), HeadSerialiser.fields(of: exchange.pointee.head.headers, into: &out) else { return false }
-        let service = exchange.pointee.context.serviceIndex
-        let authority = generation.snapshot.services[service].authorities[Int(exchange.pointee.instance)]
-        guard
-            route.pointee.forwarding.appendFields(
-                to: &out, head: exchange.pointee.head, context: exchange.pointee.context, authority: authority.span.bytes)
+        guard let route = exchange.pointee.route, writeRequestLine(exchange.pointee.head, exchange.pointee.upstreamPath),
+            HeadSerialiser.fields(of: exchange.pointee.head.headers, into: &out)
         else { return false }
+        let service = exchange.pointee.context.serviceIndex
+        let instance = Int(exchange.pointee.instance)
+        let isGood = exchange.pointee.generation._withUnsafeGuaranteedRef { generation in
+            let authority = generation.snapshot.services[service].authorities[instance]
+            return route.pointee.forwardingReference._withUnsafeGuaranteedRef {
+                $0.appendFields(
+                    to: &out, head: exchange.pointee.head, context: exchange.pointee.context, authority: authority.span.bytes)
+            }
+        }
         HeadSerialiser.endOfHead(into: &out)
-        return true
+        return isGood
     }
 
     private func writeRequestLine(_ head: borrowing RequestHead, _ path: Range<Int>) -> Bool {

@@ -48,7 +48,7 @@ extension Worker {
         guard let listenerIndex = listeners[listener].index else { return calls.close(fd, 1) }
         let label = current.snapshot.listenerLabels[listenerIndex]
         let address = peer.family == 1 ? IPAddress(v4: 0) : IPAddress(high: peer.high, low: peer.low)
-        let limit = peer.family == 1 ? Int.max : current.snapshot.listeners[listenerIndex].limits.connectionsPerClient
+        let limit = peer.family == 1 ? Int.max : listenerRules[listenerIndex].limits.connectionsPerClient
         switch limits.admit(address, perClient: limit) {
         case .admitted: break
         case .full:
@@ -72,7 +72,7 @@ extension Worker {
         count(label, .accepted)
         client.pointee.label = label
         // Who connects and says nothing is given as long as a head may take.
-        armClient(index, now + current.snapshot.listeners[listenerIndex].limits.headerTimeout)
+        armClient(index, now + listenerRules[listenerIndex].limits.headerTimeout)
     }
 
     private func count(_ label: Label, _ result: ConnectionResult) {
@@ -111,7 +111,7 @@ extension Worker {
     func closeIdleBackends(atMost count: Int) -> Bool {
         var closed = 0
         for case let pool? in pools {
-            while closed < count, let oldest = pool.pool.takeOldestIdle() {
+            while closed < count, let oldest = pool.pointee.pool.takeOldestIdle() {
                 closeBackend(Int(oldest))
                 closed += 1
             }

@@ -9,9 +9,8 @@ extension Worker {
     private static var logBatchBytes: Int { 65_536 }
 
     /// Writes the request's line of the access log.
-    func log(_ slot: Int, _ figures: RequestFigures) {
+    func log(_ slot: Int, _ figures: RequestFigures, _ snapshot: GatewaySnapshot) {
         let exchange = exchanges.pointer(slot)
-        let snapshot = exchange.pointee.generation._withUnsafeGuaranteedRef { $0.snapshot }
         let age = now.since(exchange.pointee.started)
         var record = AccessRecord(
             time: Timestamp(nanoseconds: Int64(clamping: wallClock &- age.nanoseconds)), status: figures.status,

@@ -59,8 +59,11 @@ extension Worker {
     }
 
     private func decide(_ slot: Int) -> Verdict {
+        exchanges.pointer(slot).pointee.generation._withUnsafeGuaranteedRef { decide(slot, $0.snapshot) }
+    }
+
+    private func decide(_ slot: Int, _ snapshot: GatewaySnapshot) -> Verdict {
         let exchange = exchanges.pointer(slot)
-        let snapshot = exchange.pointee.generation._withUnsafeGuaranteedRef { $0.snapshot }
         exchange.pointee.machine = ProxyExchange(
             policy: .init(retriesMax: 0), method: exchange.pointee.head.method, hasBody: exchange.pointee.head.framing.hasBody)
         exchange.pointee.requestBody = BodyReader(exchange.pointee.head.framing)
@@ -69,7 +72,7 @@ extension Worker {
         } catch {
             return .refuse(error.refusal, error.message)
         }
-        let target = snapshot.listeners[Int(exchange.pointee.listener)].target
+        let target = snapshot.listenerRules[Int(exchange.pointee.listener)].target
         if let fault = CanonicalTarget.resolve(&exchange.pointee.head, policy: target) {
             return .refuse(fault.refusal, fault.message)
         }
@@ -116,14 +119,21 @@ extension Worker {
             exchange.pointee.owesContinue = exchange.pointee.head.expectsContinue
         }
         exchange.pointee.context.serviceIndex = route.pointee.service
-        if route.pointee.chain.count > 0 {
-            switch route.pointee.chain.runRequest(from: 0, head: &exchange.pointee.head, context: &exchange.pointee.context) {
+        if route.pointee.stages > 0 {
+            switch runRequest(slot, route, from: 0) {
             case .proceed: break
             case .answer(let answer, let stage): return answered(answer, stage)
             case .suspended(let stage): return suspend(slot, stage)
             }
         }
         return act(slot, snapshot)
+    }
+
+    private func runRequest(_ slot: Int, _ route: UnsafePointer<RouteRuntime>, from stage: Int) -> ChainOutcome {
+        let exchange = exchanges.pointer(slot)
+        return route.pointee.chainReference._withUnsafeGuaranteedRef {
+            $0.runRequest(from: stage, head: &exchange.pointee.head, context: &exchange.pointee.context)
+        }
     }
 
     private func answered(_ answer: Answer, _ stage: Int) -> Verdict {
@@ -145,11 +155,12 @@ extension Worker {
     private func act(_ slot: Int, _ snapshot: GatewaySnapshot) -> Verdict {
         let exchange = exchanges.pointer(slot)
         guard let route = exchange.pointee.route else { return .refuse(.internalError, "") }
-        let last = route.pointee.chain.last
+        let last = route.pointee.stages - 1
         exchange.pointee.responseStage = last
         if case .length(let declared) = exchange.pointee.head.framing, declared > exchange.pointee.context.bodyLimit {
             return .refuse(.bodyTooLarge, "")
         }
+        if route.pointee.forwards { return prepareForwarding(slot, snapshot, route.pointee.service) }
         switch route.pointee.action {
         case .forward(let service): return prepareForwarding(slot, snapshot, service)
         case .redirect(let redirect): return self.redirect(slot, redirect)
@@ -164,16 +175,19 @@ extension Worker {
     private func prepareForwarding(_ slot: Int, _ snapshot: GatewaySnapshot, _ service: Int) -> Verdict {
         let exchange = exchanges.pointer(slot)
         guard let route = exchange.pointee.route else { return .refuse(.internalError, "") }
-        switch route.pointee.forwarding.prepare(&exchange.pointee.head, &exchange.pointee.context) {
+        let decision = route.pointee.forwardingReference._withUnsafeGuaranteedRef {
+            $0.prepare(&exchange.pointee.head, &exchange.pointee.context)
+        }
+        switch decision {
         case .forward: break
         case .answerHere:
             let allow = String(decoding: snapshot.routeTable.allow(for: exchange.pointee.head), as: UTF8.self)
             return .answer(
-                Answer(status: 204, fields: [("Allow", allow)]), responseFrom: route.pointee.chain.last, reason: .response)
+                Answer(status: 204, fields: [("Allow", allow)]), responseFrom: route.pointee.stages - 1, reason: .response)
         case .refuse(let fault): return .refuse(fault.refusal, fault.message)
         }
         exchange.pointee.upstreamPath = exchange.pointee.head.path
-        if let rewriter = route.pointee.rewriter {
+        if route.pointee.rewrites, let rewriter = route.pointee.rewriter {
             do {
                 exchange.pointee.upstreamPath = try rewriter.rewrite(&exchange.pointee.head).path
             } catch {
@@ -226,12 +240,10 @@ extension Worker {
         switch verdict {
         case .answer(let answer):
             let reason: Reason = point.stage == Self.actionStage ? .response : Reason(named: answer.reason)
-            let from = point.stage == Self.actionStage ? route.pointee.chain.last : point.stage - 1
+            let from = point.stage == Self.actionStage ? route.pointee.stages - 1 : point.stage - 1
             carryOut(.answer(answer, responseFrom: from, reason: reason), slot)
         case .proceed:
-            switch route.pointee.chain.runRequest(
-                from: point.stage + 1, head: &exchange.pointee.head, context: &exchange.pointee.context)
-            {
+            switch runRequest(slot, route, from: point.stage + 1) {
             case .proceed: carryOut(act(slot, snapshot), slot)
             case .answer(let answer, let stage): carryOut(answered(answer, stage), slot)
             case .suspended(let stage): carryOut(suspend(slot, stage), slot)

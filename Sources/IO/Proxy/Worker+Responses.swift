@@ -45,9 +45,9 @@ extension Worker {
         backend.pointee.phase = .lent
         backend.pointee.deadline = .never
         exchange.pointee.connectTime = now.since(backend.pointee.connectStarted)
-        metrics.upstreamConnections(pool.label, .connecting, changedBy: -1)
-        metrics.upstreamConnections(pool.label, .active, changedBy: 1)
-        metrics.upstreamConnected(pool.label, after: exchange.pointee.connectTime)
+        metrics.upstreamConnections(pool.pointee.label, .connecting, changedBy: -1)
+        metrics.upstreamConnections(pool.pointee.label, .active, changedBy: 1)
+        metrics.upstreamConnected(pool.pointee.label, after: exchange.pointee.connectTime)
         sendRequest(slot, UnsafeRawBufferPointer(start: nil, count: 0))
     }
 
@@ -154,12 +154,9 @@ extension Worker {
         let exchange = exchanges.pointer(slot)
         // 100 has been said, or was not asked for; HTTP/1.0 knows no interim responses.
         guard response.status != 100, exchange.pointee.head.version == .http11 else { return true }
-        let snapshot = exchange.pointee.generation._withUnsafeGuaranteedRef { $0.snapshot }
         let client = clients.pointer(Int(exchange.pointee.client))
         out.clear()
-        do {
-            try snapshot.responses.receive(&response)
-        } catch {
+        guard stripResponse(slot) else {
             backendBroken(slot, .malformed)
             return false
         }
@@ -180,23 +177,35 @@ extension Worker {
     private func finalHead(_ slot: Int, _ rest: UnsafeRawBufferPointer) {
         let exchange = exchanges.pointer(slot)
         guard let route = exchange.pointee.route else { return backendBroken(slot, .malformed) }
-        let snapshot = exchange.pointee.generation._withUnsafeGuaranteedRef { $0.snapshot }
-        do {
-            try snapshot.responses.receive(&response)
-        } catch {
-            return backendBroken(slot, .malformed)
-        }
+        guard stripResponse(slot) else { return backendBroken(slot, .malformed) }
         exchange.pointee.upstreamStatus = response.status
         exchange.pointee.responseBody = BodyReader(response.framing)
         exchange.pointee.backendMayContinue = response.allowsReuse
-        guard route.pointee.chain.count > 0 else { return passHead(slot, rest) }
-        switch route.pointee.chain.runResponse(
-            from: exchange.pointee.responseStage, head: &response, request: exchange.pointee.head,
-            context: &exchange.pointee.context)
-        {
+        guard route.pointee.stages > 0 else { return passHead(slot, rest) }
+        switch runResponse(slot, route, from: exchange.pointee.responseStage) {
         case .proceed: passHead(slot, rest)
         case .answer(let answer, let stage): replaceResponse(slot, answer, stage)
         case .suspended(let stage): holdResponse(slot, stage, rest)
+        }
+    }
+
+    /// Takes off what the backend said to the gateway alone.
+    /// - Returns: false when it does not speak HTTP.
+    private func stripResponse(_ slot: Int) -> Bool {
+        exchanges.pointer(slot).pointee.generation._withUnsafeGuaranteedRef { generation in
+            do {
+                try generation.snapshot.responses.receive(&response)
+                return true
+            } catch {
+                return false
+            }
+        }
+    }
+
+    func runResponse(_ slot: Int, _ route: UnsafePointer<RouteRuntime>, from stage: Int) -> ChainOutcome {
+        let exchange = exchanges.pointer(slot)
+        return route.pointee.chainReference._withUnsafeGuaranteedRef {
+            $0.runResponse(from: stage, head: &response, request: exchange.pointee.head, context: &exchange.pointee.context)
         }
     }
 
@@ -247,9 +256,7 @@ extension Worker {
         switch verdict {
         case .answer(let answer): replaceResponse(slot, answer, point.stage)
         case .proceed:
-            switch route.pointee.chain.runResponse(
-                from: point.stage - 1, head: &response, request: exchange.pointee.head, context: &exchange.pointee.context)
-            {
+            switch runResponse(slot, route, from: point.stage - 1) {
             case .answer(let answer, let stage): replaceResponse(slot, answer, stage)
             case .suspended(let stage): holdResponse(slot, stage, UnsafeRawBufferPointer(start: nil, count: 0))
             case .proceed:
@@ -268,7 +275,6 @@ extension Worker {
     /// The response's head, as the client gets it, and what is there of the body.
     private func passHead(_ slot: Int, _ rest: UnsafeRawBufferPointer) {
         let exchange = exchanges.pointer(slot)
-        let snapshot = exchange.pointee.generation._withUnsafeGuaranteedRef { $0.snapshot }
         let delivery = ResponseDelivery.decide(
             version: exchange.pointee.head.version, method: exchange.pointee.head.method, status: response.status,
             upstream: response.framing, declaredLength: response.declaredLength, keepsAlive: keepsAlive(slot))
@@ -276,8 +282,10 @@ extension Worker {
         guard
             HeadSerialiser.startResponse(status: response.status, reason: response.bytes(response.reason), into: &out),
             HeadSerialiser.fields(of: response.headers, into: &out),
-            snapshot.responses.appendFields(
-                to: &out, head: response, context: exchange.pointee.context, delivery: delivery)
+            exchange.pointee.generation._withUnsafeGuaranteedRef({
+                $0.snapshot.responses.appendFields(
+                    to: &out, head: response, context: exchange.pointee.context, delivery: delivery)
+            })
         else { return backendBroken(slot, .malformed) }
         HeadSerialiser.endOfHead(into: &out)
         guard exchange.pointee.machine.headReceived() else { return backendBroken(slot, .malformed) }

@@ -39,12 +39,14 @@ public final class Worker {
     var timers: TimerWheel
     var listeners: [ListenerState] = []
     /// Pools of all configurations that are in use; nil where one has gone.
-    var pools: [InstancePool?] = []
+    var pools: [PoolPointer?] = []
     var queues: [ServiceQueue] = []
     /// A connection or a slot has become free while requests waited.
     var hasQueueWork = false
     var metrics = WorkerMetrics()
     var current: Generation
+    /// The rules of its listeners.
+    var listenerRules: UnsafePointer<ListenerRules>
     /// Older configurations under which requests still run.
     var retiring: [Generation] = []
 
@@ -94,6 +96,7 @@ public final class Worker {
         backends = Slab { BackendConnection() }
         let first = Generation(snapshot: snapshot, pools: [])
         current = first
+        listenerRules = snapshot.listenerRules
         let names = snapshot.names
         exchanges = Slab { ExchangeRecord(names: names, generation: Unmanaged.passUnretained(first)) }
         initial = first

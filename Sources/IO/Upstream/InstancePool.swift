@@ -4,19 +4,23 @@ import Reactor
 import Synchronization
 import Telemetry
 
-/// One worker's side of an instance: its pool, and the addresses it connects to.
-public final class InstancePool {
+/// One worker's side of an instance: its pool, and the addresses it connects to. Kept in memory of its own that does not move
+/// (`PoolPointer`), since every request looks at one.
+public struct InstancePool {
     public let state: InstanceState
     public var pool: ConnectionPool
     private var addresses: [SocketAddress]
     private var seenVersion: Int
     private var nextAddress = 0
+    /// Its place in the worker's list.
+    public let index: Int32
     /// The requests that wait for its service on this worker.
     public let queue: ServiceQueue
     /// The service's name in the metrics.
     public var label: Label
 
-    public init(state: InstanceState, queue: ServiceQueue, label: Label, policy: ConnectionPool.Policy) {
+    public init(index: Int32, state: InstanceState, queue: ServiceQueue, label: Label, policy: ConnectionPool.Policy) {
+        self.index = index
         self.state = state
         self.queue = queue
         self.label = label
@@ -26,7 +30,7 @@ public final class InstancePool {
     }
 
     /// Whether the addresses have changed since the last look; idle connections may then lead to the old ones.
-    public func refreshAddresses() -> Bool {
+    public mutating func refreshAddresses() -> Bool {
         let version = state.addressVersion.load(ordering: .acquiring)
         guard version != seenVersion else { return false }
         seenVersion = version
@@ -36,12 +40,15 @@ public final class InstancePool {
     }
 
     /// The address for the next connection: each in turn. Nil when the name has none.
-    public func takeAddress() -> SocketAddress? {
+    public mutating func takeAddress() -> SocketAddress? {
         guard !addresses.isEmpty else { return nil }
         nextAddress = (nextAddress + 1) % addresses.count
         return addresses[nextAddress]
     }
 }
+
+/// A pool's place; good until the worker frees it, which it does when nothing names it any more.
+public typealias PoolPointer = UnsafeMutablePointer<InstancePool>
 
 /// The requests of one worker that wait for a connection to one service.
 public final class ServiceQueue {

@@ -51,6 +51,14 @@ struct BrokenFileTests {
         #expect(result.configuration != nil)
     }
 
+    @Test func `values that are too long are refused, and shown in part`() {
+        func letters(_ count: Int) -> String { String(repeating: "a", count: count) }
+        #expect(loadRest("server: {via: \(letters(128))}\n").errors.isEmpty)
+        #expect(loadRest("server: {via: \(letters(129))}\n").errors.first?.message.hasSuffix("not \"\(letters(80))…\"") == true)
+        let route = "routes: [{name: r, match: {path: /\(letters(8192))}, respond: {content_type: \(letters(8193))}}]\n"
+        #expect(loadRest(route).errors.map(\.message) == ["is longer than 8KiB", "is longer than 8KiB"])
+    }
+
     @Test func `control characters of the file do not reach the terminal`() {
         let text = lines(loadRest("\"a\\e[31m\\u202eb\": 1\n")).joined()
         #expect(text.contains("a\\u{1b}[31m\\u{202e}b"))

@@ -949,4 +949,134 @@ let brokenFiles: [BrokenFile] = [
         diagnostics: """
             t.yaml:2:31: error: server.request_id.header: Content-Length frames the message and is managed by the gateway
             """),
+    BrokenFile(
+        name: "a service that is text",
+        text: """
+            services: {a: b}
+            routes: [{name: r, match: {path: /}, service: a}]
+
+            """,
+        diagnostics: """
+            t.yaml:2:15: error: services.a: expected a mapping, not "b"
+            """),
+    BrokenFile(
+        name: "a service of which every instance is off",
+        text: """
+            services: {a: {instances: [{url: "http://h", enabled: false}]}}
+
+            """,
+        diagnostics: """
+            t.yaml:2:27: error: services.a.instances: needs at least one instance that is enabled
+            """),
+    BrokenFile(
+        name: "a variable with another operator",
+        text: """
+            server: {via: "${X:+y}"}
+
+            """,
+        diagnostics: """
+            t.yaml:2:15: error: server.via: "${X" must be followed by "}" or ":-default}"
+            """),
+    BrokenFile(
+        name: "a rate of nothing",
+        text: """
+            middlewares: {a: {rate_limit: {rate: 0/s}}}
+
+            """,
+        diagnostics: """
+            t.yaml:2:19: warning: middlewares.a.rate_limit: rate_limit is accepted, but has no effect in this version
+            t.yaml:2:38: error: middlewares.a.rate_limit.rate: must be between 1 and 1000000000 for each s, not 0
+            """),
+    BrokenFile(
+        name: "a rate limit by what is not known",
+        text: """
+            middlewares: {a: {rate_limit: {key: usr}}, b: {rate_limit: {key: "header:X A"}}, c: {rate_limit: {key: "header:X-A"}}}
+
+            """,
+        diagnostics: """
+            t.yaml:2:19: warning: middlewares.a.rate_limit: rate_limit is accepted, but has no effect in this version (used \
+            in 2 more places)
+            t.yaml:2:37: error: middlewares.a.rate_limit.key: expected ip, user, org, api_key, route, service, global or \
+            header:NAME (did you mean "user"?)
+            t.yaml:2:66: error: middlewares.b.rate_limit.key: expected ip, user, org, api_key, route, service, global or \
+            header:NAME
+            """),
+    BrokenFile(
+        name: "authorization by nothing",
+        text: """
+            middlewares: {a: {authorize: {}}}
+
+            """,
+        diagnostics: """
+            t.yaml:2:19: warning: middlewares.a.authorize: authorize is accepted, but has no effect in this version
+            t.yaml:2:30: error: middlewares.a.authorize: one of scopes_any, scopes_all, roles_any or permissions is needed
+            """),
+    BrokenFile(
+        name: "origins that are none",
+        text: """
+            middlewares: {a: {cors: {allow_origins: [example.com, "https://a b", "https://*.example.com", "http://127.0.0.1:3000", "null"]}}}
+
+            """,
+        diagnostics: """
+            t.yaml:2:19: warning: middlewares.a.cors: cors is accepted, but has no effect in this version
+            t.yaml:2:42: error: middlewares.a.cors.allow_origins[0]: expected an origin such as https://example.com, or *, \
+            not "example.com"
+            t.yaml:2:55: error: middlewares.a.cors.allow_origins[1]: expected an origin such as https://example.com, or *, \
+            not "https://a b"
+            """),
+    BrokenFile(
+        name: "more redirects that are none",
+        text: """
+            routes:
+              - {name: a, match: {path: /a}, redirect: {to: "/a b"}}
+              - {name: b, match: {path: /b}, redirect: {to: ""}}
+              - {name: c, match: {path: /c}, redirect: {to: "${scheme}/x"}}
+              - {name: d, match: {path: /d}, redirect: {to: "${path}/{not a name}"}}
+              - {name: e, match: {path: /e, host: ["[::1]", 127.0.0.1, "*"]}, redirect: {to: "example.com/x"}}
+
+            """,
+        diagnostics: """
+            t.yaml:3:49: error: routes[0].redirect.to: has a character that a URL must percent-encode
+            t.yaml:4:49: error: routes[1].redirect.to: is empty
+            t.yaml:5:49: error: routes[2].redirect.to: ${scheme} must be followed by ://
+            t.yaml:6:49: error: routes[3].redirect.to: has a character that a URL must percent-encode
+            t.yaml:7:82: error: routes[4].redirect.to: must begin with a path, http://, https:// or ${scheme}://
+            """),
+    BrokenFile(
+        name: "header rules for an answer",
+        text: """
+            middlewares: {a: {headers: {response: {set: {Host: a, X-Request-ID: b, X-Auth-Subject: c, Client-Cert: d, Date: e}}}}}
+
+            """,
+        diagnostics: """
+            t.yaml:2:46: error: middlewares.a.headers.response.set.Host: Host has no place in an answer
+            t.yaml:2:55: error: middlewares.a.headers.response.set.X-Request-ID: X-Request-ID is set by server.request_id
+            t.yaml:2:72: error: middlewares.a.headers.response.set.X-Auth-Subject: X-Auth-Subject tells who the caller is \
+            and is managed by the gateway
+            t.yaml:2:91: error: middlewares.a.headers.response.set.Client-Cert: Client-Cert tells who the caller is and is \
+            managed by the gateway
+            t.yaml:2:107: error: middlewares.a.headers.response.set.Date: Date is managed by the gateway
+            """),
+    BrokenFile(
+        name: "a Unix socket by a relative path",
+        text: """
+            services: {a: {instances: [{url: "unix:app.sock"}, {url: "unix:/"}]}}
+
+            """,
+        diagnostics: """
+            t.yaml:2:34: error: services.a.instances[0].url: a Unix socket needs an absolute path of at most 107 bytes
+            t.yaml:2:58: error: services.a.instances[1].url: a Unix socket needs an absolute path of at most 107 bytes
+            """),
+    BrokenFile(
+        name: "a merge of text",
+        text: """
+            server: {<<: {workers: 2}}
+            limits:
+              <<: [{request_headers: 5}, {request_headers: 6}]
+            access_log: {<<: text}
+
+            """,
+        diagnostics: """
+            t.yaml:5:18: error: << needs a mapping or a list of mappings
+            """),
 ]

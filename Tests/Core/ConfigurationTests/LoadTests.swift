@@ -201,6 +201,38 @@ struct LoadTests {
         #expect(configuration.routes[0].middlewares == [0])
     }
 
+    @Test func `what will have no effect, or not the one that was meant, is warned about`() {
+        let result = loadRest(
+            """
+            middlewares:
+              users: {jwt: {algorithms: [RS256], jwks_url: "http://issuer/keys"}}
+            services:
+              a: {instances: [{url: "http://h:1", weight: 0, protocol: h2c}], load_balancer: {algorithm: ip_hash}}
+            routes: [{name: r, match: {path: /}, service: a, upgrade: [websocket]}]
+            store: {url: "redis://127.0.0.1:6379/0"}
+            """)
+        #expect(
+            lines(result) == [
+                "t.yaml:3:11: warning: middlewares.users.jwt: jwt is accepted, but has no effect in this version",
+                "t.yaml:3:48: warning: middlewares.users.jwt.jwks_url: keys are fetched without encryption",
+                "t.yaml:5:18: warning: services.a.instances: every weight is 0: no instance takes requests",
+                "t.yaml:5:60: warning: services.a.instances[0].protocol: the protocol h2c is accepted, but has no effect in this version",
+                "t.yaml:5:94: warning: services.a.load_balancer.algorithm: the algorithm ip_hash is accepted, but has no effect in this version",
+                "t.yaml:6:50: warning: routes[0].upgrade: upgrade is accepted, but has no effect in this version",
+                "t.yaml:7:1: warning: store: store is accepted, but has no effect in this version",
+            ])
+        #expect(result.configuration != nil)
+        #expect(result.warnings.count == 7)
+    }
+
+    @Test func `warnings beyond fifty are counted`() {
+        let routes = (0..<70).map { "  - {name: r\($0), match: {path: /\($0)}, health: true, timeouts: {}}\n" }.joined()
+        let result = loadRest("routes:\n" + routes)
+        #expect(result.diagnostics.count == 51)
+        #expect(result.diagnostics.last?.message == "20 more warnings are not shown")
+        #expect(result.configuration?.routes.count == 70)
+    }
+
     @Test func `authentication that is switched off by hand leaves a warning at each route`() {
         let result = loadRest(
             """

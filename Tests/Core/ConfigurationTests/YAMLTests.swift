@@ -56,6 +56,11 @@ struct YAMLTests {
         #expect(errors(Array("a: \"x\\0y\"\n".utf8)) == ["1:4 text with a NUL character"])
     }
 
+    @Test func `a file of nothing, or of a byte order mark alone, is empty`() {
+        #expect(errors([]) == ["1:1 the file is empty"])
+        #expect(errors([0xef, 0xbb, 0xbf]) == ["1:1 the file is empty"])
+    }
+
     @Test func `a byte order mark is skipped and counts in no column`() {
         #expect(errors([0xef, 0xbb, 0xbf] + Array("banan: 1\n".utf8)).contains { $0.hasPrefix("1:1 unknown key") })
     }

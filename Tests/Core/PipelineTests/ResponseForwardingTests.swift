@@ -59,6 +59,7 @@ import Testing
         context.begin(
             at: Instant(nanoseconds: 0), unixNanoseconds: seconds * 1_000_000_000 + 999_999_999, seed: 0, bodyLimit: 0,
             exchangeToken: 0)
+        context.makeRequestID()
         let head = response("HTTP/1.1 204 No Content")
         let delivery = ResponseDelivery(body: .none, contentLength: nil, connection: .unsaid)
         #expect(clientLines(try rule(), head, context, delivery: delivery).contains("Date: \(expected)"))

@@ -192,4 +192,38 @@ struct CanonicalPathTests {
             }
         }
     }
+
+    @Test func `what the quick scans let pass comes out of the slow ones unchanged`() {
+        let seed: UInt64 = 0x0fa5_7510
+        print("seed \(seed)")
+        var random = RandomSource(seed: seed)
+        let pathBytes = Array("abcdefgh0129-_~;=@:!/////..A".utf8)
+        let hostBytes = Array("abcdefghijxyz0123456789-_...".utf8)
+        var quick = 0
+        for _ in 0..<40_000 {
+            func some(_ alphabet: [UInt8], _ range: ClosedRange<Int>) -> [UInt8] {
+                (0..<Int.random(in: range, using: &random)).map { _ in
+                    alphabet[Int.random(in: 0..<alphabet.count, using: &random)]
+                }
+            }
+            let path = [ASCII.slash] + some(pathBytes, 0...30)
+            let host = String(decoding: some(hostBytes, 1...40), as: UTF8.self)
+            var buffer = ByteBuffer(capacity: 128)
+            buffer.append(path)
+            if CanonicalPath.scan(buffer.bytes, from: 0, to: path.count, mergeSlashes: false) == path.count {
+                quick += 1
+                #expect(throws: Never.self) {
+                    let (slow, _) = try CanonicalPath.append(0..<path.count, to: &buffer, mergeSlashes: false)
+                    #expect(buffer.bytes.extracting(slow).array() == path)
+                }
+            }
+            // A port sends a host the slow way.
+            var plain = makeHead("GET", "/", host: host)
+            var ported = makeHead("GET", "/", host: host + ":80")
+            let fault = CanonicalTarget.resolve(&plain, policy: TargetPolicy())
+            #expect(CanonicalTarget.resolve(&ported, policy: TargetPolicy()) == fault, "\(host)")
+            if fault == nil { #expect(plain.hostText == ported.hostText, "\(host)") }
+        }
+        #expect(quick > 5_000)
+    }
 }

@@ -177,7 +177,9 @@ struct RouteTablePropertyTests {
         var dice = Dice(random: RandomSource(seed: seed))
         let paths = ["/*", "/admin/*", "/admin/{id}", "/admin/users", "/a/b/*", "/a/{x}/c", "/a%2Fb/*", "/A"]
         let table = try RouteTable(paths.map { RouteRule(name: $0, path: try PathPattern($0)) }, seed: 9)
-        let pieces = ["/", "/", "admin", "%61dmin", "a", "%41", "b", "%2f", "..", ".", ";", "users", "%75sers", "//", "%2e", "c", "|"]
+        let pieces = [
+            "/", "/", "admin", "%61dmin", "a", "%41", "b", "%2f", "..", ".", ";", "users", "%75sers", "//", "%2e", "c", "|",
+        ]
         var routes = Set<RouteMatch>()
         for _ in 0..<30_000 {
             let target = "/" + (0..<dice.count(6)).map { _ in dice.pick(pieces) }.joined()

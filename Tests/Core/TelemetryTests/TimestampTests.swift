@@ -67,6 +67,32 @@ import Testing
         #expect(Timestamp(seconds: .min).nanoseconds == .min)
     }
 
+    @Test func `a kept second gives what the calendar gives, in whatever order times come`() {
+        var random = RandomSource(seed: 60)
+        var clock = SecondText()
+        for round in 0..<2000 {
+            let second = round % 3 == 0 ? Int64(random.next() % 8_000_000_000) - 4_000_000_000 : Int64(random.next() % 3)
+            let time = Timestamp(nanoseconds: second * 1_000_000_000 + Int64(random.next() % 1_000_000_000))
+            let line = text { buffer in
+                buffer.withFreeSpace(Timestamp.textBytes) { room in
+                    var cursor = TextCursor(room)
+                    cursor.write(microseconds: time, &clock)
+                    return cursor.count
+                }
+            }
+            #expect(line == rfc3339(time, .microseconds))
+        }
+        let earliest = Timestamp(nanoseconds: .min)
+        let line = text { buffer in
+            buffer.withFreeSpace(Timestamp.textBytes) { room in
+                var cursor = TextCursor(room)
+                cursor.write(microseconds: earliest, &clock)
+                return cursor.count
+            }
+        }
+        #expect(line == rfc3339(earliest, .microseconds))
+    }
+
     @Test func `the combined form has the month as a word`() {
         let line = text { buffer in
             buffer.withFreeSpace(Timestamp.textBytes) { room in

@@ -50,6 +50,7 @@ def scalar(value) -> str:
         return str(value)
     plain = str(value)
     # Durations, sizes and such stay plain, as people write them.
-    if plain.isalnum() and not plain.isdigit() and plain.lower() not in ("true", "false", "null", "yes", "no", "on", "off", "y", "n"):
+    if plain.isalnum() and not plain.isdigit() and plain.lower() not in ("true", "false", "null", "yes", "no", "on", "off", "y",
+        "n"):
         return plain
     return json.dumps(plain)

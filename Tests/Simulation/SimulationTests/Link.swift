@@ -48,6 +48,7 @@ final class Link {
     /// Bytes that the gateway has read, and that arrived.
     var bytesRead = 0
     var bytesArrived = 0
+    var arrivedAt: UInt64 = 0
 
     // The endpoint's side.
     private var operations: [Operation] = []
@@ -114,6 +115,7 @@ final class Link {
             let n = min(bytes.count, 1 + Int(network.upTo(UInt64(most - 1))))
             inbound.append(bytes[0..<n])
             bytesArrived += n
+            arrivedAt = network.now
             if n == bytes.count { operations.removeFirst() } else { operations[0] = .bytes(Array(bytes[n...])) }
             isReady = true
         case .fin:
@@ -143,6 +145,12 @@ final class Link {
     private func gatewayRefuses() {
         operations.removeAll()
         if isClosed { deliverEnd(reset: true) }
+    }
+
+    /// The connection was not made.
+    func refuse() {
+        resetArrived = true
+        pendingError = 111
     }
 
     private func arriveReset() {

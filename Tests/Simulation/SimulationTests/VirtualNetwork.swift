@@ -41,6 +41,8 @@ final class VirtualNetwork {
     /// When each epoll instance would have returned for want of events.
     private(set) var wakeTimes: [Int32: UInt64] = [:]
     private(set) var returnedEvents = false
+    /// The epoll instance that was last given a mailbox.
+    private(set) var lastPoller: Int32 = -1
     /// What the gateway did that no correct program does.
     var violations: [String] = []
     /// Who takes connections to an address; - Returns: the link, or minus the error number.
@@ -181,6 +183,7 @@ final class VirtualNetwork {
     func add(_ poller: Int32, _ fd: Int32, _ events: UInt32, _ token: UInt64) -> Int32 {
         guard fd >= Self.firstDescriptor else {
             mailboxes[poller] = (token, false)
+            lastPoller = poller
             return 0
         }
         switch find(fd, "epoll_ctl") {

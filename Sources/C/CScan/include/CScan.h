@@ -334,4 +334,42 @@ static inline int cscan_equals_lowercase(const uint8_t *a, const uint8_t *lower,
     }
 }
 
+/* Whether every byte can stand in a JSON string as it is: printable ASCII but for the quote and the backslash. */
+static inline int cscan_json_plain_scalar(const uint8_t *bytes, size_t count) {
+    for (size_t i = 0; i < count; i++) {
+        uint8_t c = bytes[i];
+        if (c < 0x20 || c >= 0x7f || c == '"' || c == '\\') return 0;
+    }
+    return 1;
+}
+
+#if defined(__SSE2__)
+static inline __m128i cscan_mask_json(__m128i v) {
+    /* Signed: bytes from 0x80 on are below 0x20 as well. */
+    __m128i low = _mm_cmplt_epi8(v, _mm_set1_epi8(0x20));
+    __m128i del = _mm_cmpeq_epi8(v, _mm_set1_epi8(0x7f));
+    __m128i quote = _mm_cmpeq_epi8(v, _mm_set1_epi8('"'));
+    __m128i backslash = _mm_cmpeq_epi8(v, _mm_set1_epi8('\\'));
+    return _mm_or_si128(_mm_or_si128(low, del), _mm_or_si128(quote, backslash));
+}
+#endif
+
+static inline int cscan_json_plain(const uint8_t *bytes, size_t count) {
+#if defined(__SSE2__)
+    if (count >= 16) {
+        /* The last sixteen bytes are read as such, whatever part of them has been read before. */
+        __m128i seen = cscan_mask_json(_mm_loadu_si128((const __m128i *)(bytes + count - 16)));
+        for (size_t i = 0; i + 16 < count; i += 16)
+            seen = _mm_or_si128(seen, cscan_mask_json(_mm_loadu_si128((const __m128i *)(bytes + i))));
+        return _mm_movemask_epi8(seen) == 0;
+    }
+    if (count >= 8) {
+        __m128i first = _mm_loadl_epi64((const __m128i *)bytes);
+        __m128i last = _mm_loadl_epi64((const __m128i *)(bytes + count - 8));
+        return _mm_movemask_epi8(cscan_mask_json(_mm_unpacklo_epi64(first, last))) == 0;
+    }
+#endif
+    return cscan_json_plain_scalar(bytes, count);
+}
+
 #endif

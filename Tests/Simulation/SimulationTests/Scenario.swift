@@ -1,0 +1,172 @@
+/// What a run is like: how many of everything, and which faults there are. Drawn from the run's dice.
+struct Scenario {
+    /// The faults of a run; each run draws some of these.
+    var networkFaults = VirtualNetwork.Faults()
+    var backendsFail = false
+    var backendsCloseIdle = false
+    var backendsSayMore = false
+    var connectsFail = false
+    var connectsHang = false
+    var clientsMisbehave = false
+    var stagesHang = false
+    /// Few connections, and a short queue.
+    var isScarce = false
+    var requestTimeout = false
+    var drainsEarly = false
+
+    var workerCount = 1
+    var clientCount = 1
+    var stageCount = 1
+    var reloadCount = 0
+    var instanceCount = 1
+    /// Connections to one instance, at most, whichever configuration is in force.
+    var poolMaximum = 50
+    /// Nanoseconds over which the clients arrive.
+    var arrivalSpread: UInt64 = 0
+    var requestsPerConnection = 1_000
+    var idleTimeoutSeconds = 3
+
+    /// Bytes of a request's body.
+    static var bodyLimit: Int { 100_000 }
+
+    init(drawnFrom network: VirtualNetwork) {
+        networkFaults.shortWrites = network.oneIn(2)
+        networkFaults.lateEvents = network.oneIn(2)
+        networkFaults.spuriousEvents = network.oneIn(3)
+        networkFaults.acceptErrors = network.oneIn(8)
+        if !network.oneIn(4) {
+            backendsFail = network.oneIn(2)
+            backendsCloseIdle = network.oneIn(3)
+            backendsSayMore = network.oneIn(6)
+            connectsFail = network.oneIn(4)
+            connectsHang = network.oneIn(6)
+            clientsMisbehave = network.oneIn(2)
+            stagesHang = network.oneIn(4)
+            isScarce = network.oneIn(3)
+            requestTimeout = network.oneIn(10)
+            drainsEarly = network.oneIn(10)
+        }
+        workerCount = network.oneIn(3) ? 2 : 1
+        clientCount = 1 + Int(network.upTo(9))
+        stageCount = 1 + Int(network.upTo(2))
+        reloadCount = network.oneIn(2) ? 0 : 1 + Int(network.upTo(3))
+        instanceCount = 1 + Int(network.upTo(2))
+        arrivalSpread = network.pick([0, 50_000_000, 2_000_000_000])
+        requestsPerConnection = network.pick([2, 5, 1_000])
+        if isScarce { poolMaximum = 1 + Int(network.upTo(2)) }
+        idleTimeoutSeconds = network.pick([1, 3, 30])
+    }
+
+    /// Nothing is wrong above TCP, so every request gets its backend's answer.
+    var isCalm: Bool {
+        !backendsFail && !backendsCloseIdle && !backendsSayMore && !connectsFail && !connectsHang && !clientsMisbehave && !stagesHang
+            && !isScarce && !requestTimeout && !drainsEarly && !networkFaults.acceptErrors && requestsPerConnection == 1_000
+    }
+
+    /// Three variants of one configuration: a reload goes from one to the next. Their instances overlap; they have the routes and the
+    /// listener in common.
+    func configuration(variant: Int) -> String {
+        let first = variant == 0 ? 1 : variant
+        let instances = (first..<first + instanceCount).map { "{url: \"http://10.0.0.\($0):80\", weight: \($0)}" }.joined(separator: ", ")
+        let pool = variant == 2 ? max(1, poolMaximum - 1) : poolMaximum
+        let queue = isScarce ? "{max_pending: 3, timeout: 1s}" : "{max_pending: 1000, timeout: 20s}"
+        return """
+            server: {via: sim}
+            admin: {enabled: false}
+            access_log: {output: none}
+            listeners: [{name: web, address: "127.0.0.1:8000"}]
+            limits: {request_body: \(Self.bodyLimit), header_timeout: 4s, body_idle_timeout: 4s, body_min_rate: 0, write_timeout: 4s,
+              keepalive_timeout: 5s, requests_per_connection: \(requestsPerConnection)}
+            services:
+              app:
+                instances: [\(instances)]
+                timeouts: {connect: 2s, response: 4s, idle: 4s, request: \(requestTimeout ? "2s" : "\"off\"")}
+                pool: {max_connections: \(pool), idle_timeout: \(idleTimeoutSeconds)s, max_requests_per_connection: \(requestsPerConnection)}
+                queue: \(queue)
+            routes:
+              - {name: plain, match: {path: "/plain/*"}, service: app}
+              - {name: staged, match: {path: "/staged/*"}, service: app}
+            """
+    }
+
+    func drawClient(_ network: VirtualNetwork, tag: inout Int) -> ([Trial], SimulatedClient.Manner, Bool) {
+        let count = 1 + Int(network.upTo(network.pick([0, 3, 8])))
+        var trials: [Trial] = []
+        let isPipelining = network.oneIn(4)
+        for index in 0..<count {
+            tag += 1
+            let trial = Trial(tag: tag)
+            drawRequest(trial, network, isLast: index == count - 1)
+            drawResponse(trial, network)
+            trials.append(trial)
+        }
+        return (trials, drawManner(network, trials), isPipelining)
+    }
+
+    private func drawManner(_ network: VirtualNetwork, _ trials: [Trial]) -> SimulatedClient.Manner {
+        let sent = trials.reduce(0) { $0 + $1.wire.head.count + $1.wire.body.count }
+        let got = trials.reduce(0) { $0 + $1.responseBytes + 250 }
+        guard clientsMisbehave, network.oneIn(2) else { return network.pick([.proper, .proper, .halfCloses, .lingers]) }
+        switch network.upTo(4) {
+        case 0, 1: return .leavesSending(after: Int(network.upTo(UInt64(sent - 1))), resets: network.oneIn(2))
+        case 2: return .leavesReceiving(after: 1 + Int(network.upTo(UInt64(got))), resets: network.oneIn(2))
+        case 3: return .stopsReading(after: Int(network.upTo(UInt64(got))), nanoseconds: network.pick([1_000_000_000, 20_000_000_000]))
+        default: return .stopsSending(after: Int(network.upTo(UInt64(sent - 1))))
+        }
+    }
+
+    private func drawBytes(_ network: VirtualNetwork) -> Int {
+        Int(network.upTo(network.pick([0, 10, 500, 5_000, 5_000, 70_000])))
+    }
+
+    private func drawRequest(_ trial: Trial, _ network: VirtualNetwork, isLast: Bool) {
+        trial.route = network.oneIn(2) ? "plain" : "staged"
+        trial.method = network.pick(["GET", "GET", "GET", "HEAD", "POST", "POST", "PUT", "DELETE"])
+        trial.isVersion10 = isLast && network.oneIn(8)
+        trial.asksToClose = isLast && network.oneIn(4)
+        if ["POST", "PUT"].contains(trial.method) {
+            trial.framing = trial.isVersion10 ? .length : network.pick([.length, .chunked])
+            trial.requestBytes = drawBytes(network)
+            trial.expectsContinue = !trial.isVersion10 && network.oneIn(6)
+            trial.hasTrailers = network.oneIn(4)
+        }
+        guard clientsMisbehave, isLast, network.oneIn(5) else { return }
+        if trial.framing != .none {
+            trial.isTooLarge = true
+            trial.requestBytes = Self.bodyLimit + 1 + Int(network.upTo(20_000))
+        } else {
+            trial.isMalformed = true
+        }
+    }
+
+    private func drawResponse(_ trial: Trial, _ network: VirtualNetwork) {
+        trial.delay = network.oneIn(2) ? 0 : network.upTo(300_000_000)
+        trial.status = network.pick([200, 200, 200, 200, 204, 304, 404, 500])
+        trial.responseFraming = network.pick([.length, .length, .chunked, .untilClose])
+        trial.responseBytes = network.oneIn(12) ? Int(network.upTo(300_000)) : drawBytes(network)
+        trial.interims = network.oneIn(6) ? 1 + Int(network.upTo(3)) : 0
+        trial.backendCloses = network.oneIn(6)
+        trial.backendIsVersion10 = network.oneIn(12)
+        if trial.backendIsVersion10 {
+            trial.interims = 0
+            if trial.responseFraming == .chunked { trial.responseFraming = .untilClose }
+        }
+        if trial.requestBytes > 0, network.oneIn(8) { trial.behaviour = .answerEarly }
+        if backendsSayMore, network.oneIn(4) { trial.behaviour = .answerAndMore }
+        if backendsFail, network.oneIn(3) {
+            trial.behaviour = network.pick([
+                .closeBeforeHead, .resetBeforeHead, .hang, .truncate(resets: false), .truncate(resets: true), .breakChunk, .garbage,
+                .hugeHead, .stall, .switchProtocols, .endlessInterims,
+            ])
+            if trial.behaviour == .breakChunk {
+                trial.responseFraming = .chunked
+                trial.status = 200
+                trial.backendIsVersion10 = false
+                if trial.method == "HEAD" { trial.method = "GET" }
+            }
+        }
+        // Without a body there is nothing to be cut short.
+        if case .truncate = trial.behaviour, !trial.hasResponseBody || trial.responseBytes == 0 { trial.behaviour = .closeBeforeHead }
+        if trial.behaviour == .stall, !trial.hasResponseBody { trial.behaviour = .hang }
+    }
+}

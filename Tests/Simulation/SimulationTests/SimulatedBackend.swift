@@ -1,0 +1,181 @@
+/// One connection to a simulated instance: reads requests strictly, and answers each as its trial says.
+final class SimulatedBackend: Endpoint {
+    let world: World
+    let instance: Int
+    let number: Int
+    private(set) var link: Link!
+    private var reader = MessageReader()
+    private var trial: Trial?
+    private var answering: Trial?
+    private var bodyOffset = 0
+    /// The end of the last response is not with the gateway yet.
+    private var isAnswering = false
+    /// The request under way is read for its rest only: its answer has begun.
+    private var hasAnswered = false
+    /// Nothing that comes is looked at any more.
+    private var isDeaf = false
+
+    init(_ world: World, instance: Int, number: Int) {
+        self.world = world
+        self.instance = instance
+        self.number = number
+        link = Link(world.network, self, name: "backend \(number) of instance \(instance)")
+    }
+
+    func opened(_ link: Link) {}
+
+    func ended(_ link: Link, reset: Bool) {
+        isDeaf = true
+        link.forgetOperations()
+        link.add(.close)
+    }
+
+    func received(_ bytes: [UInt8], _ link: Link) {
+        guard !isDeaf else { return }
+        if trial == nil, isAnswering {
+            world.violation("\(link.name) got bytes before its answer had gone out")
+        }
+        reader.append(bytes)
+        while !isDeaf {
+            switch reader.next() {
+            case .needMore: return
+            case .head(let head): begin(head)
+            case .data(let data): body(data)
+            case .end: end()
+            case .fault(let text):
+                world.violation("\(link.name) got what is no request: \(text)")
+                isDeaf = true
+            }
+        }
+    }
+
+    private func begin(_ head: MessageHead) {
+        guard trial == nil, !isAnswering else { return fault("a request before the last one was answered") }
+        guard let tag = head.value("x-tag").flatMap({ Int($0) }), let trial = world.trials[tag] else {
+            return fault("a request without a tag: \(head.start)")
+        }
+        guard head.start == "\(trial.method) \(trial.path) HTTP/1.1" else { return fault("\(head.start) for tag \(tag)") }
+        guard let framing = requestFraming(head) else { return fault("ambiguous framing for tag \(tag)") }
+        guard head.count("host") == 1, head.count("via") == 1, head.count("x-request-id") == 1 else {
+            return fault("fields missing or doubled for tag \(tag)")
+        }
+        if case .length(let n) = framing, n != trial.requestBytes { return fault("Content-Length \(n) for tag \(tag)") }
+        if framing == .none, trial.requestBytes > 0 { return fault("no body for tag \(tag)") }
+        trial.seenBy.insert(number)
+        let most = trial.isIdempotent && trial.requestBytes == 0 ? 2 : 1
+        if trial.seenBy.count > most { return fault("tag \(tag) (\(trial.method)) for the \(trial.seenBy.count)th time") }
+        self.trial = trial
+        bodyOffset = 0
+        hasAnswered = false
+        reader.beginBody(framing)
+        if trial.behaviour == .answerEarly || trial.behaviour == .garbage { answer(trial) }
+    }
+
+    private func body(_ data: [UInt8]) {
+        guard let trial else { return }
+        let expected = trial.requestBody
+        guard bodyOffset + data.count <= expected.count,
+            expected[(expected.startIndex + bodyOffset)..<(expected.startIndex + bodyOffset + data.count)].elementsEqual(data)
+        else { return fault("the body of another request under tag \(trial.tag)") }
+        bodyOffset += data.count
+        trial.bodySeenBy.insert(number)
+        if trial.bodySeenBy.count > 1 { fault("the body of tag \(trial.tag) a second time") }
+    }
+
+    private func end() {
+        guard let trial else { return }
+        if bodyOffset != trial.requestBytes { return fault("tag \(trial.tag) ended after \(bodyOffset) bytes of \(trial.requestBytes)") }
+        if !hasAnswered { answer(trial) }
+        self.trial = nil
+    }
+
+    private func fault(_ text: String) {
+        world.violation("\(link.name) got \(text)")
+        isDeaf = true
+    }
+
+    private func answer(_ trial: Trial) {
+        hasAnswered = true
+        isAnswering = true
+        answering = trial
+        if world.backendsCloseIdle, world.network.oneIn(2) { link.forgetOperations() }
+        if trial.delay > 0 { link.add(.pause(trial.delay)) }
+        for i in 0..<trial.interims { link.write(Array("HTTP/1.1 103 Early Hints\r\nLink: </\(i)>\r\n\r\n".utf8)) }
+        switch trial.behaviour {
+        case .answer, .answerEarly, .answerAndMore: whole(trial)
+        case .closeBeforeHead: hangUp(.close)
+        case .resetBeforeHead: hangUp(.reset)
+        case .hang: break
+        case .truncate(let resets):
+            let bytes = head(trial) + body(trial)
+            let atMost = trial.responseFraming == .untilClose && !resets ? head(trial).count - 1 : bytes.count - 1
+            link.write(Array(bytes[..<Int(world.network.upTo(UInt64(atMost)))]))
+            hangUp(resets ? .reset : .close)
+        case .breakChunk:
+            link.write(head(trial) + Array("5\r\nhello\r\nzz\r\n".utf8))
+        case .garbage:
+            link.write(Array("SSH-2.0-OpenSSH_9.2p1\r\n\r\n".utf8))
+        case .hugeHead:
+            link.write(Array(("HTTP/1.1 200 OK\r\nX-Huge: " + String(repeating: "x", count: 80_000) + "\r\n\r\n").utf8))
+        case .stall:
+            let bytes = head(trial) + body(trial)
+            let middle = Int(world.network.upTo(UInt64(bytes.count - 1)))
+            link.write(Array(bytes[..<middle]))
+            link.add(.pause(world.patience * 2))
+            link.write(Array(bytes[middle...]))
+        case .switchProtocols:
+            link.write(Array("HTTP/1.1 101 Switching Protocols\r\nUpgrade: x\r\nConnection: Upgrade\r\n\r\n".utf8))
+        case .endlessInterims:
+            for _ in 0..<40 { link.write(Array("HTTP/1.1 102 Processing\r\n\r\n".utf8)) }
+        }
+    }
+
+    private func hangUp(_ how: Link.Operation) {
+        link.add(.call { [self] in isDeaf = true })
+        link.add(how)
+    }
+
+    private func whole(_ trial: Trial) {
+        let pause = world.network.oneIn(4) ? world.network.upTo(500_000_000) : 0
+        let head = head(trial)
+        let body = body(trial)
+        if pause > 0 {
+            link.write(head)
+            link.add(.pause(pause))
+            link.write(body)
+        } else {
+            link.write(head + body)
+        }
+        link.add(.call { [self] in isAnswering = false })
+        if trial.behaviour == .answerAndMore { link.write(Array("and more\r\n\r\n".utf8)) }
+        if trial.responseFraming == .untilClose && trial.hasResponseBody || trial.backendCloses || trial.backendIsVersion10 {
+            hangUp(world.network.oneIn(2) ? .close : .fin)
+        } else if world.backendsCloseIdle, world.network.oneIn(2) {
+            link.add(.pause(world.network.upTo(2_000_000_000)))
+            link.add(.call { [self] in
+                isDeaf = true
+                (trial ?? (isAnswering ? answering : nil))?.lostConnection = true
+            })
+            link.add(world.network.oneIn(3) ? .reset : .close)
+        }
+    }
+
+    private func head(_ trial: Trial) -> [UInt8] {
+        var text = "HTTP/1.\(trial.backendIsVersion10 ? 0 : 1) \(trial.status) Whatever\r\nX-Tag: \(trial.tag)\r\n"
+        if trial.backendCloses { text += "Connection: close\r\n" }
+        if trial.status != 204 {
+            switch trial.responseFraming {
+            case .length: text += "Content-Length: \(trial.responseBytes)\r\n"
+            case .chunked: text += "Transfer-Encoding: chunked\r\n"
+            case .untilClose: break
+            }
+        }
+        return Array((text + "\r\n").utf8)
+    }
+
+    private func body(_ trial: Trial) -> [UInt8] {
+        guard trial.hasResponseBody else { return [] }
+        if trial.responseFraming == .chunked { return chunked(trial.responseBody, trailer: trial.hasTrailers ? "X-Sum: 1\r\n" : "") }
+        return Array(trial.responseBody)
+    }
+}
