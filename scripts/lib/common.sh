@@ -81,16 +81,17 @@ end_session() {
     kill -KILL -- "-$1" 2>/dev/null || true
 }
 
-# unstuck COMMAND...: runs it, and once more when it stands still: a compiler plugin of Swift 6.3 can wait for itself for ever.
-# The first attempt ends after 90 s without any use of the CPU, the second after 20 minutes.
+# unstuck SECONDS COMMAND...: runs it for so long at most, and once more when it stood still: a compiler plugin of Swift 6.3 can wait
+# for itself for ever. The first attempt counts as standing still after 90 s without any use of the CPU.
 unstuck() {
-    local attempt session watcher status verdict
+    local limit=$1 attempt session watcher status verdict
+    shift
     for attempt in 1 2; do
         setsid -w "$@" </dev/null &
         session=$!
         # shellcheck disable=SC2064
         trap "end_session $session; exit 130" INT TERM
-        watch_session "$session" "$attempt" &
+        watch_session "$session" "$limit" "$attempt" &
         watcher=$!
         status=0
         verdict=0
@@ -98,24 +99,25 @@ unstuck() {
         kill "$watcher" 2>/dev/null || true
         wait "$watcher" 2>/dev/null || verdict=$?
         trap - INT TERM
-        [ $verdict -eq 3 ] || return $status
+        case $verdict in
+            3) say "stood still; once more: $*"; status=124 ;;
+            4) say "took more than $limit s: $*"; return 124 ;;
+            *) return $status ;;
+        esac
     done
-    return 1
+    return "$status"
 }
 
-# Status 3: it had to end the session.
+# Ends the session and returns 3 when it stands still (on the first attempt), 4 when its time is up.
 watch_session() {
-    local session=$1 attempt=$2 last=-1 now still=0 total=0
+    local session=$1 limit=$2 attempt=$3 last=-1 now still=0 total=0
     while kill -0 -- "-$session" 2>/dev/null; do
         sleep 5
         total=$((total + 5))
         now=$(session_ticks "$session")
         if [ "$now" = "$last" ]; then still=$((still + 5)); else still=0; fi
         last=$now
-        if { [ "$attempt" = 1 ] && [ $still -ge 90 ]; } || [ $total -ge 1200 ]; then
-            say "stood still or took too long: attempt $attempt at it is ended"
-            end_session "$session"
-            return 3
-        fi
+        if [ "$attempt" = 1 ] && [ $still -ge 90 ]; then end_session "$session"; return 3; fi
+        if [ $total -ge "$limit" ]; then end_session "$session"; return 4; fi
     done
 }

@@ -16,6 +16,7 @@
 #include <sys/resource.h>
 #include <sys/signalfd.h>
 #include <sys/socket.h>
+#include <sys/syscall.h>
 #include <sys/uio.h>
 #include <sys/un.h>
 #include <time.h>
@@ -186,15 +187,16 @@ void clinux_unlink(const char *path) { unlink(path); }
 
 int clinux_duplicate(int fd) { return answer(fcntl(fd, F_DUPFD_CLOEXEC, 0)); }
 
+/* Not the C library's functions: those are cancellation points, and pay for it at each call in a process with threads. */
 ssize_t clinux_recv(int fd, void *to, size_t count) {
     ssize_t n;
-    do n = recv(fd, to, count, 0); while (n < 0 && errno == EINTR);
+    do n = syscall(SYS_recvfrom, fd, to, count, 0, NULL, NULL); while (n < 0 && errno == EINTR);
     return n < 0 ? -errno : n;
 }
 
 ssize_t clinux_send(int fd, const void *from, size_t count) {
     ssize_t n;
-    do n = send(fd, from, count, MSG_NOSIGNAL); while (n < 0 && errno == EINTR);
+    do n = syscall(SYS_sendto, fd, from, count, MSG_NOSIGNAL, NULL, 0); while (n < 0 && errno == EINTR);
     return n < 0 ? -errno : n;
 }
 
@@ -202,7 +204,7 @@ ssize_t clinux_send2(int fd, const void *first, size_t first_count, const void *
     struct iovec pieces[2] = {{(void *)first, first_count}, {(void *)second, second_count}};
     struct msghdr message = {.msg_iov = pieces, .msg_iovlen = 2};
     ssize_t n;
-    do n = sendmsg(fd, &message, MSG_NOSIGNAL); while (n < 0 && errno == EINTR);
+    do n = syscall(SYS_sendmsg, fd, &message, MSG_NOSIGNAL); while (n < 0 && errno == EINTR);
     return n < 0 ? -errno : n;
 }
 

@@ -59,8 +59,8 @@ public struct AcceptPreference: Sendable {
     }
 }
 
-/// Reads media ranges one after the other. `range()` stops before the comma, or wherever the grammar is broken; `skipElement()` goes
-/// on behind the next comma that is in no quoted string.
+/// Reads media ranges one after the other. `range()` stops before the comma, or wherever the grammar is broken; `skipElement()`
+/// goes on behind the next comma that is in no quoted string.
 private struct AcceptScan: ~Escapable {
     let value: RawSpan
     var offset = 0

@@ -1,5 +1,5 @@
-/// How a request ended, in one word: in the access log, as a label of the metrics, and in the body of every answer that the gateway
-/// makes itself. The names are stable; docs/errors.md tells what each means and what to do.
+/// How a request ended, in one word: in the access log, as a label of the metrics, and in the body of every answer that the
+/// gateway makes itself. The names are stable; docs/errors.md tells what each means and what to do.
 public enum Reason: UInt8, Sendable, CaseIterable {
     // The request was served.
     /// A backend answered, and all of its answer was passed on, whatever its status.

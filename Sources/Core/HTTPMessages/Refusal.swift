@@ -46,8 +46,8 @@ public struct Refusal: Sendable {
         return closing
     }
 
-    /// Fills an empty head with the status and the fields that every answer of the gateway's own carries. The serialiser adds `Date`
-    /// and what belongs to the connection.
+    /// Fills an empty head with the status and the fields that every answer of the gateway's own carries. The serialiser adds
+    /// `Date` and what belongs to the connection.
     /// - Parameters:
     ///   - requestID: empty leaves `X-Request-ID` out.
     ///   - allow: the methods of the route for 405, as a list; empty leaves `Allow` out.
@@ -86,7 +86,9 @@ extension HeaderBlock {
         storage.append(id.name)
         let valueOffset = storage.count
         compose(&storage)
-        append(Field(nameOffset: nameOffset, nameCount: valueOffset - nameOffset, valueOffset: valueOffset,
-            valueCount: storage.count - valueOffset, id: id))
+        append(
+            Field(
+                nameOffset: nameOffset, nameCount: valueOffset - nameOffset, valueOffset: valueOffset,
+                valueCount: storage.count - valueOffset, id: id))
     }
 }

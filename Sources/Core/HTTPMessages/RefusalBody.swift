@@ -55,8 +55,8 @@ public enum RefusalBody {
         buffer.append("}\n")
     }
 
-    /// RFC 9457 §3. The type is a name, not an address: one for each reason. `instance` is a name as well, since the request cannot be
-    /// looked up anywhere.
+    /// RFC 9457 §3. The type is a name, not an address: one for each reason. `instance` is a name as well, since the request
+    /// cannot be looked up anywhere.
     private static func writeProblem(
         _ refusal: Refusal, _ detail: RawSpan, _ requestID: RawSpan, into buffer: inout ByteBuffer
     ) {

@@ -131,7 +131,8 @@ public final class Chain: Sendable {
 extension Answer {
     /// The body is longer than the route takes (RFC 9110 §15.5.14); said before a byte of it is read.
     public static var bodyTooLarge: Answer {
-        .error(status: 413, code: "INVALID_REQUEST", message: "the request body is larger than this route accepts",
+        .error(
+            status: 413, code: "INVALID_REQUEST", message: "the request body is larger than this route accepts",
             reason: "body_too_large")
     }
 }

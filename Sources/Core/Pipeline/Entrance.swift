@@ -107,7 +107,9 @@ public final class Entrance: Sendable {
 
     /// Takes what a trusted proxy says of the client.
     private func believe(_ headers: borrowing HeaderBlock, _ context: inout RequestContext) {
-        guard let client = ClientAddress.behindTrustedPeer(headers, trusted: rule.trustedProxies, style: rule.style) else { return }
+        guard let client = ClientAddress.behindTrustedPeer(headers, trusted: rule.trustedProxies, style: rule.style) else {
+            return
+        }
         context.clientAddress = client
         context.clientPort = 0
     }
@@ -135,7 +137,11 @@ public final class Entrance: Sendable {
         var fields = 0
         for i in 0..<headers.count {
             let isRequestID =
-                if let requestIDName { headers.nameEquals(i, requestIDName.span.bytes) } else { headers.fields[i].id == .xRequestID }
+                if let requestIDName {
+                    headers.nameEquals(i, requestIDName.span.bytes)
+                } else {
+                    headers.fields[i].id == .xRequestID
+                }
             guard isRequestID else { continue }
             headers.remove(at: i)
             found = i

@@ -66,5 +66,7 @@ extension FieldSet {
     public static var single: FieldSet { [.host, .authorization, .xAPIKey, .origin, .contentType, .maxForwards] }
 
     /// What neither a header rule nor a custom middleware may write: the gateway does.
-    public static var gatewayOwned: FieldSet { hopByHop | xForwarded | [.host, .forwarded, .via, .maxForwards, .xRequestID, .date] }
+    public static var gatewayOwned: FieldSet {
+        hopByHop | xForwarded | [.host, .forwarded, .via, .maxForwards, .xRequestID, .date]
+    }
 }

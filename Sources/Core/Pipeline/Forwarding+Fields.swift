@@ -63,8 +63,8 @@ extension Forwarding {
     /// `X-Forwarded-*` and `X-Real-IP`, but for the rare ones.
     @inline(__always)
     private func write(
-        _ lines: inout TextCursor, _ room: UnsafeMutableRawBufferPointer, _ host: RawSpan, _ kept: FieldSet, _ head: borrowing RequestHead,
-        _ context: borrowing RequestContext
+        _ lines: inout TextCursor, _ room: UnsafeMutableRawBufferPointer, _ host: RawSpan, _ kept: FieldSet,
+        _ head: borrowing RequestHead, _ context: borrowing RequestContext
     ) {
         if !kept.contains(.xForwardedFor), !context.peerIsUnixSocket {
             lines.write("X-Forwarded-For: ")

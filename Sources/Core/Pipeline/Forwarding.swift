@@ -88,6 +88,10 @@ public final class Forwarding: Sendable {
         return .forward
     }
 
+    /// Whether `appendFields` may need the instance's own name: the received `Host` does not go on.
+    @inline(__always)
+    public func namesInstance(_ head: borrowing RequestHead) -> Bool { removesHost || head.hostIndex == nil }
+
     @inline(__always)
     private func isAbsolute(_ head: borrowing RequestHead) -> Bool {
         guard !head.targetRange.isEmpty else { return false }
@@ -114,8 +118,10 @@ public final class Forwarding: Sendable {
         guard valueCount <= Int(UInt16.max) else { return }
         head.headers.removeAll(.host)
         head.hostIndex = head.headers.count
-        head.headers.append(Field(nameOffset: nameOffset, nameCount: name.utf8CodeUnitCount, valueOffset: valueOffset,
-            valueCount: valueCount, id: .host))
+        head.headers.append(
+            Field(
+                nameOffset: nameOffset, nameCount: name.utf8CodeUnitCount, valueOffset: valueOffset,
+                valueCount: valueCount, id: .host))
     }
 
     /// Counts down for OPTIONS and TRACE; with any other method the field means nothing to us and passes.

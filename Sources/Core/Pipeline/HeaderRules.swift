@@ -66,7 +66,8 @@ public final class HeaderRules: Sendable {
                 pieces.append(.variable(variable))
             }
         }
-        return Change(operation: rule.operation, id: FieldID(lowercasing: span), name: name, lowercaseName: lowercaseName,
+        return Change(
+            operation: rule.operation, id: FieldID(lowercasing: span), name: name, lowercaseName: lowercaseName,
             pieces: first..<pieces.count)
     }
 

@@ -3,8 +3,8 @@ import Primitives
 
 /// What is known of one request beside its head: where it came from, where it goes, its time, its id.
 ///
-/// Numbers for the most part, so that a context costs nothing to carry: names stand in `names` under the indices. The first group is of
-/// the connection and set once; `begin` makes the rest ready for the next request.
+/// Numbers for the most part, so that a context costs nothing to carry: names stand in `names` under the indices. The first
+/// group is of the connection and set once; `begin` makes the rest ready for the next request.
 public struct RequestContext: ~Copyable {
     /// The other end of the connection; all zero when `peerIsUnixSocket`.
     public var peerAddress: IPAddress

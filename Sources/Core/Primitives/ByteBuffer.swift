@@ -93,7 +93,8 @@ public struct ByteBuffer: ~Copyable {
 
     public mutating func append(_ array: [UInt8]) { append(array.span.bytes) }
 
-    /// Appends the UTF-8 of a string; off the hot path.
+    /// Appends the UTF-8 of a string; off the hot path. A literal goes to the overload for `StaticString`, which makes no string.
+    @_disfavoredOverload
     public mutating func append(_ string: String) {
         var string = string
         string.withUTF8 { append(RawSpan(_unsafeElements: $0)) }

@@ -1,7 +1,7 @@
 import CScan
 
-/// Escapes bytes for the inside of a JSON string (RFC 8259 §7), so that a log line or an error body stays one valid object whatever
-/// a client sent, and stays harmless in a terminal.
+/// Escapes bytes for the inside of a JSON string (RFC 8259 §7), so that a log line or an error body stays one valid object
+/// whatever a client sent, and stays harmless in a terminal.
 ///
 /// Escaped are: quote and backslash; control bytes, DEL and U+0080 to U+009F, which terminals obey; U+2028 and U+2029, which some
 /// readers take for line ends; and the marks that turn the direction of text. A byte that is not part of valid UTF-8

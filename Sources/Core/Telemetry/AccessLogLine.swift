@@ -10,8 +10,8 @@ public enum AccessLogFormat: Sendable {
 
 /// Writes one line of the access log, with its line end.
 ///
-/// What is not known is `null` (`-` in the combined form). Texts from the request are cut to a length, escaped, and rid of the values of
-/// query parameters that look like secrets; no other field of the request is shown.
+/// What is not known is `null` (`-` in the combined form). Texts from the request are cut to a length, escaped, and rid of the
+/// values of query parameters that look like secrets; no other field of the request is shown.
 public enum AccessLogLine {
     // The most bytes of each text that are shown.
     static var requestIDBytesMax: Int { 128 }

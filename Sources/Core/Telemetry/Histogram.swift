@@ -1,5 +1,5 @@
-/// Fixed buckets. A histogram takes `bounds.count + 2` cells of a row: one for each bucket, one for what is above the last bound, and the
-/// sum. A value on a bound belongs to the bucket below it, as `le` says.
+/// Fixed buckets. A histogram takes `bounds.count + 2` cells of a row: one for each bucket, one for what is above the last
+/// bound, and the sum. A value on a bound belongs to the bucket below it, as `le` says.
 ///
 /// Bounds are compared from the lowest on: most values of a healthy gateway lie in the first buckets, where this is the cheapest
 /// way.
@@ -56,8 +56,8 @@ enum Histogram {
         }
     }
 
-    /// Nanoseconds; to connect, and to wait for a connection: both well below a millisecond when all is well, and given up after 2 s
-    /// and 1 s unless configured otherwise.
+    /// Nanoseconds; to connect, and to wait for a connection: both well below a millisecond when all is well, and given up
+    /// after 2 s and 1 s unless configured otherwise.
     static var waitBounds: [UInt64] {
         [
             250_000, 500_000, 1_000_000, 2_500_000, 5_000_000, 10_000_000, 25_000_000, 50_000_000, 100_000_000, 250_000_000,

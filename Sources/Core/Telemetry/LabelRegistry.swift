@@ -2,10 +2,10 @@ import Primitives
 
 /// Gives each name of a configuration an id that it keeps over reloads.
 ///
-/// This is how counters live through a reload: workers count by id, a name that is in the old and the new configuration has one id,
-/// and requests that end under the old configuration count where they always did. A name that is no longer configured
-/// keeps its id, and its series stay visible, for ten minutes; when it comes back later, it begins anew with another id.
-/// Ids are never used twice.
+/// This is how counters live through a reload: workers count by id, a name that is in the old and the new configuration has one
+/// id, and requests that end under the old configuration count where they always did. A name that is no longer configured keeps
+/// its id, and its series stay visible, for ten minutes; when it comes back later, it begins anew with another id. Ids are
+/// never used twice.
 struct LabelRegistry: Sendable {
     private struct Entry: Sendable {
         var name: String

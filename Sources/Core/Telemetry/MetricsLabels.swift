@@ -1,7 +1,7 @@
 import Primitives
 
-/// The names of one configuration, as they are looked up while requests run: labels by place in the configuration, and the text of
-/// each as JSON. Made by `MetricsStore.adopt`, immutable, shared by all workers.
+/// The names of one configuration, as they are looked up while requests run: labels by place in the configuration, and the text
+/// of each as JSON. Made by `MetricsStore.adopt`, immutable, shared by all workers.
 public final class MetricsLabels: Sendable {
     /// What a configuration calls its parts.
     public struct Names: Sendable {
@@ -12,7 +12,8 @@ public final class MetricsLabels: Sendable {
         public var instances: [(service: Int, name: String)]
 
         public init(
-            listeners: [String] = [], routes: [String] = [], services: [String] = [], instances: [(service: Int, name: String)] = []
+            listeners: [String] = [], routes: [String] = [], services: [String] = [],
+            instances: [(service: Int, name: String)] = []
         ) {
             self.listeners = listeners
             self.routes = routes

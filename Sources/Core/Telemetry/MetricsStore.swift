@@ -1,17 +1,18 @@
 import Primitives
 
-/// What the control thread knows of all counters: the names, the latest snapshot of each worker, and the figures that no worker has.
+/// What the control thread knows of all counters: the names, the latest snapshot of each worker, and the figures that no worker
+/// has.
 ///
-/// Snapshots are totals, so that one that is lost or late does no harm: the next one holds its counts as well. Each worker has one place, and
-/// its snapshots arrive in the order in which they were taken.
+/// Snapshots are totals, so that one that is lost or late does no harm: the next one holds its counts as well. Each worker has
+/// one place, and its snapshots arrive in the order in which they were taken.
 public struct MetricsStore: ~Copyable {
     public var process = ProcessFigures()
     public var configuration = ConfigurationFigures()
     public var build = BuildFigures()
     private(set) var registry: LabelRegistry
     private var latest: [MetricsSnapshot?]
-    /// The sum over workers. Its series are kept from one sum to the next, so that what was shown by name once is shown by name again,
-    /// whichever worker counts it first.
+    /// The sum over workers. Its series are kept from one sum to the next, so that what was shown by name once is shown by name
+    /// again, whichever worker counts it first.
     private var total = MetricsTables()
 
     /// How long the series of a name stay after it left the configuration.
@@ -22,7 +23,8 @@ public struct MetricsStore: ~Copyable {
         registry = LabelRegistry(lifetime: lifetimeOfRemoved)
     }
 
-    /// Takes the names of a new configuration; workers get the answer with the rest of it, and call `WorkerMetrics.adopt` with it.
+    /// Takes the names of a new configuration; workers get the answer with the rest of it, and call `WorkerMetrics.adopt` with
+    /// it.
     public mutating func adopt(_ names: MetricsLabels.Names, generation: UInt64, at now: Instant) -> MetricsLabels {
         let labels = registry.adopt(names, generation: generation, at: now)
         total.retain(labels.known)

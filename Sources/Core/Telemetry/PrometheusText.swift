@@ -279,7 +279,8 @@ private struct PrometheusPage: ~Copyable {
         out.append(ASCII.lf)
     }
 
-    /// A gauge that went up and down by wrapping addition. Below zero it stands when a name went and its last request ended after.
+    /// A gauge that went up and down by wrapping addition. Below zero it stands when a name went and its last request ended
+    /// after.
     private mutating func sample(_ family: MetricFamily, level: UInt64) {
         sample(family, UInt64(max(0, Int64(bitPattern: level))))
     }

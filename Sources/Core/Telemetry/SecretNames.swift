@@ -2,8 +2,8 @@ import Primitives
 
 /// Which query parameters hold secrets, by their name: their values are never logged.
 ///
-/// A name that holds one of the words anywhere, in any case, percent-encoded or not, counts: a harmless value that is masked costs
-/// less than a secret that is not.
+/// A name that holds one of the words anywhere, in any case, percent-encoded or not, counts: a harmless value that is masked
+/// costs less than a secret that is not.
 enum SecretNames {
     /// Longer names are taken for secrets unread.
     private static var nameBytesMax: Int { 64 }

@@ -1,11 +1,12 @@
 /// Series by packed key, each with a row of cells: a counter, the buckets of a histogram, gauges.
 ///
-/// Open addressing, at most half full. At most `seriesMax` keys get a row of their own; later ones share row 0, which is written out as
-/// `__overflow__`. A key that was folded into row 0 stays there, so that neither its counter nor the shared one ever goes
-/// back, and a gauge goes down where it went up.
+/// Open addressing, at most half full. At most `seriesMax` keys get a row of their own; later ones share row 0, which is
+/// written out as `__overflow__`. A key that was folded into row 0 stays there, so that neither its counter nor the shared one
+/// ever goes back, and a gauge goes down where it went up.
 ///
-/// The memory belongs to the table alone and lives as long as it does. Plain pointers, since arrays would check for other owners on
-/// each of the fifteen additions that a request makes. Recording allocates only when a key is seen for the first time.
+/// The memory belongs to the table alone and lives as long as it does. Plain pointers, since arrays would check for other
+/// owners on each of the fifteen additions that a request makes. Recording allocates only when a key is seen for the first
+/// time.
 struct SeriesTable: ~Copyable {
     private struct Slot {
         var key: UInt64 = 0

@@ -3,8 +3,8 @@ import Primitives
 
 /// The counters of one worker, for the whole of its life: no lock, no other thread, no allocation once a series has been seen.
 ///
-/// The control thread asks for a `snapshot()`, a copy that the worker makes at a loop boundary and posts. Names come as `Label`s, whose ids outlive a reload (`LabelRegistry`): nothing is folded or moved when
-/// the configuration changes.
+/// The control thread asks for a `snapshot()`, a copy that the worker makes at a loop boundary and posts. Names come as
+/// `Label`s, whose ids outlive a reload (`LabelRegistry`): nothing is folded or moved when the configuration changes.
 public struct WorkerMetrics: ~Copyable {
     private var tables = MetricsTables()
     private var longestTurn: UInt64 = 0

@@ -26,12 +26,13 @@ struct SnapshotBuilder {
     func build(_ registry: inout InstanceRegistry, labels: MetricsLabels) throws(BuildError) -> GatewaySnapshot {
         let services = services(&registry)
         let chains = try middlewareStages()
+        let responses = try responses()
         var rules: [RouteRule] = []
         var routes: [RouteRuntime] = []
         for (index, route) in configuration.routes.enumerated() {
             let rule = try rule(route, index)
             rules.append(rule)
-            routes.append(try runtime(route, index, rule, chains))
+            routes.append(try runtime(route, index, rule, chains, services, responses))
         }
         let table: RouteTable
         do {
@@ -41,7 +42,7 @@ struct SnapshotBuilder {
         }
         return GatewaySnapshot(
             number: number, configuration: configuration, routeTable: table, routes: routes, services: services,
-            listeners: configuration.listeners.map { ListenerRuntime($0, mergesSlashes: configuration.server.mergeSlashes) }, entrance: entrance(), responses: try responses(),
+            listeners: configuration.listeners.map { ListenerRuntime($0, mergesSlashes: configuration.server.mergeSlashes) }, entrance: entrance(), responses: responses,
             names: names(), labels: labels, version: version)
     }
 
@@ -189,13 +190,14 @@ struct SnapshotBuilder {
     }
 
     private func runtime(
-        _ route: RouteConfiguration, _ index: Int, _ rule: RouteRule, _ stages: [Stage]
+        _ route: RouteConfiguration, _ index: Int, _ rule: RouteRule, _ stages: [Stage], _ services: [ServiceRuntime],
+        _ responses: ResponseForwarding
     ) throws(BuildError) -> RouteRuntime {
         do {
-            var service = -1
+            var service: ServiceRuntime?
             var passHost = PassHost.fromClient
             if case .service(let index) = route.action {
-                service = index
+                service = services[index]
                 passHost = configuration.services[index].passHost
             }
             return RouteRuntime(
@@ -203,7 +205,7 @@ struct SnapshotBuilder {
                 chain: Chain(tokenStage + route.middlewares.map { stages[$0] }), encodedSlash: encodedSlash(route.path.encodedSlash),
                 rewriter: try rewriter(route, rule),
                 bodyLimit: bodyLimit(route.requestBody), allowsBody: route.allowBody, timeouts: route.timeouts,
-                forwarding: try forwarding(route, passHost))
+                forwarding: try forwarding(route, passHost), responses: responses)
         } catch {
             throw BuildError([diagnostic(index, "\(error)")])
         }

@@ -93,8 +93,8 @@ struct ExchangeRecord: ~Copyable {
     var upstreamTime = TimeAmount.zero
     var firstByteAt = Instant.never
 
-    init(names: NameTable, generation: Unmanaged<Generation>) {
-        context = RequestContext(peerAddress: IPAddress(v4: 0), names: names)
+    init(names: NameTable, generation: Unmanaged<Generation>, sink: any ResumptionSink) {
+        context = RequestContext(peerAddress: IPAddress(v4: 0), names: names, resumptionSink: sink)
         self.generation = generation
     }
 

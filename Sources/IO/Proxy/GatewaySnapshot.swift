@@ -105,9 +105,14 @@ public struct RouteRuntime: Sendable {
     let stages: Int
     let chainReference: Unmanaged<Chain>
     let forwardingReference: Unmanaged<Forwarding>
-    /// Owns what the references point to.
+    let responsesReference: Unmanaged<ResponseForwarding>
+    /// Nil where the action does not forward.
+    let serviceReference: Unmanaged<ServiceRuntime>?
+    // What the references point to.
     private let chainOwner: Chain
     private let forwardingOwner: Forwarding
+    private let responsesOwner: ResponseForwarding
+    private let serviceOwner: ServiceRuntime?
     public let encodedSlash: EncodedSlashRule
     public let rewriter: PathRewriter?
     /// Bytes; 0 takes the listener's.
@@ -122,17 +127,21 @@ public struct RouteRuntime: Sendable {
     let forwards: Bool
 
     public init(
-        index: Int, action: Action, service: Int, chain: Chain, encodedSlash: EncodedSlashRule, rewriter: PathRewriter?,
-        bodyLimit: UInt64, allowsBody: Bool, timeouts: TimeoutsConfiguration, forwarding: Forwarding
+        index: Int, action: Action, service: ServiceRuntime?, chain: Chain, encodedSlash: EncodedSlashRule, rewriter: PathRewriter?,
+        bodyLimit: UInt64, allowsBody: Bool, timeouts: TimeoutsConfiguration, forwarding: Forwarding, responses: ResponseForwarding
     ) {
         self.index = index
         self.action = action
-        self.service = service
+        self.service = service?.index ?? -1
         stages = chain.count
         chainOwner = chain
         chainReference = Unmanaged.passUnretained(chain)
         forwardingOwner = forwarding
         forwardingReference = Unmanaged.passUnretained(forwarding)
+        responsesOwner = responses
+        responsesReference = Unmanaged.passUnretained(responses)
+        serviceOwner = service
+        serviceReference = service.map { Unmanaged.passUnretained($0) }
         self.encodedSlash = encodedSlash
         self.rewriter = rewriter
         rewrites = rewriter != nil

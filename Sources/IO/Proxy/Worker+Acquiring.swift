@@ -21,8 +21,12 @@ extension Worker {
     }
 
     private func acquire(_ slot: Int, _ generation: Generation) -> Acquired {
+        guard let service = exchanges.pointer(slot).pointee.route?.pointee.serviceReference else { return .failed(.noInstance) }
+        return service._withUnsafeGuaranteedRef { acquire(slot, generation, $0) }
+    }
+
+    private func acquire(_ slot: Int, _ generation: Generation, _ service: ServiceRuntime) -> Acquired {
         let exchange = exchanges.pointer(slot)
-        let service = generation.snapshot.services[exchange.pointee.context.serviceIndex]
         guard let first = service.wheel.pick(service.state.nextTurn()) else { return .failed(.noInstance) }
         // Almost always the first one has a connection to give.
         if !exchange.pointee.wantsFresh, first != Int(exchange.pointee.excluded),
@@ -120,9 +124,8 @@ extension Worker {
         let exchange = exchanges.pointer(slot)
         exchange.pointee.backend = Int32(backend)
         exchange.pointee.instance = Int32(instance)
-        let service = exchange.pointee.context.serviceIndex
-        exchange.pointee.context.instanceIndex = exchange.pointee.generation._withUnsafeGuaranteedRef {
-            $0.snapshot.services[service].firstInstance + instance
+        if let service = exchange.pointee.route?.pointee.serviceReference {
+            exchange.pointee.context.instanceIndex = service._withUnsafeGuaranteedRef { $0.firstInstance } + instance
         }
         backends.pointer(backend).pointee.exchange = Int32(slot)
     }
@@ -142,6 +145,7 @@ extension Worker {
         let pool = generation.pools[runtime.firstInstance]
         for instance in runtime.instances { instance.slots.markWaiting(index) }
         pool.pointee.queue.waiters.append(exchange.pointee.context.exchangeToken)
+        waitingCount += 1
         metrics.queueLength(generation.snapshot.serviceLabels[service], changedBy: 1)
         exchange.pointee.step = .queued
         exchange.pointee.queuedAt = now
@@ -159,6 +163,7 @@ extension Worker {
         let service = exchange.pointee.context.serviceIndex
         let label = generation.snapshot.serviceLabels[service]
         generation.snapshot.services[service].state.leaveQueue()
+        waitingCount -= 1
         exchange.pointee.queueTime = now.since(exchange.pointee.queuedAt)
         exchange.pointee.waitDeadline = .never
         exchange.pointee.step = .idle
@@ -182,7 +187,7 @@ extension Worker {
     func slotFreed() {
         hasQueueWork = true
         for case let pool? in pools where pool.pointee.queue.waiters.isEmpty {
-            if let worker = pool.pointee.state.slots.nextWaiting(), worker != index % ConnectionSlots.marks { control.slotFreed(worker: worker) }
+            if let worker = pool.pointee.state.slots.nextWaiting() { wake(worker, pool) }
         }
     }
 
@@ -264,7 +269,18 @@ extension Worker {
 
     func releaseSlot(_ pool: PoolPointer) {
         guard let worker = pool.pointee.state.slots.release() else { return }
-        if worker == index % ConnectionSlots.marks { hasQueueWork = true } else { control.slotFreed(worker: worker) }
+        wake(worker, pool)
+    }
+
+    /// Wakes a worker that waits for one of the instance's slots. The mark may be an old one of our own; then the next one's turn has come.
+    private func wake(_ worker: Int, _ pool: PoolPointer) {
+        var worker = worker
+        while worker == index % ConnectionSlots.marks {
+            hasQueueWork = true
+            guard pool.pointee.queue.waiters.isEmpty, let next = pool.pointee.state.slots.nextWaiting() else { return }
+            worker = next
+        }
+        control.slotFreed(worker: worker)
     }
 
     /// The instance's name leads elsewhere now.

@@ -101,9 +101,8 @@ extension Worker {
             backend.pointee.phase = .idle
             metrics.upstreamConnections(pool.pointee.label, .idle, changedBy: 1)
             armBackend(index, now + pool.pointee.pool.policy.idleTimeout)
-            if !pool.pointee.queue.waiters.isEmpty {
-                hasQueueWork = true
-            } else if pool.pointee.state.slots.othersWait(than: self.index) {
+            if waitingCount > 0 { hasQueueWork = true }
+            if pool.pointee.othersWait(than: self.index), waitingCount == 0 || pool.pointee.queue.waiters.isEmpty {
                 // Another worker needs the place more.
                 closeBackend(index)
             }

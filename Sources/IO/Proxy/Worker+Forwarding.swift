@@ -92,17 +92,24 @@ extension Worker {
         guard let route = exchange.pointee.route, writeRequestLine(exchange.pointee.head, exchange.pointee.upstreamPath),
             HeadSerialiser.fields(of: exchange.pointee.head.headers, into: &out)
         else { return false }
-        let service = exchange.pointee.context.serviceIndex
-        let instance = Int(exchange.pointee.instance)
-        let isGood = exchange.pointee.generation._withUnsafeGuaranteedRef { generation in
-            let authority = generation.snapshot.services[service].authorities[instance]
-            return route.pointee.forwardingReference._withUnsafeGuaranteedRef {
-                $0.appendFields(
+        let isGood = route.pointee.forwardingReference._withUnsafeGuaranteedRef { forwarding in
+            if forwarding.namesInstance(exchange.pointee.head) {
+                let authority = authority(slot)
+                return forwarding.appendFields(
                     to: &out, head: exchange.pointee.head, context: exchange.pointee.context, authority: authority.span.bytes)
             }
+            return forwarding.appendFields(
+                to: &out, head: exchange.pointee.head, context: exchange.pointee.context, authority: RawSpan())
         }
         HeadSerialiser.endOfHead(into: &out)
         return isGood
+    }
+
+    private func authority(_ slot: Int) -> [UInt8] {
+        let exchange = exchanges.pointer(slot)
+        return exchange.pointee.generation._withUnsafeGuaranteedRef {
+            $0.snapshot.services[exchange.pointee.context.serviceIndex].authorities[Int(exchange.pointee.instance)]
+        }
     }
 
     private func writeRequestLine(_ head: borrowing RequestHead, _ path: Range<Int>) -> Bool {

@@ -192,9 +192,10 @@ extension Worker {
     /// Takes off what the backend said to the gateway alone.
     /// - Returns: false when it does not speak HTTP.
     private func stripResponse(_ slot: Int) -> Bool {
-        exchanges.pointer(slot).pointee.generation._withUnsafeGuaranteedRef { generation in
+        guard let route = exchanges.pointer(slot).pointee.route else { return false }
+        return route.pointee.responsesReference._withUnsafeGuaranteedRef { responses in
             do {
-                try generation.snapshot.responses.receive(&response)
+                try responses.receive(&response)
                 return true
             } catch {
                 return false
@@ -275,6 +276,7 @@ extension Worker {
     /// The response's head, as the client gets it, and what is there of the body.
     private func passHead(_ slot: Int, _ rest: UnsafeRawBufferPointer) {
         let exchange = exchanges.pointer(slot)
+        guard let route = exchange.pointee.route else { return backendBroken(slot, .malformed) }
         let delivery = ResponseDelivery.decide(
             version: exchange.pointee.head.version, method: exchange.pointee.head.method, status: response.status,
             upstream: response.framing, declaredLength: response.declaredLength, keepsAlive: keepsAlive(slot))
@@ -282,9 +284,8 @@ extension Worker {
         guard
             HeadSerialiser.startResponse(status: response.status, reason: response.bytes(response.reason), into: &out),
             HeadSerialiser.fields(of: response.headers, into: &out),
-            exchange.pointee.generation._withUnsafeGuaranteedRef({
-                $0.snapshot.responses.appendFields(
-                    to: &out, head: response, context: exchange.pointee.context, delivery: delivery)
+            route.pointee.responsesReference._withUnsafeGuaranteedRef({
+                $0.appendFields(to: &out, head: response, context: exchange.pointee.context, delivery: delivery)
             })
         else { return backendBroken(slot, .malformed) }
         HeadSerialiser.endOfHead(into: &out)

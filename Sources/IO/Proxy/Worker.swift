@@ -41,6 +41,8 @@ public final class Worker {
     /// Pools of all configurations that are in use; nil where one has gone.
     var pools: [PoolPointer?] = []
     var queues: [ServiceQueue] = []
+    /// Requests in all queues of this worker.
+    var waitingCount = 0
     /// A connection or a slot has become free while requests waited.
     var hasQueueWork = false
     var metrics = WorkerMetrics()
@@ -98,7 +100,7 @@ public final class Worker {
         current = first
         listenerRules = snapshot.listenerRules
         let names = snapshot.names
-        exchanges = Slab { ExchangeRecord(names: names, generation: Unmanaged.passUnretained(first)) }
+        exchanges = Slab { [sink] in ExchangeRecord(names: names, generation: Unmanaged.passUnretained(first), sink: sink) }
         initial = first
         poller.addLevel(mailbox.descriptor, Token(.mailbox, index: 0, generation: 0))
         adopt(snapshot)

@@ -79,6 +79,7 @@ extension SystemCalls {
             return .blocked
         }
         let total = first.count + second.count
+        if total == 0 { return .all }
         let n = second.count == 0
             ? send(fd, first.baseAddress, first.count)
             : first.count == 0

@@ -9,6 +9,8 @@ import Telemetry
 public struct InstancePool {
     public let state: InstanceState
     public var pool: ConnectionPool
+    /// The state's slots.
+    private let slots: Unmanaged<ConnectionSlots>
     private var addresses: [SocketAddress]
     private var seenVersion: Int
     private var nextAddress = 0
@@ -22,12 +24,17 @@ public struct InstancePool {
     public init(index: Int32, state: InstanceState, queue: ServiceQueue, label: Label, policy: ConnectionPool.Policy) {
         self.index = index
         self.state = state
+        slots = Unmanaged.passUnretained(state.slots)
         self.queue = queue
         self.label = label
         pool = ConnectionPool(policy: policy)
         seenVersion = state.addressVersion.load(ordering: .acquiring)
         addresses = state.currentAddresses()
     }
+
+    /// Whether another worker waits for a connection to the instance.
+    @inline(__always)
+    public func othersWait(than worker: Int) -> Bool { slots._withUnsafeGuaranteedRef { $0.othersWait(than: worker) } }
 
     /// Whether the addresses have changed since the last look; idle connections may then lead to the old ones.
     public mutating func refreshAddresses() -> Bool {

@@ -22,7 +22,8 @@ import Testing
         "application/problem+json;charset=\"a,b;c\\\"\";q=0.5, application/json;q=0.4", ",, ,application/problem+json,",
         "application/json;q=0, */*;q=0.1", "application/problem+json ; q=0.7 , application/json; q=0.6",
         "bad, application/problem+json", "application/problem+json;;q=1", "application/problem+json;x;q=0.5",
-        "application/problem+json;q=0.5;ext=1, application/json;q=0.4", "application/problem+json, application/json;q=2, */*;q=0.1",
+        "application/problem+json;q=0.5;ext=1, application/json;q=0.4",
+        "application/problem+json, application/json;q=2, */*;q=0.1",
     ])
     func `problem details are preferred`(accept: String) {
         #expect(prefersProblem(accept))
@@ -65,7 +66,9 @@ import Testing
         var random = RandomSource(seed: 1)
         let alphabet = Array("application/problem+json*;q=0.19,\"\\ \t\u{0}\u{ff}".utf8)
         for _ in 0..<20_000 {
-            let bytes = (0..<Int.random(in: 0..<40, using: &random)).map { _ in alphabet[Int.random(in: 0..<alphabet.count, using: &random)] }
+            let bytes = (0..<Int.random(in: 0..<40, using: &random)).map { _ in
+                alphabet[Int.random(in: 0..<alphabet.count, using: &random)]
+            }
             var preference = AcceptPreference()
             preference.read(bytes.span.bytes)
         }

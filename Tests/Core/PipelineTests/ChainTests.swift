@@ -85,9 +85,10 @@ import Testing
     @Test(arguments: 0..<4) func `an answer ends the request phase, and the stages before it see the response`(_ index: Int) {
         let log = Log()
         let names = ["a", "b", "c", "d"]
-        let chain = Chain(names.enumerated().map { k, name in
-            .custom(Probe(name, log, request: k == index ? .answer(Answer(status: 418)) : .proceed))
-        })
+        let chain = Chain(
+            names.enumerated().map { k, name in
+                .custom(Probe(name, log, request: k == index ? .answer(Answer(status: 418)) : .proceed))
+            })
         var head = request("GET / HTTP/1.1", "Host: a")
         var response = ResponseHead()
         var context = context()
@@ -102,9 +103,10 @@ import Testing
     @Test(arguments: 0..<4) func `an answer in the response phase ends it there`(_ index: Int) {
         let log = Log()
         let names = ["a", "b", "c", "d"]
-        let chain = Chain(names.enumerated().map { k, name in
-            .custom(Probe(name, log, response: k == index ? .answer(Answer(status: 500)) : .proceed))
-        })
+        let chain = Chain(
+            names.enumerated().map { k, name in
+                .custom(Probe(name, log, response: k == index ? .answer(Answer(status: 500)) : .proceed))
+            })
         let head = request("GET / HTTP/1.1", "Host: a")
         var response = response("HTTP/1.1 200 OK")
         var context = context()
@@ -138,7 +140,8 @@ import Testing
         let head = request("GET / HTTP/1.1", "Host: a")
         var response = response("HTTP/1.1 200 OK")
         var context = context(sink: sink, exchange: 78)
-        #expect(describe(chain.runResponse(from: 3, head: &response, request: head, context: &context)) == "suspended at \(index)")
+        #expect(
+            describe(chain.runResponse(from: 3, head: &response, request: head, context: &context)) == "suspended at \(index)")
         probes[index].resumptions.withLock { $0.first }?.resume(.answer(Answer(status: 503)))
         #expect(sink.points == [SuspensionPoint(exchange: 78, phase: .response, stage: index)])
         #expect(describe(chain.runResponse(from: index - 1, head: &response, request: head, context: &context)) == "proceed")
@@ -184,7 +187,9 @@ import Testing
         let outcome = { (limit: UInt64, framing: String) -> (String, UInt64) in
             var head = request("POST / HTTP/1.1", "Host: a", framing)
             var context = context()
-            return (describe(Chain([.bodySize(limit: limit)]).runRequest(from: 0, head: &head, context: &context)), context.bodyLimit)
+            return (
+                describe(Chain([.bodySize(limit: limit)]).runRequest(from: 0, head: &head, context: &context)), context.bodyLimit
+            )
         }
         #expect(outcome(10, "Content-Length: 10") == ("proceed", 10))
         #expect(outcome(10, "Content-Length: 11") == ("answer 413 at 0", 10))
@@ -226,7 +231,8 @@ import Testing
 
     @Test func `what a middleware adds of the gateway's fields is dropped, whatever it calls them`() {
         let fields = [
-            ("Transfer-Encoding", "chunked"), ("content-length", "0"), ("X-Tenant", "t"), ("Host", "b"), ("Connection", "X-Tenant"),
+            ("Transfer-Encoding", "chunked"), ("content-length", "0"), ("X-Tenant", "t"), ("Host", "b"),
+            ("Connection", "X-Tenant"),
             ("X-Forwarded-For", "192.0.2.1"), ("VIA", "1.1 x"), ("X-User-ID", "1"),
         ]
         let chain = Chain([.custom(Adder(fields: fields))])
@@ -277,7 +283,9 @@ import Testing
 
     @Test func `a field that is none, or the gateway's, cannot be added as text`() {
         var head = request("GET / HTTP/1.1", "Host: a", "X-A: 1")
-        let refused = [("X A", "1"), ("", "1"), ("X-B", "1\r\nX-C: 2"), ("X-B", "1\n"), ("X-B", String(repeating: "a", count: 65_536))]
+        let refused = [
+            ("X A", "1"), ("", "1"), ("X-B", "1\r\nX-C: 2"), ("X-B", "1\n"), ("X-B", String(repeating: "a", count: 65_536)),
+        ]
         for (name, value) in refused {
             let isAdded = head.headers.add(name, value)
             #expect(!isAdded)
@@ -296,10 +304,24 @@ import Testing
     @Test func `an answer becomes a head without the gateway's fields`() {
         var head = response("HTTP/1.1 200 OK", "Server: s")
         Answer(
-            status: 302, fields: [("Location", "/b"), ("Content-Length", "7"), ("Connection", "close"), ("bad name", "1"), ("Date", "x")],
+            status: 302,
+            fields: [("Location", "/b"), ("Content-Length", "7"), ("Connection", "close"), ("bad name", "1"), ("Date", "x")],
             body: bytes("x"), contentType: "text/html"
         ).fill(&head)
         #expect(head.status == 302)
         #expect(fieldLines(head) == ["Location: /b", "Content-Type: text/html"])
+    }
+
+    struct Idle: Middleware { let name = "idle" }
+
+    @Test func `a middleware that asks for neither phase lets both pass`() {
+        let chain = Chain([.custom(Idle())])
+        var head = request("GET / HTTP/1.1", "Host: a")
+        var response = response("HTTP/1.1 200 OK", "Server: s")
+        var context = context()
+        #expect(describe(chain.runRequest(from: 0, head: &head, context: &context)) == "proceed")
+        #expect(describe(chain.runResponse(from: 0, head: &response, request: head, context: &context)) == "proceed")
+        #expect(fieldLines(head) == ["Host: a"])
+        #expect(fieldLines(response) == ["Server: s"])
     }
 }

@@ -47,9 +47,15 @@ import Testing
         // RFC 7239.
         Case(peer: "10.0.0.1", fields: ["Forwarded: for=192.0.2.1"], client: "192.0.2.1", style: .rfc7239),
         Case(peer: "10.0.0.1", fields: ["Forwarded: FOR=\"192.0.2.1:80\";proto=https"], client: "192.0.2.1", style: .rfc7239),
-        Case(peer: "10.0.0.1", fields: ["Forwarded: proto=http; for=\"[2001:db8::1]:80\" ;by=_x"], client: "2001:db8::1", style: .rfc7239),
-        Case(peer: "10.0.0.1", fields: ["Forwarded: for=6.6.6.6, for=192.0.2.1;by=\"a,b\", for=10.0.0.2"], client: "192.0.2.1", style: .rfc7239),
-        Case(peer: "10.0.0.1", fields: ["Forwarded: for=6.6.6.6", "Forwarded: for=192.0.2.1"], client: "192.0.2.1", style: .rfc7239),
+        Case(
+            peer: "10.0.0.1", fields: ["Forwarded: proto=http; for=\"[2001:db8::1]:80\" ;by=_x"], client: "2001:db8::1",
+            style: .rfc7239),
+        Case(
+            peer: "10.0.0.1", fields: ["Forwarded: for=6.6.6.6, for=192.0.2.1;by=\"a,b\", for=10.0.0.2"], client: "192.0.2.1",
+            style: .rfc7239),
+        Case(
+            peer: "10.0.0.1", fields: ["Forwarded: for=6.6.6.6", "Forwarded: for=192.0.2.1"], client: "192.0.2.1", style: .rfc7239
+        ),
         Case(peer: "10.0.0.1", fields: ["Forwarded: for=192.0.2.1, for=_hidden"], client: "10.0.0.1", style: .rfc7239),
         Case(peer: "10.0.0.1", fields: ["Forwarded: for=192.0.2.1, proto=http"], client: "10.0.0.1", style: .rfc7239),
         Case(peer: "10.0.0.1", fields: ["Forwarded: for=192.0.2.1;for=192.0.2.2"], client: "10.0.0.1", style: .rfc7239),
@@ -60,11 +66,14 @@ import Testing
         Case(peer: "10.0.0.1", fields: ["Forwarded: for=192.0.2.1 x"], client: "10.0.0.1", style: .rfc7239),
         Case(peer: "10.0.0.1", fields: ["Forwarded: =192.0.2.1"], client: "10.0.0.1", style: .rfc7239),
         // Both: the older family first, the newer where it is alone.
-        Case(peer: "10.0.0.1", fields: ["Forwarded: for=192.0.2.9", "X-Forwarded-For: 192.0.2.1"], client: "192.0.2.1", style: .both),
+        Case(
+            peer: "10.0.0.1", fields: ["Forwarded: for=192.0.2.9", "X-Forwarded-For: 192.0.2.1"], client: "192.0.2.1",
+            style: .both),
         Case(peer: "10.0.0.1", fields: ["Forwarded: for=192.0.2.9"], client: "192.0.2.9", style: .both),
     ]
 
-    @Test(arguments: cases) func `the client is the right-most hop that no trusted proxy is, or the peer`(_ example: Case) throws {
+    @Test(arguments: cases) func `the client is the right-most hop that no trusted proxy is, or the peer`(_ example: Case) throws
+    {
         var head = request("GET / HTTP/1.1", "Host: a")
         for line in example.fields { add(line, to: &head.headers) }
         let peer = try #require(IPAddress(example.peer))

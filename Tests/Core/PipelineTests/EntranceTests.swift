@@ -31,7 +31,8 @@ import Testing
     }
 
     @Test(arguments: [
-        "X-Forwarded-Proto: https", "X-Forwarded-Host: b", "X-Forwarded-Port: 1", "X-Forwarded-Prefix: /p", "X-Real-IP: 192.0.2.1",
+        "X-Forwarded-Proto: https", "X-Forwarded-Host: b", "X-Forwarded-Port: 1", "X-Forwarded-Prefix: /p",
+        "X-Real-IP: 192.0.2.1",
         "True-Client-IP: 192.0.2.1", "X-Original-URL: /admin", "X-Rewrite-URL: /admin",
     ])
     func `what a proxy says of the client is removed from strangers and kept from trusted peers`(_ line: String) throws {
@@ -46,8 +47,10 @@ import Testing
     }
 
     @Test(arguments: [
-        "Authorization: Basic eA==", "Cookie: a=1", "X-API-Key: k", "Content-Type: text/plain", "User-Agent: curl", "Via: 1.1 other",
-        "Max-Forwards: 3", "X-Timestamp: 1", "X-Forwarded: 1", "X-Gate: 1", "X-Consume: 1", "Client-Certificate: 1", "Connectionx: 1",
+        "Authorization: Basic eA==", "Cookie: a=1", "X-API-Key: k", "Content-Type: text/plain", "User-Agent: curl",
+        "Via: 1.1 other",
+        "Max-Forwards: 3", "X-Timestamp: 1", "X-Forwarded: 1", "X-Gate: 1", "X-Consume: 1", "Client-Certificate: 1",
+        "Connectionx: 1",
     ])
     func `a field that is nobody's business but the backend's is kept`(_ line: String) throws {
         #expect(try left([line]) == [line])
@@ -123,7 +126,8 @@ import Testing
     }
 
     @Test(arguments: [
-        "1.1 sluice-12345", "1.1 sluice-123", "1.1 x (sluice-1234)", "1.1 x (, 1.1 sluice-1234)", "sluice-1234 x", "1.1 x sluice-1234",
+        "1.1 sluice-12345", "1.1 sluice-123", "1.1 x (sluice-1234)", "1.1 x (, 1.1 sluice-1234)", "sluice-1234 x",
+        "1.1 x sluice-1234",
         "1.1 sluice-1234.example", "1.1 x (", "", ",", "1.1 x (\\",
     ])
     func `another proxy in Via is no loop`(_ value: String) throws {

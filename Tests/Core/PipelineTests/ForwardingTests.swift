@@ -8,9 +8,10 @@ import Testing
     private func rule(
         host: Forwarding.Host = .fromClient, strippedPrefix: String = "", addsTimestamp: Bool = false, takesTrailers: Bool = true
     ) throws -> Forwarding {
-        try Forwarding(.init(
-            pseudonym: bytes("sluice-1234"), host: host, strippedPrefix: bytes(strippedPrefix), addsTimestamp: addsTimestamp,
-            takesTrailers: takesTrailers))
+        try Forwarding(
+            .init(
+                pseudonym: bytes("sluice-1234"), host: host, strippedPrefix: bytes(strippedPrefix), addsTimestamp: addsTimestamp,
+                takesTrailers: takesTrailers))
     }
 
     /// The upstream head of a request after entrance and `prepare`.
@@ -30,41 +31,47 @@ import Testing
     }
 
     @Test func `a whole request of a browser goes upstream like this`() throws {
-        let lines = try upstream(request(
-            "POST /api/v1/users?q=1 HTTP/1.1", "Host: Api.Example.com:8000", "User-Agent: Mozilla/5.0", "Accept: */*",
-            "Accept-Encoding: gzip", "Connection: keep-alive, X-Hop", "X-Hop: 1", "Keep-Alive: 300", "TE: trailers, deflate",
-            "Expect: 100-continue", "X-Forwarded-For: 6.6.6.6", "X-User-ID: 1", "X-HTTP-Method-Override: DELETE", "Via: 1.0 fred",
-            "X-Request-ID: mine-mine-mine", "Cookie: a=1", "Cookie: b=2", "Content-Type: text/plain", "Content-Length: 5",
-            "Authorization: Bearer t"))
-        #expect(lines == [
-            "POST /api/v1/users?q=1 HTTP/1.1", "Host: Api.Example.com:8000", "User-Agent: Mozilla/5.0", "Accept: */*",
-            "Accept-Encoding: gzip", "Via: 1.0 fred", "Cookie: a=1", "Cookie: b=2", "Content-Type: text/plain",
-            "Authorization: Bearer t",
-            "X-Forwarded-For: 198.51.100.7", "X-Real-IP: 198.51.100.7", "X-Forwarded-Proto: http",
-            "X-Forwarded-Host: Api.Example.com:8000", "X-Forwarded-Port: 8000", "Via: 1.1 sluice-1234", "X-Request-ID: 36",
-            "TE: trailers", "Connection: TE", "Content-Length: 5", "",
-        ])
+        let lines = try upstream(
+            request(
+                "POST /api/v1/users?q=1 HTTP/1.1", "Host: Api.Example.com:8000", "User-Agent: Mozilla/5.0", "Accept: */*",
+                "Accept-Encoding: gzip", "Connection: keep-alive, X-Hop", "X-Hop: 1", "Keep-Alive: 300", "TE: trailers, deflate",
+                "Expect: 100-continue", "X-Forwarded-For: 6.6.6.6", "X-User-ID: 1", "X-HTTP-Method-Override: DELETE",
+                "Via: 1.0 fred",
+                "X-Request-ID: mine-mine-mine", "Cookie: a=1", "Cookie: b=2", "Content-Type: text/plain", "Content-Length: 5",
+                "Authorization: Bearer t"))
+        #expect(
+            lines == [
+                "POST /api/v1/users?q=1 HTTP/1.1", "Host: Api.Example.com:8000", "User-Agent: Mozilla/5.0", "Accept: */*",
+                "Accept-Encoding: gzip", "Via: 1.0 fred", "Cookie: a=1", "Cookie: b=2", "Content-Type: text/plain",
+                "Authorization: Bearer t",
+                "X-Forwarded-For: 198.51.100.7", "X-Real-IP: 198.51.100.7", "X-Forwarded-Proto: http",
+                "X-Forwarded-Host: Api.Example.com:8000", "X-Forwarded-Port: 8000", "Via: 1.1 sluice-1234", "X-Request-ID: 36",
+                "TE: trailers", "Connection: TE", "Content-Length: 5", "",
+            ])
     }
 
     @Test func `a request of a trusted proxy keeps what it says, and the proxy joins the list`() throws {
         let lines = try upstream(
             request(
-                "GET / HTTP/1.1", "Host: a", "X-Forwarded-For: 192.0.2.1, 10.0.0.9", "X-Forwarded-For: 10.0.0.8", "X-Real-IP: 192.0.2.1",
+                "GET / HTTP/1.1", "Host: a", "X-Forwarded-For: 192.0.2.1, 10.0.0.9", "X-Forwarded-For: 10.0.0.8",
+                "X-Real-IP: 192.0.2.1",
                 "X-Forwarded-Proto: https", "X-Forwarded-Host: shop.example", "X-Forwarded-Port: 8443", "X-Request-ID: edge-0123",
                 "Forwarded: for=192.0.2.1"), peer: "10.0.0.1")
-        #expect(lines == [
-            "GET / HTTP/1.1", "Host: a", "X-Real-IP: 192.0.2.1", "X-Forwarded-Proto: https", "X-Forwarded-Host: shop.example",
-            "X-Forwarded-Port: 8443", "X-Forwarded-For: 192.0.2.1, 10.0.0.9, 10.0.0.8, 10.0.0.1", "Via: 1.1 sluice-1234",
-            "X-Request-ID: 9", "",
-        ])
+        #expect(
+            lines == [
+                "GET / HTTP/1.1", "Host: a", "X-Real-IP: 192.0.2.1", "X-Forwarded-Proto: https", "X-Forwarded-Host: shop.example",
+                "X-Forwarded-Port: 8443", "X-Forwarded-For: 192.0.2.1, 10.0.0.9, 10.0.0.8, 10.0.0.1", "Via: 1.1 sluice-1234",
+                "X-Request-ID: 9", "",
+            ])
     }
 
     @Test func `a trusted proxy that says nothing is itself the client`() throws {
         let lines = try upstream(request("GET / HTTP/1.1", "Host: a"), peer: "10.255.100.9", scheme: .https)
-        #expect(lines[2...6] == [
-            "X-Forwarded-For: 10.255.100.9", "X-Real-IP: 10.255.100.9", "X-Forwarded-Proto: https", "X-Forwarded-Host: a",
-            "X-Forwarded-Port: 443",
-        ])
+        #expect(
+            lines[2...6] == [
+                "X-Forwarded-For: 10.255.100.9", "X-Real-IP: 10.255.100.9", "X-Forwarded-Proto: https", "X-Forwarded-Host: a",
+                "X-Forwarded-Port: 443",
+            ])
     }
 
     @Test func `the port follows the protocol that a trusted proxy tells`() throws {
@@ -85,6 +92,20 @@ import Testing
         #expect(lines.contains("X-Real-IP: \(peer)"))
     }
 
+    @Test func `the longest values there can be are written whole`() throws {
+        let peer = "2001:db80:ffff:ffff:ffff:ffff:ffff:ffff"
+        let host = String(repeating: "h", count: 250) + ":65535"
+        let lines = try upstream(
+            request("POST / HTTP/1.1", "Host: \(host)", "TE: trailers", "Content-Length: 9223372036854775807"), peer: peer,
+            scheme: .https, closes: true)
+        #expect(
+            Array(lines.dropFirst(2)) == [
+                "X-Forwarded-For: \(peer)", "X-Real-IP: \(peer)", "X-Forwarded-Proto: https", "X-Forwarded-Host: \(host)",
+                "X-Forwarded-Port: 65535", "Via: 1.1 sluice-1234", "X-Request-ID: 36", "TE: trailers", "Connection: close, TE",
+                "Content-Length: 9223372036854775807", "",
+            ])
+    }
+
     @Test func `every value of a byte is written in decimal`() throws {
         for value in 0...255 as ClosedRange<UInt32> {
             let peer = IPAddress(v4: value << 24 | value << 16 | value << 8 | value).text
@@ -93,12 +114,15 @@ import Testing
     }
 
     @Test func `Forwarded is written when asked for, in place of the other family or beside it`() throws {
-        let head = { request("GET / HTTP/1.1", "Host: a:81", "Forwarded: for=6.6.6.6", "X-Forwarded-For: 6.6.6.6", "X-Real-IP: 6.6.6.6") }
+        let head = {
+            request("GET / HTTP/1.1", "Host: a:81", "Forwarded: for=6.6.6.6", "X-Forwarded-For: 6.6.6.6", "X-Real-IP: 6.6.6.6")
+        }
         let lines = try upstream(head(), style: .rfc7239)
-        #expect(lines == [
-            "GET / HTTP/1.1", "Host: a:81", "Forwarded: for=198.51.100.7;host=\"a:81\";proto=http", "Via: 1.1 sluice-1234",
-            "X-Request-ID: 36", "",
-        ])
+        #expect(
+            lines == [
+                "GET / HTTP/1.1", "Host: a:81", "Forwarded: for=198.51.100.7;host=\"a:81\";proto=http", "Via: 1.1 sluice-1234",
+                "X-Request-ID: 36", "",
+            ])
         let both = try upstream(head(), peer: "2001:db8::7", scheme: .https, style: .both)
         #expect(both.contains("Forwarded: for=\"[2001:db8::7]\";host=\"a:81\";proto=https"))
         #expect(both.contains("X-Forwarded-For: 2001:db8::7"))
@@ -108,8 +132,9 @@ import Testing
         let lines = try upstream(
             request("GET / HTTP/1.1", "Host: a", "Forwarded: for=192.0.2.1", "Forwarded: for=192.0.2.2;proto=https"),
             peer: "10.0.0.1", style: .rfc7239)
-        #expect(lines.contains(
-            "Forwarded: for=192.0.2.1, for=192.0.2.2;proto=https, for=10.0.0.1;host=\"a\";proto=http"))
+        #expect(
+            lines.contains(
+                "Forwarded: for=192.0.2.1, for=192.0.2.2;proto=https, for=10.0.0.1;host=\"a\";proto=http"))
     }
 
     @Test func `a peer without an address is unknown in Forwarded and absent from the other family`() throws {
@@ -123,7 +148,8 @@ import Testing
 
     @Test func `Host is the client's, the instance's or a literal one`() throws {
         let hosts: [(Forwarding.Host, String)] = [
-            (.fromClient, "Host: a"), (.ofInstance, "Host: 10.0.0.5:8080"), (.literal(bytes("backend.internal")), "Host: backend.internal"),
+            (.fromClient, "Host: a"), (.ofInstance, "Host: 10.0.0.5:8080"),
+            (.literal(bytes("backend.internal")), "Host: backend.internal"),
         ]
         for (host, expected) in hosts {
             let lines = try upstream(request("GET / HTTP/1.1", "Host: a"), rule(host: host))
@@ -134,10 +160,12 @@ import Testing
 
     @Test func `a client of HTTP 1.0 without Host gets the instance's`() throws {
         let lines = try upstream(request("GET / HTTP/1.0", "User-Agent: u"))
-        #expect(lines == [
-            "GET / HTTP/1.1", "User-Agent: u", "Host: 10.0.0.5:8080", "X-Forwarded-For: 198.51.100.7", "X-Real-IP: 198.51.100.7",
-            "X-Forwarded-Proto: http", "X-Forwarded-Port: 80", "Via: 1.0 sluice-1234", "X-Request-ID: 36", "",
-        ])
+        #expect(
+            lines == [
+                "GET / HTTP/1.1", "User-Agent: u", "Host: 10.0.0.5:8080", "X-Forwarded-For: 198.51.100.7",
+                "X-Real-IP: 198.51.100.7",
+                "X-Forwarded-Proto: http", "X-Forwarded-Port: 80", "Via: 1.0 sluice-1234", "X-Request-ID: 36", "",
+            ])
     }
 
     @Test func `the authority of an absolute target takes the place of Host`() throws {
@@ -152,8 +180,9 @@ import Testing
 
     @Test func `a stripped prefix is told, behind one that a trusted proxy stripped before`() throws {
         let forwarding = try rule(strippedPrefix: "/api")
-        #expect(try upstream(request("GET / HTTP/1.1", "Host: a", "X-Forwarded-Prefix: /no"), forwarding)
-            .contains("X-Forwarded-Prefix: /api"))
+        #expect(
+            try upstream(request("GET / HTTP/1.1", "Host: a", "X-Forwarded-Prefix: /no"), forwarding)
+                .contains("X-Forwarded-Prefix: /api"))
         let lines = try upstream(request("GET / HTTP/1.1", "Host: a", "X-Forwarded-Prefix: /outer"), peer: "10.0.0.1", forwarding)
         #expect(lines.filter { $0.hasPrefix("X-Forwarded-Prefix") } == ["X-Forwarded-Prefix: /outer/api"])
     }
@@ -168,7 +197,8 @@ import Testing
         (0 as UInt64, "1970-01-01T00:00:00.000Z"), (951_782_399_999, "2000-02-28T23:59:59.999Z"),
         (951_868_799_000, "2000-02-29T23:59:59.000Z"), (951_868_800_000, "2000-03-01T00:00:00.000Z"),
         (1_709_164_800_000, "2024-02-29T00:00:00.000Z"), (1_735_689_599_001, "2024-12-31T23:59:59.001Z"),
-        (4_107_542_400_000, "2100-03-01T00:00:00.000Z"), (9_223_372_036_854, "2262-04-11T23:47:16.854Z"), (18_446_744_073_709, "2262-04-11T23:47:16.854Z"),
+        (4_107_542_400_000, "2100-03-01T00:00:00.000Z"), (9_223_372_036_854, "2262-04-11T23:47:16.854Z"),
+        (18_446_744_073_709, "2262-04-11T23:47:16.854Z"),
     ])
     func `a time is written as RFC 3339`(_ milliseconds: UInt64, _ expected: String) throws {
         var head = request("GET / HTTP/1.1", "Host: a")
@@ -228,7 +258,8 @@ import Testing
 
     @Test func `Max-Forwards of another method passes untouched`() throws {
         for value in ["0", "3", "x"] {
-            #expect(try upstream(request("GET / HTTP/1.1", "Host: a", "Max-Forwards: \(value)")).contains("Max-Forwards: \(value)"))
+            #expect(
+                try upstream(request("GET / HTTP/1.1", "Host: a", "Max-Forwards: \(value)")).contains("Max-Forwards: \(value)"))
         }
     }
 

@@ -5,7 +5,8 @@ import Testing
 
 /// Header rules with their variables, on both ways.
 @Suite struct HeaderRulesTests {
-    private func rule(_ operation: Pipeline.HeaderRule.Operation, _ name: String, _ pieces: HeaderPiece...) -> Pipeline.HeaderRule {
+    private func rule(_ operation: Pipeline.HeaderRule.Operation, _ name: String, _ pieces: HeaderPiece...) -> Pipeline.HeaderRule
+    {
         Pipeline.HeaderRule(operation, name: bytes(name), pieces: pieces)
     }
 
@@ -27,11 +28,16 @@ import Testing
         #expect(try requestFields([set("X-A", "new")], "x-a: 1", "X-B: 2", "X-A: 3") == ["X-B: 2", "X-A: new"])
         #expect(try requestFields([rule(.add, "X-A", .text(bytes("new")))], "X-A: 1") == ["X-A: 1", "X-A: new"])
         #expect(try requestFields([rule(.remove, "x-a")], "X-A: 1", "X-AB: 2", "x-A: 3") == ["X-AB: 2"])
-        #expect(try requestFields([rule(.remove, "User-Agent"), set("Cookie", "c")], "user-agent: u", "cookie: a", "cookie: b") == ["Cookie: c"])
+        #expect(
+            try requestFields([rule(.remove, "User-Agent"), set("Cookie", "c")], "user-agent: u", "cookie: a", "cookie: b") == [
+                "Cookie: c"
+            ])
     }
 
     @Test func `rules are carried out in their order`() throws {
-        let rules = [set("X-A", "1"), rule(.add, "X-A", .text(bytes("2"))), rule(.remove, "X-B"), set("X-B", "3"), set("X-A", "4")]
+        let rules = [
+            set("X-A", "1"), rule(.add, "X-A", .text(bytes("2"))), rule(.remove, "X-B"), set("X-B", "3"), set("X-A", "4"),
+        ]
         #expect(try requestFields(rules, "X-B: 0") == ["X-B: 3", "X-A: 4"])
     }
 
@@ -41,8 +47,10 @@ import Testing
 
     static let values: [(HeaderVariable, request: String, response: String)] = [
         (.clientAddress, "192.0.2.1", "192.0.2.1"), (.clientPort, "", ""), (.requestID, "edge-0123", "edge-0123"),
-        (.route, "users", "users"), (.service, "accounts", "accounts"), (.instance, "", "10.0.0.6:8080"), (.listener, "web", "web"),
-        (.host, "api.example", "api.example"), (.path, "/a/b", "/a/b"), (.method, "PROPFIND", "PROPFIND"), (.scheme, "https", "https"),
+        (.route, "users", "users"), (.service, "accounts", "accounts"), (.instance, "", "10.0.0.6:8080"),
+        (.listener, "web", "web"),
+        (.host, "api.example", "api.example"), (.path, "/a/b", "/a/b"), (.method, "PROPFIND", "PROPFIND"),
+        (.scheme, "https", "https"),
         (.timestamp, "2023-11-14T22:13:20.123Z", "2023-11-14T22:13:20.123Z"),
     ]
 
@@ -51,7 +59,8 @@ import Testing
         for (variable, inRequest, inResponse) in Self.values {
             let rules = [rule(.set, "X-V", .text(bytes("<")), .variable(variable), .text(bytes(">")))]
             let chain = Chain([.headers(try Pipeline.HeaderRules(request: rules, response: rules))])
-            var head = request("PROPFIND /a/b?c HTTP/1.1", "Host: api.example:81", "X-Forwarded-For: 192.0.2.1", "X-Request-ID: edge-0123")
+            var head = request(
+                "PROPFIND /a/b?c HTTP/1.1", "Host: api.example:81", "X-Forwarded-For: 192.0.2.1", "X-Request-ID: edge-0123")
             var response = response("HTTP/1.1 200 OK")
             var context = context(peer: "10.0.0.1", scheme: .https)
             try entrance().receive(&head, &context)
@@ -70,18 +79,22 @@ import Testing
     }
 
     @Test func `what is not known is empty`() throws {
-        let chain = Chain([.headers(try Pipeline.HeaderRules(request: HeaderVariable.allCases.map { rule(.add, "X-V", .variable($0)) }))])
+        let chain = Chain([
+            .headers(try Pipeline.HeaderRules(request: HeaderVariable.allCases.map { rule(.add, "X-V", .variable($0)) }))
+        ])
         var head = RequestHead()
         var context = RequestContext(peerAddress: IPAddress(v4: 1), peerIsUnixSocket: true, names: NameTable())
         context.routeIndex = 5
         _ = chain.runRequest(from: 0, head: &head, context: &context)
-        #expect(fieldLines(head) == HeaderVariable.allCases.map { variable in
-            switch variable {
-            case .scheme: "X-V: http"
-            case .timestamp: "X-V: 1970-01-01T00:00:00.000Z"
-            default: "X-V: "
-            }
-        })
+        #expect(
+            fieldLines(head)
+                == HeaderVariable.allCases.map { variable in
+                    switch variable {
+                    case .scheme: "X-V: http"
+                    case .timestamp: "X-V: 1970-01-01T00:00:00.000Z"
+                    default: "X-V: "
+                    }
+                })
     }
 
     @Test func `rules of the response leave the order of other fields alone`() throws {
@@ -96,7 +109,8 @@ import Testing
 
     @Test(arguments: [
         "Content-Length", "transfer-encoding", "Connection", "Keep-Alive", "TE", "Trailer", "Upgrade", "Host", "Via", "Expect",
-        "Max-Forwards", "X-Forwarded-For", "X-Forwarded-Proto", "Forwarded", "X-Real-IP", "X-Request-ID", "X-User-ID", "X-Auth-Subject",
+        "Max-Forwards", "X-Forwarded-For", "X-Forwarded-Proto", "Forwarded", "X-Real-IP", "X-Request-ID", "X-User-ID",
+        "X-Auth-Subject",
         "Client-Cert", "X-Gateway-A", "X_Forwarded_For", "content_length", "Proxy-Authorization",
     ])
     func `a field that the gateway owns cannot be in a rule for requests`(_ name: String) {
@@ -107,7 +121,9 @@ import Testing
         }
     }
 
-    @Test(arguments: ["Content-Length", "Transfer-Encoding", "Connection", "Date", "Via", "X-Request-ID", "Host", "Upgrade", "X-Gateway-A"])
+    @Test(arguments: [
+        "Content-Length", "Transfer-Encoding", "Connection", "Date", "Via", "X-Request-ID", "Host", "Upgrade", "X-Gateway-A",
+    ])
     func `a field that the gateway owns cannot be in a rule for responses`(_ name: String) {
         #expect(throws: HeaderRuleError.ownedByGateway(bytes(name))) { try Pipeline.HeaderRules(response: [rule(.set, name)]) }
     }

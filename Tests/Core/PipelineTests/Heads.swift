@@ -123,8 +123,9 @@ func clientLines(
     var out = ByteBuffer(capacity: 64)
     #expect(HeadSerialiser.startResponse(status: head.status, into: &out))
     #expect(HeadSerialiser.fields(of: head.headers, into: &out))
-    #expect(forwarding.appendFields(
-        to: &out, head: head, context: context, delivery: delivery, isForwarded: isForwarded))
+    #expect(
+        forwarding.appendFields(
+            to: &out, head: head, context: context, delivery: delivery, isForwarded: isForwarded))
     HeadSerialiser.endOfHead(into: &out)
     return lines(out)
 }

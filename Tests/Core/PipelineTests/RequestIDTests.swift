@@ -16,8 +16,9 @@ import Testing
             head.headers.add(FieldID(lowercasing: nameBytes.span.bytes), name: nameBytes.span.bytes, value: valueBytes.span.bytes)
         }
         var context = context(peer: peer)
-        let entrance = Entrance(.init(
-            trustedProxies: blocks("10.0.0.0/8"), pseudonym: bytes("s"), requestIDHeader: bytes(name), requestIDTrust: trust))
+        let entrance = Entrance(
+            .init(
+                trustedProxies: blocks("10.0.0.0/8"), pseudonym: bytes("s"), requestIDHeader: bytes(name), requestIDTrust: trust))
         try entrance.receive(&head, &context)
         return (text(context.requestID), fieldLines(head))
     }
@@ -36,7 +37,9 @@ import Testing
         #expect(isMade(try id(given, peer: "198.51.100.7").id))
     }
 
-    @Test(arguments: ["", "0123456", String(repeating: "a", count: 129), "0123456 8", "0123456\u{e4}8", "01234567,89", "a/b/c/d/e"])
+    @Test(arguments: [
+        "", "0123456", String(repeating: "a", count: 129), "0123456 8", "0123456\u{e4}8", "01234567,89", "a/b/c/d/e",
+    ])
     func `an id of another form is replaced by a UUID of version 7`(_ given: String) throws {
         let found = try id(given)
         #expect(isMade(found.id))

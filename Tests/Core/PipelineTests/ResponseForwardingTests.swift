@@ -6,8 +6,9 @@ import Testing
 /// The response as the client gets it (hardening 41, 42, 49, 51, 52, 77; B.3).
 @Suite struct ResponseForwardingTests {
     private func rule(addsVia: Bool = true, requestIDHeader: String = "X-Request-ID") throws -> ResponseForwarding {
-        try ResponseForwarding(.init(
-            pseudonym: bytes("sluice-1234"), addsVia: addsVia, requestIDHeader: bytes(requestIDHeader)))
+        try ResponseForwarding(
+            .init(
+                pseudonym: bytes("sluice-1234"), addsVia: addsVia, requestIDHeader: bytes(requestIDHeader)))
     }
 
     private func contextWithID() -> RequestContext {
@@ -29,16 +30,20 @@ import Testing
     }
 
     @Test func `a whole response of a backend goes to the client like this`() throws {
-        let lines = try client(response(
-            "HTTP/1.1 200 Fine", "Server: backend", "Date: Sun, 06 Nov 1994 08:49:37 GMT", "Set-Cookie: a=1", "Connection: close, X-Hop",
-            "X-Hop: 1", "Keep-Alive: timeout=5", "Set-Cookie: b=2", "Proxy-Connection: x", "Upgrade: h2c", "Trailer: X-T", "TE: x",
-            "Proxy-Authenticate: Basic", "X-Request-ID: theirs", "X-Gateway-Secret: s", "Via: 1.1 inner", "X-Sluice: kept",
-            "Set-Cookie: a=3", "Content-Type: text/plain", "Content-Length: 5"))
-        #expect(lines == [
-            "HTTP/1.1 200 OK", "Server: backend", "Date: Sun, 06 Nov 1994 08:49:37 GMT", "Set-Cookie: a=1", "Set-Cookie: b=2",
-            "Via: 1.1 inner", "X-Sluice: kept", "Set-Cookie: a=3", "Content-Type: text/plain", "Via: 1.1 sluice-1234",
-            "X-Request-ID: 36", "Content-Length: 5", "",
-        ])
+        let lines = try client(
+            response(
+                "HTTP/1.1 200 Fine", "Server: backend", "Date: Sun, 06 Nov 1994 08:49:37 GMT", "Set-Cookie: a=1",
+                "Connection: close, X-Hop",
+                "X-Hop: 1", "Keep-Alive: timeout=5", "Set-Cookie: b=2", "Proxy-Connection: x", "Upgrade: h2c", "Trailer: X-T",
+                "TE: x",
+                "Proxy-Authenticate: Basic", "X-Request-ID: theirs", "X-Gateway-Secret: s", "Via: 1.1 inner", "X-Sluice: kept",
+                "Set-Cookie: a=3", "Content-Type: text/plain", "Content-Length: 5"))
+        #expect(
+            lines == [
+                "HTTP/1.1 200 OK", "Server: backend", "Date: Sun, 06 Nov 1994 08:49:37 GMT", "Set-Cookie: a=1", "Set-Cookie: b=2",
+                "Via: 1.1 inner", "X-Sluice: kept", "Set-Cookie: a=3", "Content-Type: text/plain", "Via: 1.1 sluice-1234",
+                "X-Request-ID: 36", "Content-Length: 5", "",
+            ])
     }
 
     @Test func `a response without Date gets one`() throws {
@@ -67,7 +72,8 @@ import Testing
 
     @Test func `Via names the version in which the backend answered, and can be left out`() throws {
         #expect(try client(response("HTTP/1.0 200 OK", "Content-Length: 0")).contains("Via: 1.0 sluice-1234"))
-        #expect(try !client(response("HTTP/1.1 200 OK", "Content-Length: 0"), rule(addsVia: false)).contains { $0.hasPrefix("Via") })
+        #expect(
+            try !client(response("HTTP/1.1 200 OK", "Content-Length: 0"), rule(addsVia: false)).contains { $0.hasPrefix("Via") })
     }
 
     @Test func `the gateway's own response has no Via, and the request id`() throws {
@@ -85,12 +91,14 @@ import Testing
 
     @Test func `the request id can go by another name`() throws {
         let lines = try client(
-            response("HTTP/1.1 200 OK", "x-correlation-id: theirs", "Content-Length: 0"), rule(requestIDHeader: "X-Correlation-ID"))
+            response("HTTP/1.1 200 OK", "x-correlation-id: theirs", "Content-Length: 0"),
+            rule(requestIDHeader: "X-Correlation-ID"))
         #expect(lines.filter { $0.lowercased().hasPrefix("x-correlation-id: ") }.map(\.count) == [18 + 36])
     }
 
     @Test func `an interim response loses what ends at this hop and nothing else`() throws {
-        var head = response("HTTP/1.1 103 Early Hints", "Link: </a.css>; rel=preload", "Connection: x-a", "X-A: 1", "Keep-Alive: 1")
+        var head = response(
+            "HTTP/1.1 103 Early Hints", "Link: </a.css>; rel=preload", "Connection: x-a", "X-A: 1", "Keep-Alive: 1")
         try rule().receive(&head)
         #expect(fieldLines(head) == ["Link: </a.css>; rel=preload"])
     }
@@ -130,7 +138,9 @@ import Testing
         Case(name: "close", upstream: .length(5), keepsAlive: false, expected: to(.length(5), 5, .close)),
         Case(name: "chunked and close", upstream: .chunked, keepsAlive: false, expected: to(.chunked, nil, .close)),
         Case(name: "1.0 length", version: .http10, upstream: .length(5), expected: to(.length(5), 5, .keepAlive)),
-        Case(name: "1.0 length close", version: .http10, upstream: .length(5), keepsAlive: false, expected: to(.length(5), 5, .close)),
+        Case(
+            name: "1.0 length close", version: .http10, upstream: .length(5), keepsAlive: false,
+            expected: to(.length(5), 5, .close)),
         Case(name: "1.0 chunked", version: .http10, upstream: .chunked, expected: to(.untilClose, nil, .close)),
         Case(name: "1.0 until close", version: .http10, upstream: .untilClose, expected: to(.untilClose, nil, .close)),
         Case(name: "HEAD length", method: .head, upstream: .none, declared: 5, expected: to(.none, 5)),

@@ -185,7 +185,8 @@ import Testing
     }
 
     @Test(arguments: [
-        ("a=1&b=2", "a=1&b=2"), ("token=", "token="), ("token", "token"), ("a&&b=&=c", "a&&b=&=c"), ("token=a&x=b", "token=***&x=b"),
+        ("a=1&b=2", "a=1&b=2"), ("token=", "token="), ("token", "token"), ("a&&b=&=c", "a&&b=&=c"),
+        ("token=a&x=b", "token=***&x=b"),
         ("x=token", "x=token"), ("&", "&"), ("=x", "=x"), ("page=1;key=2;z", "page=1;key=***;z"), ("%zz=1&%=2", "%zz=1&%=2"),
         ("sig=1&", "sig=***&"),
     ])
@@ -215,7 +216,7 @@ import Testing
             var texts = Texts()
             for field in Texts.fields {
                 let count = Int.random(in: 0..<(random.next() % 8 == 0 ? 1500 : 40), using: &random)
-                let alphabet: [UInt8] = [0x22, 0x5c, 0x0a, 0x26, 0x3d, 0x3f, 0x6b, 0x65, 0x79, 0xe2, 0x80, 0xa8, 0x41, 0xff, 0x25]
+                let alphabet = Array("\"\\\n&=?keyA%".utf8) + [0xe2, 0x80, 0xa8, 0xff]
                 texts[keyPath: field] = (0..<count).map { _ in alphabet[Int.random(in: 0..<alphabet.count, using: &random)] }
             }
             _ = try parsed(line(record(labels), texts, labels))

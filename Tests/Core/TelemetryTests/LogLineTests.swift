@@ -24,7 +24,8 @@ import Testing
         #expect(node["message"]?.text == "a\n\"b\u{1b}")
         #expect(node["k\"\n"]?.text == "v\r\n\u{2028}\\")
         #expect(node["n"] == .number("-9223372036854775808"))
-        let long = try StrictJSON.parse(line(.info, String(repeating: "m", count: 9999), ["v": .string(String(repeating: "v", count: 9999))]))
+        let long = try StrictJSON.parse(
+            line(.info, String(repeating: "m", count: 9999), ["v": .string(String(repeating: "v", count: 9999))]))
         #expect(long["message"]?.text?.count == 2048)
         #expect(long["v"]?.text?.count == 1024)
     }

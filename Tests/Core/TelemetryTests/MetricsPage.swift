@@ -26,8 +26,7 @@ struct MetricsPage {
                 Issue.record("not a sample: \(line)")
                 continue
             }
-            #expect(samples[String(line[..<space])] == nil, "\(line[..<space]) twice")
-            samples[String(line[..<space])] = value
+            if samples.updateValue(value, forKey: String(line[..<space])) != nil { Issue.record("\(line[..<space]) twice") }
         }
     }
 

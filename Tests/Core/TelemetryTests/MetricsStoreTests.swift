@@ -7,7 +7,8 @@ import Testing
 @Suite struct MetricsStoreTests {
     private func time(_ seconds: UInt64) -> Instant { Instant(nanoseconds: seconds * 1_000_000_000) }
 
-    private let requests = #"sluice_http_requests_total{listener="web",route="r",service="s",method="GET",status="200",reason="ok"}"#
+    private let requests =
+        #"sluice_http_requests_total{listener="web",route="r",service="s",method="GET",status="200",reason="ok"}"#
 
     @Test func `a counter goes on over a reload, also for requests that end under the old configuration`() {
         var store = MetricsStore(workers: 1)
@@ -59,7 +60,8 @@ import Testing
         var worker = WorkerMetrics()
         for generation in UInt64(1)...60 {
             let routes = (0..<100).map { "r\(generation)-\($0)" }
-            let labels = store.adopt(.init(listeners: ["web"], routes: routes, services: ["s"]), generation: generation, at: time(generation * 100))
+            let labels = store.adopt(
+                .init(listeners: ["web"], routes: routes, services: ["s"]), generation: generation, at: time(generation * 100))
             worker.adopt(labels)
             for i in routes.indices { worker.requestEnded(.plain(labels, route: i), wasStarted: false) }
         }
@@ -116,7 +118,10 @@ import Testing
         store.receive(a.snapshot(), worker: 0)
         store.receive(b.snapshot(), worker: 1)
         let idle = MetricsPage(&store)
-        for gauge in ["sluice_http_requests_in_flight", "sluice_connections", "sluice_upstream_connections", "sluice_upstream_queue_length"] {
+        let gauges = [
+            "sluice_http_requests_in_flight", "sluice_connections", "sluice_upstream_connections", "sluice_upstream_queue_length",
+        ]
+        for gauge in gauges {
             #expect(idle.samples.filter { $0.key.hasPrefix(gauge + "{") }.allSatisfy { $0.value == 0 }, "\(gauge)")
         }
         #expect(idle.sum("sluice_http_requests_total") == 6000)
@@ -175,7 +180,8 @@ import Testing
             for _ in 0..<rounds {
                 var figures = RequestFigures.plain(labels, route: Int.random(in: 0..<50, using: &random))
                 let token = (0..<Int.random(in: 1..<8, using: &random)).map { _ in UInt8.random(in: 65...90, using: &random) }
-                figures.method = Bool.random(using: &random) ? Method(token.span.bytes) : Method.allCases.randomElement(using: &random) ?? .get
+                figures.method =
+                    Bool.random(using: &random) ? Method(token.span.bytes) : Method.allCases.randomElement(using: &random) ?? .get
                 figures.status = UInt16.random(in: 0..<1024, using: &random)
                 figures.reason = Reason.allCases[Int.random(in: 0..<Reason.allCases.count, using: &random)]
                 figures.duration = TimeAmount(nanoseconds: random.next())
@@ -202,7 +208,8 @@ import Testing
     @Test func `a name like the overflow series is counted in it, and an empty one as none`() {
         var store = MetricsStore(workers: 1)
         var worker = WorkerMetrics()
-        let labels = store.adopt(.init(listeners: ["web"], routes: ["__overflow__", ""], services: []), generation: 1, at: time(0))
+        let labels = store.adopt(
+            .init(listeners: ["web"], routes: ["__overflow__", ""], services: []), generation: 1, at: time(0))
         #expect(labels.routes[0] == Label(id: 1, index: 0))
         #expect(labels.routes[1] == Label(id: 0, index: 1))
         for i in 0..<2 { worker.requestEnded(.plain(labels, route: i), wasStarted: false) }
@@ -220,7 +227,8 @@ import Testing
     @Test func `instances of one name in two services are two`() {
         var store = MetricsStore(workers: 1)
         let labels = store.adopt(
-            .init(services: ["a", "b"], instances: [(service: 0, name: "http://x"), (service: 1, name: "http://x")]), generation: 1,
+            .init(services: ["a", "b"], instances: [(service: 0, name: "http://x"), (service: 1, name: "http://x")]),
+            generation: 1,
             at: time(0))
         #expect(labels.instances[0].id != labels.instances[1].id)
     }

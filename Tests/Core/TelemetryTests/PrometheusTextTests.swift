@@ -51,8 +51,10 @@ import Testing
         let samples = MetricsPage(&store).samples
         let expected: [String: Double] = [
             #"sluice_http_requests_total{listener="web",route="users",service="s",method="GET",status="200",reason="ok"}"#: 1,
-            #"sluice_http_request_duration_seconds_bucket{route="users",service="s",method="GET",status_class="2xx",le="0.0025"}"#: 0,
-            #"sluice_http_request_duration_seconds_bucket{route="users",service="s",method="GET",status_class="2xx",le="0.005"}"#: 1,
+            #"sluice_http_request_duration_seconds_bucket{route="users",service="s",method="GET",status_class="2xx",le="0.0025"}"#:
+                0,
+            #"sluice_http_request_duration_seconds_bucket{route="users",service="s",method="GET",status_class="2xx",le="0.005"}"#:
+                1,
             #"sluice_http_request_duration_seconds_bucket{route="users",service="s",method="GET",status_class="2xx",le="30"}"#: 1,
             #"sluice_http_request_duration_seconds_sum{route="users",service="s",method="GET",status_class="2xx"}"#: 0.003,
             #"sluice_http_overhead_seconds_bucket{route="users",le="0.0001"}"#: 1,
@@ -64,7 +66,8 @@ import Testing
             #"sluice_http_requests_in_flight{route="odd \"\\\n"}"#: 0,
             #"sluice_http_reject_total{reason="bad_request"}"#: 1,
             #"sluice_upstream_requests_total{service="s",instance="http://10.0.0.5:8080",status_class="2xx",outcome="ok"}"#: 1,
-            #"sluice_upstream_requests_total{service="s",instance="http://10.0.0.5:8080",status_class="",outcome="connect_refused"}"#: 1,
+            #"sluice_upstream_requests_total{service="s",instance="http://10.0.0.5:8080",status_class="",outcome="connect_refused"}"#:
+                1,
             #"sluice_upstream_duration_seconds_count{service="s"}"#: 2,
             #"sluice_upstream_connect_duration_seconds_bucket{service="s",le="0.0005"}"#: 1,
             #"sluice_upstream_queue_wait_seconds_bucket{service="s",le="5"}"#: 0,

@@ -1,5 +1,5 @@
-/// A JSON reader that takes RFC 8259 and not a byte more: no duplicate keys, no control byte in a string, no broken UTF-8, nothing
-/// behind the value.
+/// A JSON reader that takes RFC 8259 and not a byte more: no duplicate keys, no control byte in a string, no broken UTF-8,
+/// nothing behind the value.
 indirect enum JSONNode: Equatable {
     case object([Member])
     case array([JSONNode])

@@ -22,7 +22,7 @@ import Testing
         }
         numbers += [power - 1, power, power + 1]
         for _ in 0..<10_000 { numbers.append(random.next() >> UInt64(Int.random(in: 0..<64, using: &random))) }
-        for number in numbers { #expect(text { $0.write(decimal: number) } == "\(number)") }
+        for number in numbers where text({ $0.write(decimal: number) }) != "\(number)" { Issue.record("\(number)") }
         for number in UInt32(0)..<100 { #expect(text { $0.write(twoDigits: number) } == (number < 10 ? "0" : "") + "\(number)") }
         for number in UInt32(0)..<1000 {
             #expect(text { $0.write(threeDigits: number) } == String(repeating: "0", count: 3 - "\(number)".count) + "\(number)")
@@ -40,7 +40,8 @@ import Testing
     @Test func `addresses are written as elsewhere`() {
         var random = RandomSource(seed: 5952)
         var addresses = [
-            IPAddress(v4: 0), IPAddress(v4: .max), IPAddress(v4: 0x7f00_0001), IPAddress(high: 0, low: 0), IPAddress(high: 0, low: 1),
+            IPAddress(v4: 0), IPAddress(v4: .max), IPAddress(v4: 0x7f00_0001), IPAddress(high: 0, low: 0),
+            IPAddress(high: 0, low: 1),
             IPAddress(high: .max, low: .max), IPAddress(high: 0x2001_0db8_0000_0000, low: 1),
             IPAddress(high: 0x2001_0db8_0000_0001, low: 0x0001_0001_0001_0001), IPAddress(high: 1, low: 0),
         ]
@@ -53,6 +54,6 @@ import Testing
                     low: words[4] << 48 | words[5] << 32 | words[6] << 16 | words[7]))
             addresses.append(IPAddress(v4: UInt32(truncatingIfNeeded: random.next())))
         }
-        for address in addresses { #expect(text { $0.write(address: address) } == address.text) }
+        for address in addresses where text({ $0.write(address: address) }) != address.text { Issue.record("\(address.text)") }
     }
 }

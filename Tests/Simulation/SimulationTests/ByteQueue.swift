@@ -38,10 +38,15 @@ struct ByteQueue {
     /// How far into the queue `needle` begins; nil where it is not in it.
     func offset(of needle: StaticString) -> Int? {
         bytes.withUnsafeBytes { all in
-            guard let base = all.baseAddress, count > 0,
-                let found = memmem(base + start, count, needle.utf8Start, needle.utf8CodeUnitCount)
-            else { return nil }
-            return UnsafeRawPointer(found) - (base + start)
+            guard let base = all.baseAddress else { return nil }
+            let length = needle.utf8CodeUnitCount
+            var at = start
+            while at + length <= bytes.count, let found = memchr(base + at, Int32(needle.utf8Start[0]), bytes.count - length - at + 1) {
+                at = UnsafeRawPointer(found) - base
+                if memcmp(found, needle.utf8Start, length) == 0 { return at - start }
+                at += 1
+            }
+            return nil
         }
     }
 

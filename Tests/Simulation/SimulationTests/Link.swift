@@ -118,6 +118,7 @@ final class Link {
             arrivedAt = network.now
             if n == bytes.count { operations.removeFirst() } else { operations[0] = .bytes(Array(bytes[n...])) }
             isReady = true
+            runCalls()
         case .fin:
             operations.removeFirst()
             endpointFin = true
@@ -139,6 +140,13 @@ final class Link {
             action()
         }
         schedulePump()
+    }
+
+    private func runCalls() {
+        while case .call(let action)? = operations.first {
+            operations.removeFirst()
+            action()
+        }
     }
 
     /// The gateway has closed: what still comes is answered with a reset.

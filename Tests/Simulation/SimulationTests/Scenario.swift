@@ -162,6 +162,7 @@ struct Scenario {
                 trial.responseFraming = .chunked
                 trial.status = 200
                 trial.backendIsVersion10 = false
+                trial.responseBytes = max(5, trial.responseBytes)
                 if trial.method == "HEAD" { trial.method = "GET" }
             }
         }

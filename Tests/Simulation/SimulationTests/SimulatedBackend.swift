@@ -95,6 +95,7 @@ final class SimulatedBackend: Endpoint {
     }
 
     private func answer(_ trial: Trial) {
+        world.trace("\(link.name) answers \(trial.tag)")
         hasAnswered = true
         isAnswering = true
         answering = trial
@@ -112,14 +113,15 @@ final class SimulatedBackend: Endpoint {
             link.write(Array(bytes[..<Int(world.network.upTo(UInt64(atMost)))]))
             hangUp(resets ? .reset : .close)
         case .breakChunk:
-            link.write(head(trial) + Array("5\r\nhello\r\nzz\r\n".utf8))
+            let start = trial.responseBody.prefix(5)
+            link.write(head(trial) + Array("\(start.count)\r\n".utf8) + start + Array("\r\nzz\r\n".utf8))
         case .garbage:
             link.write(Array("SSH-2.0-OpenSSH_9.2p1\r\n\r\n".utf8))
         case .hugeHead:
             link.write(Array(("HTTP/1.1 200 OK\r\nX-Huge: " + String(repeating: "x", count: 80_000) + "\r\n\r\n").utf8))
         case .stall:
             let bytes = head(trial) + body(trial)
-            let middle = Int(world.network.upTo(UInt64(bytes.count - 1)))
+            let middle = Int(world.network.upTo(UInt64(bytes.count) - 1))
             link.write(Array(bytes[..<middle]))
             link.add(.pause(world.patience * 2))
             link.write(Array(bytes[middle...]))
@@ -154,7 +156,7 @@ final class SimulatedBackend: Endpoint {
             link.add(.pause(world.network.upTo(2_000_000_000)))
             link.add(.call { [self] in
                 isDeaf = true
-                (trial ?? (isAnswering ? answering : nil))?.lostConnection = true
+                if self.trial != nil || isAnswering { (self.trial ?? answering)?.lostConnection = true }
             })
             link.add(world.network.oneIn(3) ? .reset : .close)
         }

@@ -68,6 +68,7 @@ final class SimulatedClient: Endpoint {
         let trial = trials[sent]
         sent += 1
         let (head, body) = trial.wire
+        world.trace("client \(number) sends \(trial.summary)")
         awaiting.append((trial, sentBytes + head.count + body.count))
         sentBytes += head.count + body.count
         push(head, before: sentBytes - body.count)
@@ -171,6 +172,7 @@ final class SimulatedClient: Endpoint {
         } else if let problem = world.refuses(trial, head, clientIsAtFault: isAtFault) {
             return fault(problem)
         }
+        world.trace("client \(number) gets \(head.start) for \(trial.tag) \(framing) \(head.value("connection") ?? "")")
         reader.beginBody(framing)
     }
 
@@ -180,7 +182,7 @@ final class SimulatedClient: Endpoint {
         let expected = trial.responseBody
         guard bodyOffset + data.count <= expected.count,
             expected[(expected.startIndex + bodyOffset)..<(expected.startIndex + bodyOffset + data.count)].elementsEqual(data)
-        else { return fault("foreign bytes in the answer to \(trial.tag)") }
+        else { return fault("foreign bytes in the answer to \(trial.tag), at \(bodyOffset) of \(expected.count): \(data.count) bytes") }
     }
 
     private func complete() {

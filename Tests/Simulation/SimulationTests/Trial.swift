@@ -81,6 +81,11 @@ final class Trial {
     var responseBody: ArraySlice<UInt8> { Pattern.slice(tag &* 104_729 &+ 77, hasResponseBody ? responseBytes : 0) }
     var hasResponseBody: Bool { method != "HEAD" && status != 204 && status != 304 }
 
+    var summary: String {
+        "\(tag) \(method) \(route) \(framing) \(requestBytes)\(expectsContinue ? " expects 100" : "")\(isVersion10 ? " 1.0" : "") → "
+            + "\(behaviour) \(status) \(responseFraming) \(responseBytes) interims \(interims) closes \(backendCloses) 1.0 \(backendIsVersion10)"
+    }
+
     /// The request as it goes over the wire, head and body.
     var wire: (head: [UInt8], body: [UInt8]) {
         var text = "\(method) \(path) HTTP/1.\(isVersion10 ? 0 : 1)\r\nHost: sim.test\r\nX-Tag: \(tag)\r\n"

@@ -130,18 +130,42 @@ final class VirtualNetwork {
         return link
     }
 
-    func receive(_ fd: Int32, _ to: UnsafeMutableRawPointer, _ count: Int) -> Int { link(fd, "recv")?.receive(to, count) ?? -9 }
+    /// The calls that were made, for whoever looks into a seed; nil while nobody does.
+    var calls: [String]?
+
+    private func note(_ text: @autoclosure () -> String) { if calls != nil { calls?.append(text()) } }
+
+    func takeCalls() -> [String] {
+        defer { if calls != nil { calls = [] } }
+        return calls ?? []
+    }
+
+    func receive(_ fd: Int32, _ to: UnsafeMutableRawPointer, _ count: Int) -> Int {
+        guard let link = link(fd, "recv") else { return -9 }
+        let n = link.receive(to, count)
+        note("\(link.name) recv \(n)")
+        return n
+    }
 
     func send(_ fd: Int32, _ pieces: [UnsafeRawBufferPointer]) -> Int {
         if pieces.allSatisfy({ $0.isEmpty }) { violations.append("send of nothing on \(fd)") }
-        return link(fd, "send")?.send(pieces) ?? -9
+        guard let link = link(fd, "send") else { return -9 }
+        let n = link.send(pieces)
+        note("\(link.name) send \(n) of \(pieces.map(\.count))")
+        return n
     }
 
-    func shutdownWrite(_ fd: Int32) -> Int32 { link(fd, "shutdown")?.shutdownWrite() ?? -9 }
+    func shutdownWrite(_ fd: Int32) -> Int32 {
+        guard let link = link(fd, "shutdown") else { return -9 }
+        note("\(link.name) shutdown")
+        return link.shutdownWrite()
+    }
 
     func close(_ fd: Int32, reset: Bool) {
         switch find(fd, "close") {
-        case .link(let link): link.close(reset: reset)
+        case .link(let link):
+            note("\(link.name) close reset: \(reset)")
+            link.close(reset: reset)
         case .listener(let listener):
             // Who waits in the backlog is reset with it.
             for link in listener.backlog { link.close(reset: true) }
@@ -244,6 +268,7 @@ final class VirtualNetwork {
         shuffle(&found)
         let count = min(found.count, Int(capacity))
         for i in 0..<count {
+            note("event \(found[i].link?.name ?? "") \(String(found[i].mask, radix: 16))")
             events[i].events = found[i].mask
             events[i].data.u64 = found[i].token
             // A second wake-up may follow on the heels of the first, and report what is there once more.

@@ -2,6 +2,7 @@ import Configuration
 import ConfigurationFile
 @testable import Control
 import Downstream
+import Glibc
 import Logs
 import Pipeline
 import Primitives
@@ -51,6 +52,13 @@ final class World {
         control = SimulatedControl()
         limits = ConnectionLimits(limit: 1_000)
         network.faults = scenario.networkFaults
+    }
+
+    /// Prints what happens, for whoever looks into a seed.
+    let isTracing = getenv("SLUICE_SIM_TRACE") != nil
+
+    func trace(_ text: @autoclosure () -> String) {
+        if isTracing { print("\(Double(network.now - 1_000_000_000_000) / 1e9) \(text())") }
     }
 
     func violation(_ text: String) {
@@ -105,11 +113,15 @@ final class World {
 
     /// - Returns: what went wrong; empty when nothing did.
     func run() -> [String] {
+        if isTracing {
+            network.calls = []
+            trace("\(scenario)")
+        }
         network.whileCurrent {
             do {
                 try build()
             } catch {
-                return ["the configuration is wrong: \(error)"]
+                return violation("the configuration is wrong: \(error)")
             }
             var turns = 0
             while workers.contains(where: { $0.phase != .stopped }) {
@@ -136,6 +148,7 @@ final class World {
         var hadEvents = false
         for (index, worker) in workers.enumerated() where worker.phase != .stopped {
             worker.turn(timeout: 1_000)
+            if isTracing { for line in network.takeCalls() { trace("worker \(index): \(line)") } }
             hadEvents = hadEvents || network.returnedEvents
             check(worker)
             network.passTime(network.upTo(20_000))
@@ -187,11 +200,13 @@ final class World {
             states += service.instances
         }
         let routes = (0..<base.routeCount).map { index in
-            var route = base.routes[index]
-            if configuration.routes[index].name == "staged" {
-                route.chain = Chain((0..<scenario.stageCount).map { .custom(SuspendingStage(self, number: $0)) })
-            }
-            return route
+            let route = base.routes[index]
+            guard configuration.routes[index].name == "staged" else { return route }
+            return RouteRuntime(
+                index: route.index, action: route.action, service: route.service,
+                chain: Chain((0..<scenario.stageCount).map { .custom(SuspendingStage(self, number: $0)) }),
+                encodedSlash: route.encodedSlash, rewriter: route.rewriter, bodyLimit: route.bodyLimit, allowsBody: route.allowsBody,
+                timeouts: configuration.routes[index].timeouts, forwarding: route.forwardingReference.takeUnretainedValue())
         }
         return GatewaySnapshot(
             number: base.number, configuration: configuration, routeTable: base.routeTable, routes: routes, services: base.services,
@@ -261,7 +276,7 @@ final class World {
         link.isConnecting = true
         let fails = scenario.connectsFail && network.oneIn(6)
         if scenario.connectsHang, network.oneIn(8) { return .success(link) }
-        let delay = network.pick([0, 100_000, 5_000_000])
+        let delay: UInt64 = network.pick([0, 100_000, 5_000_000])
         let outcome = { [network] in
             guard !link.isClosed else { return }
             link.isConnecting = false
