@@ -47,14 +47,18 @@ public struct ProxyExchange: Sendable {
     public private(set) var requestSent = false
     private let policy: Policy
     private let isIdempotent: Bool
+    private let isLast: Bool
     /// Once bytes of the body have gone to a backend they are gone: nothing keeps them.
     private var bodyConsumed = false
     /// The one retry of a request that met a closed kept-alive connection (RFC 9112 §9.3.1) has been used.
     private var staleRetried = false
 
-    /// - Parameter hasBody: whether the request has a body, however short.
-    public init(policy: Policy, method: Method, hasBody: Bool) {
+    /// - Parameters:
+    ///   - hasBody: whether the request has a body, however short.
+    ///   - isLast: whether the client will send nothing behind this request (RFC 9112 §9.6).
+    public init(policy: Policy, method: Method, hasBody: Bool, isLast: Bool = false) {
         self.policy = policy
+        self.isLast = isLast
         isIdempotent = method.isIdempotent
         requestRead = !hasBody
     }
@@ -76,6 +80,8 @@ public struct ProxyExchange: Sendable {
         public enum Client: Sendable, Equatable {
             /// Ready for the next request.
             case keep
+            /// Close: the client said that this request is its last, and all of it has been read.
+            case close
             /// Close in order: what the client still sends is read and thrown away for a while, so that it gets the answer.
             case linger
             /// Break off.
@@ -193,14 +199,19 @@ public struct ProxyExchange: Sendable {
         precondition(state == .relaying, "a response ended that had not begun")
         state = .ended
         return Ending(
-            client: clientMayContinue && requestRead ? .keep : .linger,
+            client: client(mayContinue: clientMayContinue),
             keepsBackend: backendMayContinue && requestRead && requestSent)
     }
 
     /// Sluice has answered by itself.
     public mutating func answered(clientMayContinue: Bool) -> Ending {
         state = .ended
-        return Ending(client: clientMayContinue && requestRead ? .keep : .linger, keepsBackend: false)
+        return Ending(client: client(mayContinue: clientMayContinue), keepsBackend: false)
+    }
+
+    private func client(mayContinue: Bool) -> Ending.Client {
+        guard requestRead else { return .linger }
+        return mayContinue ? .keep : isLast ? .close : .linger
     }
 
     /// The client is gone; whatever runs for it is given up.

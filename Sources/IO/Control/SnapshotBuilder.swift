@@ -21,6 +21,8 @@ struct SnapshotBuilder {
     let seed: UInt64
     /// What every request must show as a bearer token; empty for none.
     var adminToken: [UInt8] = []
+    /// Stages that stand before those of the file, by the route's name.
+    var stages: [String: [Stage]] = [:]
 
     /// - Throws: what is wrong with the routes taken together, each at its place in the file.
     func build(_ registry: inout InstanceRegistry, labels: MetricsLabels) throws(BuildError) -> GatewaySnapshot {
@@ -202,7 +204,7 @@ struct SnapshotBuilder {
             }
             return RouteRuntime(
                 index: index, action: try action(route, rule), service: service,
-                chain: Chain(tokenStage + route.middlewares.map { stages[$0] }), encodedSlash: encodedSlash(route.path.encodedSlash),
+                chain: Chain(tokenStage + (self.stages[route.name] ?? []) + route.middlewares.map { stages[$0] }), encodedSlash: encodedSlash(route.path.encodedSlash),
                 rewriter: try rewriter(route, rule),
                 bodyLimit: bodyLimit(route.requestBody), allowsBody: route.allowBody, timeouts: route.timeouts,
                 forwarding: try forwarding(route, passHost), responses: responses)

@@ -22,8 +22,8 @@ public struct ClientConnection {
     public var isReadable = false
     /// The client has closed its half (FIN).
     public var isHalfClosed = false
-    /// No request may follow the one that runs.
-    public var closesAfter = false
+    /// Nothing will come any more, so no lingering is needed.
+    public var closesAtOnce = false
     /// It waits in the list of connections to be looked at again once this turn's events are through.
     public var isDeferred = false
     public var isUnix = false

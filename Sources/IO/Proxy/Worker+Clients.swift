@@ -157,8 +157,10 @@ extension Worker {
 
     /// The last answer has been handed over. Closing now could reset the connection under it: the client gets FIN, and what it still sends is read
     /// and dropped until it closes too (RFC 9112 §9.6).
-    func linger(_ index: Int) {
+    /// - Parameter isLast: the client has said that nothing will come, so there is nothing to wait for.
+    func linger(_ index: Int, isLast: Bool = false) {
         let client = clients.pointer(index)
+        client.pointee.closesAtOnce = isLast && client.pointee.input.isEmpty
         client.pointee.phase = .lingering
         client.pointee.exchange = -1
         client.pointee.input.discard()
@@ -167,7 +169,7 @@ extension Worker {
 
     private func startLingering(_ index: Int) {
         let client = clients.pointer(index)
-        if client.pointee.isHalfClosed, !client.pointee.isReadable { return closeClient(index) }
+        if client.pointee.closesAtOnce || client.pointee.isHalfClosed && !client.pointee.isReadable { return closeClient(index) }
         _ = calls.shutdownWrite(client.pointee.descriptor)
         client.pointee.lingered = 0
         armClient(index, now + Self.lingerTime)

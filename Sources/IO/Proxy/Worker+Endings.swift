@@ -32,6 +32,7 @@ extension Worker {
         client.pointee.exchange = -1
         switch ending.client {
         case .keep: awaitNext(clientIndex)
+        case .close: linger(clientIndex, isLast: true)
         case .linger: linger(clientIndex)
         case .abort: closeClient(clientIndex, reset: true)
         }

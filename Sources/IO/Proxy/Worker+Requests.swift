@@ -65,7 +65,8 @@ extension Worker {
     private func decide(_ slot: Int, _ snapshot: GatewaySnapshot) -> Verdict {
         let exchange = exchanges.pointer(slot)
         exchange.pointee.machine = ProxyExchange(
-            policy: .init(retriesMax: 0), method: exchange.pointee.head.method, hasBody: exchange.pointee.head.framing.hasBody)
+            policy: .init(retriesMax: 0), method: exchange.pointee.head.method, hasBody: exchange.pointee.head.framing.hasBody,
+            isLast: !exchange.pointee.head.wantsKeepAlive)
         exchange.pointee.requestBody = BodyReader(exchange.pointee.head.framing)
         do {
             try snapshot.entrance.receive(&exchange.pointee.head, &exchange.pointee.context)
@@ -196,7 +197,7 @@ extension Worker {
         }
         exchange.pointee.machine = ProxyExchange(
             policy: .init(retriesMax: snapshot.services[service].retries), method: exchange.pointee.head.method,
-            hasBody: exchange.pointee.head.framing.hasBody)
+            hasBody: exchange.pointee.head.framing.hasBody, isLast: !exchange.pointee.head.wantsKeepAlive)
         return .forward
     }
 

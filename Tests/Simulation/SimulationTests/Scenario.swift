@@ -166,6 +166,8 @@ struct Scenario {
                 if trial.method == "HEAD" { trial.method = "GET" }
             }
         }
+        // What follows a body that ends with the connection belongs to it.
+        if trial.behaviour == .answerAndMore, trial.responseFraming == .untilClose { trial.responseFraming = .length }
         // Without a body there is nothing to be cut short.
         if case .truncate = trial.behaviour, !trial.hasResponseBody || trial.responseBytes == 0 { trial.behaviour = .closeBeforeHead }
         if trial.behaviour == .stall, !trial.hasResponseBody { trial.behaviour = .hang }

@@ -141,7 +141,7 @@ final class SimulatedBackend: Endpoint {
         let pause = world.network.oneIn(4) ? world.network.upTo(500_000_000) : 0
         let head = head(trial)
         let body = body(trial)
-        if pause > 0 {
+        if pause > 0, !body.isEmpty {
             link.write(head)
             link.add(.pause(pause))
             link.write(body)

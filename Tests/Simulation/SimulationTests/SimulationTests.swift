@@ -11,7 +11,7 @@ import Testing
         let first = environment("SLUICE_SIM_FIRST").flatMap { UInt64($0) } ?? 1
         var failures = 0
         for seed in first..<first + runs where failures < 5 {
-            let problems = World(seed: seed).run()
+            let problems = problems(of: seed)
             if !problems.isEmpty {
                 failures += 1
                 Issue.record("seed \(seed): \(problems.prefix(4).joined(separator: "; "))")
@@ -19,8 +19,13 @@ import Testing
         }
     }
 
+    private func problems(of seed: UInt64) -> [String] {
+        nameSeedOnCrash(seed)
+        return World(seed: seed).run()
+    }
+
     private func expectSound(_ seed: UInt64) {
-        let problems = World(seed: seed).run()
+        let problems = problems(of: seed)
         #expect(problems.isEmpty, "seed \(seed): \(problems.prefix(4).joined(separator: "; "))")
     }
 

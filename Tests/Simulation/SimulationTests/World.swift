@@ -35,7 +35,7 @@ final class World {
     private var backendCount = 0
     private var isDraining = false
     private var reloads = 0
-    private var drainBegan: UInt64 = .max
+    private var drainEnd: UInt64 = .max
     private static let accessLog: LogWriter? = {
         do { return try LogWriter(.file("/dev/null")) } catch { return nil }
     }()
@@ -97,7 +97,7 @@ final class World {
 
     /// Whether the gateway may break the connection off instead of answering, or in the middle of it.
     func mayBreak(_ trial: Trial, clientIsAtFault: Bool) -> Bool {
-        if clientIsAtFault || network.now >= drainBegan + drainTime || scenario.requestTimeout { return true }
+        if clientIsAtFault || network.now >= drainEnd || scenario.requestTimeout { return true }
         switch trial.behaviour {
         case .truncate, .breakChunk, .stall: return true
         default: break
@@ -191,27 +191,16 @@ final class World {
         guard let configuration = loaded.configuration else { throw SetupError(text: "\(loaded.errors)") }
         let labels = store.adopt(
             SnapshotBuilder.metricsNames(configuration), generation: UInt64(reloads + 1), at: Instant(nanoseconds: network.now))
-        let base = try SnapshotBuilder(
+        let snapshot = try SnapshotBuilder(
             number: reloads + 1, configuration: configuration, places: loaded.places, generatedName: "sim", version: "1",
-            seed: network.random.next()
+            seed: network.random.next(),
+            stages: ["staged": (0..<scenario.stageCount).map { .custom(SuspendingStage(self, number: $0)) }]
         ).build(&registry, labels: labels)
-        for service in base.services {
+        for service in snapshot.services {
             services.append(service.state)
             states += service.instances
         }
-        let routes = (0..<base.routeCount).map { index in
-            let route = base.routes[index]
-            guard configuration.routes[index].name == "staged" else { return route }
-            return RouteRuntime(
-                index: route.index, action: route.action, service: route.service,
-                chain: Chain((0..<scenario.stageCount).map { .custom(SuspendingStage(self, number: $0)) }),
-                encodedSlash: route.encodedSlash, rewriter: route.rewriter, bodyLimit: route.bodyLimit, allowsBody: route.allowsBody,
-                timeouts: configuration.routes[index].timeouts, forwarding: route.forwardingReference.takeUnretainedValue())
-        }
-        return GatewaySnapshot(
-            number: base.number, configuration: configuration, routeTable: base.routeTable, routes: routes, services: base.services,
-            listeners: base.listeners, entrance: base.entrance, responses: base.responses, names: base.names, labels: labels,
-            version: "1")
+        return snapshot
     }
 
     struct SetupError: Error { let text: String }
@@ -259,8 +248,8 @@ final class World {
     private func drain() {
         guard !isDraining else { return }
         isDraining = true
-        drainBegan = network.now
-        for mailbox in control.mailboxes { mailbox.post(.drain(until: Instant(nanoseconds: network.now + drainTime))) }
+        drainEnd = network.now + drainTime
+        for mailbox in control.mailboxes { mailbox.post(.drain(until: Instant(nanoseconds: drainEnd))) }
         signalMailboxes()
     }
 
