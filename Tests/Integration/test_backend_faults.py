@@ -188,7 +188,7 @@ def test_a_backend_that_drips_its_head_is_cut_off_by_the_response_timeout(road):
     def drip(request, connection):
         for byte in b"HTTP/1.1 200 OK\r\nX-Slow: " + b"x" * 1000:
             connection.send(bytes([byte]))
-            time.sleep(0.05)
+            time.sleep(0.05)      # the pace of a backend that drips
     server.answer = drip
     started = time.monotonic()
     assert sluice.request("GET", "/drips").status == 504
@@ -214,7 +214,7 @@ def test_the_whole_request_has_a_limit_of_its_own_when_asked_for(simple):
         connection.send(OK + b"Transfer-Encoding: chunked\r\n\r\n")
         while True:
             connection.send(b"1\r\nx\r\n")
-            time.sleep(0.05)
+            time.sleep(0.05)      # the pace of a backend that drips
     sluice, _ = simple(drip, service={"timeouts": {"request": "500ms"}})
     started = time.monotonic()
     with sluice.connect() as client, pytest.raises(Truncated):
@@ -533,7 +533,7 @@ def test_a_client_that_does_not_read_holds_a_bounded_buffer_and_the_backend_wait
         nonlocal last
         now, same = sent[0], sent[0] == last
         last = now
-        time.sleep(0.3)
+        time.sleep(0.3)      # longer than any pause in a transfer
         return same and now > 0
     until(stalled, 20, "the backend is held back")
     assert sluice.rss_kib() - before < 4096

@@ -97,7 +97,7 @@ def test_a_body_that_keeps_moving_may_take_longer_than_the_idle_timeout(simple):
     with sluice.connect() as client:
         client.send(b"POST / HTTP/1.1\r\nHost: app.test\r\nContent-Length: 10\r\n\r\n")
         for byte in b"0123456789":
-            time.sleep(0.1)
+            time.sleep(0.1)       # the pace of a slow client
             client.send(bytes([byte]))
         assert client.read_response("POST").status == 200
     assert server.requests[0].body == b"0123456789"

@@ -204,7 +204,7 @@ def test_a_backend_that_closes_idle_connections_early_is_never_seen_by_a_get(sim
     def run(number):
         with sluice.connect() as client:
             for index in range(40):
-                time.sleep(0.04 + (index % 5) * 0.005)
+                time.sleep(0.04 + (index % 5) * 0.005)      # about as long as the backend keeps a connection
                 response = client.request("GET", f"/{number}/{index}")
                 if response.status != 200 or response.body != f"/{number}/{index}".encode():
                     failures.append((index, response))

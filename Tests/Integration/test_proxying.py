@@ -57,7 +57,7 @@ def test_pipelined_requests_reach_the_backend_one_at_a_time_and_are_answered_in_
         with lock:
             seen["now"] += 1
             seen["most"] = max(seen["most"], seen["now"])
-        time.sleep(0.01 if request.target == "/0" else 0)
+        time.sleep(0.01 if request.target == "/0" else 0)    # the first is the slowest
         with lock:
             seen["now"] -= 1
         return reply(200, request.target.encode() + b" " + request.body)

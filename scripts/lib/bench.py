@@ -119,11 +119,12 @@ def free_port():
         return probe.getsockname()[1]
 
 
-def wait_port(port, process):
+def wait_port(port, process, output):
     end = time.monotonic() + 60
     while time.monotonic() < end:
         if process.poll() is not None:
-            sys.exit(f"{process.args} ended with status {process.returncode} before it listened")
+            tail = output.read_text("utf-8", "replace").splitlines()[-5:]
+            sys.exit("\n".join([f"{' '.join(process.args)} ended with status {process.returncode} before it listened:", *tail]))
         with contextlib.suppress(OSError):
             socket.create_connection(("127.0.0.1", port), 1).close()
             return
@@ -166,6 +167,7 @@ def pinned(core, *argv):
 class Bench:
     def __init__(self, directory):
         self.dir = directory
+        self.sluice = SLUICE
         self.backend_port = free_port()
         (directory / "load.lua").write_text(LOAD_LUA)
         for name, size in (("10k", 10240), ("100k", 102400)):
@@ -174,7 +176,7 @@ class Bench:
         config = directory / "backend.conf"
         config.write_text(BACKEND.format(dir=directory, port=self.backend_port, small=SMALL))
         self.backend = self.start(pinned(LOAD_CORE, "nginx", "-p", directory, "-e", directory / "backend.log", "-c", config))
-        wait_port(self.backend_port, self.backend)
+        wait_port(self.backend_port, self.backend, self.dir / "output")
 
     def start(self, argv, environment=None):
         log = (self.dir / "output").open("ab")
@@ -205,7 +207,7 @@ class Bench:
             values["routes"] = "".join(
                 f'  - {{name: r{i}, match: {{path: "/svc{i:04d}/*"}}, service: up}}\n' for i in range(routes))
             config.write_text(OURS.format(**values))
-            argv = [SLUICE, "run", "--config", config]
+            argv = [self.sluice, "run", "--config", config]
         elif peer == "nginx":
             config.write_text(NGINX.format(**values))
             argv = ["nginx", "-p", self.dir, "-e", self.dir / "nginx.log", "-c", config]
@@ -214,7 +216,7 @@ class Bench:
             argv = ["haproxy", "-db", "-f", config]
         process = self.start(pinned(PROXY_CORE, *wrapper, *argv), environment)
         try:
-            wait_port(port, process)
+            wait_port(port, process, self.dir / "output")
             yield process, port
         finally:
             self.stop(process)
@@ -273,6 +275,8 @@ def compare(bench, arguments):
 def instructions(bench, _):
     """Two runs of different length; the difference leaves start and warm-up out."""
     print("instructions in user space per request (callgrind, h1-small)")
+    bench.sluice = str(bench.dir / "sluice")    # without debug information, some of which valgrind cannot read
+    subprocess.run(["strip", "--strip-debug", "-o", bench.sluice, SLUICE], check=True)
     for routes, path in ((19, "/small"), (999, "/small"), (999, "/svc0500/small")):
         totals = []
         for seconds in (2, 10):
@@ -343,7 +347,7 @@ def idle(bench, arguments):
             for i in range(wanted + 50):
                 if i == 50:     # what is set up once is not counted per connection
                     before = resident_bytes(tree(process.pid))
-                connection = socket.create_connection((f"127.0.0.1", port), 10)
+                connection = socket.create_connection(("127.0.0.1", port), 10)
                 connection.sendall(b"GET /small HTTP/1.1\r\nHost: bench.test\r\n\r\n")
                 answer = connection.recv(4096)
                 if not answer.startswith(b"HTTP/1.1 200"):

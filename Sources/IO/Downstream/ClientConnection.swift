@@ -1,4 +1,3 @@
-import HTTPMessages
 import Primitives
 import Reactor
 import Telemetry

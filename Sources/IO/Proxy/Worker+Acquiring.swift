@@ -251,8 +251,26 @@ extension Worker {
     /// The request has had all the time that it may take.
     private func requestTimedOut(_ slot: Int) {
         let exchange = exchanges.pointer(slot)
-        if case .queued = exchange.pointee.step { leaveQueue(slot) }
-        carryOut(exchange.pointee.machine.deadlineFired(), slot)
+        switch exchange.pointee.step {
+        case .queued: leaveQueue(slot)
+        case .requestSuspended, .responseSuspended:
+            // The stage that does not come back is passed over; those before it see the answer.
+            exchange.pointee.heldResponse = nil
+            let last = exchange.pointee.route.map { $0.pointee.stages - 1 } ?? -1
+            exchange.pointee.responseStage = min(exchange.pointee.suspendedStage - 1, last)
+        case .idle, .connecting, .forwarded, .answered: break
+        }
+        exchange.pointee.step = .idle
+        if exchange.pointee.backend >= 0 {
+            // The answer may have to wait for a stage: nothing of the backend may come in between.
+            attemptEnded(slot, .upstreamTimeout)
+            dropBackend(slot)
+        }
+        switch exchange.pointee.machine.deadlineFired() {
+        // It had ended with an answer of our own, which a stage held back.
+        case .nothing: refuse(slot, UpstreamFailure.timedOut.refusal)
+        case let recovery: carryOut(recovery, slot)
+        }
     }
 
     func armExchange(_ slot: Int) {

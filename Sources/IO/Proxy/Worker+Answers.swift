@@ -12,8 +12,14 @@ extension Worker {
     /// A head that cannot be read: the connection closes behind the answer.
     func refuseHead(_ slot: Int, _ fault: RequestFault) {
         exchanges.pointer(slot).pointee.context.makeRequestID()
+        endUnknown(slot)
         metrics.rejected(fault.refusal.reason)
         refuse(slot, fault.refusal.closing(), detail: fault.message)
+    }
+
+    /// Nobody knows where a request ends whose head cannot be read: as far as the connection is concerned, it has not been read.
+    func endUnknown(_ slot: Int) {
+        exchanges.pointer(slot).pointee.machine = ProxyExchange(policy: .init(retriesMax: 0), method: .get, hasBody: true)
     }
 
     /// What the machine wants after a failure.

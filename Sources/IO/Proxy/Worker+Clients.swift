@@ -228,6 +228,7 @@ extension Worker {
         client.pointee.headStarted = .never
         client.pointee.deadline = .never
         client.pointee.input.discard()
+        endUnknown(slot)
         refuse(slot, .headTimeout)
     }
 

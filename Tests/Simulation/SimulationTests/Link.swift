@@ -53,6 +53,7 @@ final class Link {
     // The endpoint's side.
     private var operations: [Operation] = []
     private var isPumping = false
+    private var isPausing = false
     private var isDraining = false
     var isReading = true { didSet { if isReading { scheduleDrain() } } }
     var endpointClosed = false
@@ -97,13 +98,13 @@ final class Link {
 
     /// Lets one more piece arrive at the gateway.
     func pump() {
-        guard !operations.isEmpty, !isConnecting else { return }
+        guard !operations.isEmpty, !isConnecting, !isPausing else { return }
         switch operations[0] {
         case .pause(let time):
             operations.removeFirst()
-            isPumping = true
+            isPausing = true
             network.after(time) { [self] in
-                isPumping = false
+                isPausing = false
                 pump()
             }
             return

@@ -20,6 +20,8 @@ final class World {
     var scenario: Scenario
     var trials: [Int: Trial] = [:]
     var answered = 0
+    /// Requests that got no answer since the one before them rightly was the last.
+    var voided = 0
     /// What went wrong, first things first.
     private(set) var violations: [String] = []
     private var workers: [Worker] = []
@@ -327,7 +329,7 @@ final class World {
     }
 
     /// Where nothing goes wrong, everybody gets an answer.
-    private var isTooQuiet: Bool { scenario.isCalm && answered != trials.count }
+    private var isTooQuiet: Bool { scenario.isCalm && answered + voided != trials.count }
 
     private func checkGauges() {
         var text = ByteBuffer(capacity: 65_536)
