@@ -74,8 +74,7 @@ extension Worker {
         let backend = backends.pointer(Int(idle))
         backend.pointee.phase = .lent
         backend.pointee.isReused = true
-        metrics.upstreamConnections(pool.pointee.label, .idle, changedBy: -1)
-        metrics.upstreamConnections(pool.pointee.label, .active, changedBy: 1)
+        metrics.upstreamConnectionMoved(pool.pointee.label, from: .idle, to: .active)
         assign(slot, Int(idle), instance)
         return .connected
     }

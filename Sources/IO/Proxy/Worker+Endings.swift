@@ -96,11 +96,10 @@ extension Worker {
         guard let pool = pools[Int(backend.pointee.pool)] else { return }
         let usage = ConnectionPool.Usage(
             responseEnded: true, requestSent: true, allowsReuse: true, requests: Int(backend.pointee.requests))
-        metrics.upstreamConnections(pool.pointee.label, .active, changedBy: -1)
         switch pool.pointee.pool.checkIn(Int32(index), after: usage) {
         case .park:
             backend.pointee.phase = .idle
-            metrics.upstreamConnections(pool.pointee.label, .idle, changedBy: 1)
+            metrics.upstreamConnectionMoved(pool.pointee.label, from: .active, to: .idle)
             armBackend(index, now + pool.pointee.pool.policy.idleTimeout)
             if waitingCount > 0 { hasQueueWork = true }
             if pool.pointee.othersWait(than: self.index), waitingCount == 0 || pool.pointee.queue.waiters.isEmpty {
@@ -108,6 +107,7 @@ extension Worker {
                 closeBackend(index)
             }
         case .close:
+            metrics.upstreamConnections(pool.pointee.label, .active, changedBy: -1)
             destroyBackend(index, pool)
         }
     }

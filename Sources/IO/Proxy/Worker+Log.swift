@@ -51,6 +51,7 @@ extension Worker {
         _ record: AccessRecord, _ head: borrowing RequestHead, _ context: borrowing RequestContext, _ labels: MetricsLabels
     ) {
         AccessLogLine.append(
-            record, AccessText(head, requestID: context.requestID), labels: labels, format: accessLogFormat, into: &logLines)
+            record, AccessText(head, requestID: context.requestID), labels: labels, format: accessLogFormat, clock: &logClock,
+            into: &logLines)
     }
 }

@@ -45,8 +45,7 @@ extension Worker {
         backend.pointee.phase = .lent
         backend.pointee.deadline = .never
         exchange.pointee.connectTime = now.since(backend.pointee.connectStarted)
-        metrics.upstreamConnections(pool.pointee.label, .connecting, changedBy: -1)
-        metrics.upstreamConnections(pool.pointee.label, .active, changedBy: 1)
+        metrics.upstreamConnectionMoved(pool.pointee.label, from: .connecting, to: .active)
         metrics.upstreamConnected(pool.pointee.label, after: exchange.pointee.connectTime)
         sendRequest(slot, UnsafeRawBufferPointer(start: nil, count: 0))
     }

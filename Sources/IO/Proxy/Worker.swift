@@ -59,6 +59,8 @@ public final class Worker {
     var response = ResponseHead()
     /// Lines of the access log that were lost and have been counted.
     var lostLines: UInt64 = 0
+    /// The second that the last line was stamped with, as text.
+    var logClock = SecondText()
     var logLines = ByteBuffer(capacity: 16_384)
     var deferred: [Token] = []
     var random: RandomSource
