@@ -19,7 +19,6 @@ public enum RequestFault: Equatable, Sendable {
     /// HTTP/1.1 without `Host` (RFC 9112 §3.2).
     case missingHost
     case duplicateHost
-    case invalidHost
     /// `Authorization`, `X-API-Key` or `Origin` twice: the gateway and the backend might each believe another one.
     case duplicateField
     /// A name that becomes one the gateway depends on when `_` is read as `-`.
@@ -31,7 +30,7 @@ public enum RequestFault: Equatable, Sendable {
         switch self {
         case .notARequest, .emptyLinesBeforeRequest, .invalidMethod, .malformedRequestLine, .invalidTarget, .framing,
             .missingHost,
-            .duplicateHost, .invalidHost, .duplicateField, .underscoreTwin:
+            .duplicateHost, .duplicateField, .underscoreTwin:
             400
         case .targetTooLong: 414
         case .unsupportedVersion: 505
@@ -54,7 +53,6 @@ public enum RequestFault: Equatable, Sendable {
         case .framing(let fault): fault.reason
         case .missingHost: "missing_host"
         case .duplicateHost: "duplicate_host"
-        case .invalidHost: "invalid_host"
         case .duplicateField: "duplicate_field"
         case .underscoreTwin: "underscore_twin"
         case .unknownExpectation: "unknown_expectation"
@@ -75,7 +73,6 @@ public enum RequestFault: Equatable, Sendable {
         case .framing(let fault): fault.message
         case .missingHost: "The Host field is missing."
         case .duplicateHost: "There is more than one Host field."
-        case .invalidHost: "The Host field is not a host with an optional port."
         case .duplicateField: "A field that may occur only once occurs twice."
         case .underscoreTwin: "A field name has underscores where a known one has dashes."
         case .unknownExpectation: "The only expectation that can be met is 100-continue."

@@ -16,7 +16,6 @@ struct RequestSemantics {
         switch id {
         case .host:
             if hostIndex != nil { return .duplicateHost }
-            if Authority(value) == nil { return .invalidHost }
             hostIndex = index
         case .contentLength:
             return framing.contentLengthReceived(value).map(RequestFault.framing)

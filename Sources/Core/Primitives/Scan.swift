@@ -15,10 +15,6 @@ public enum Scan {
     @inlinable @inline(__always)
     public static func target(_ start: UnsafePointer<UInt8>, _ count: Int) -> Int { cscan_target(start, count) }
 
-    /// The first byte that may not stand in a host name: letters, digits, `-`, `.`, `_` and `~` may.
-    @inlinable @inline(__always)
-    public static func host(_ start: UnsafePointer<UInt8>, _ count: Int) -> Int { cscan_host(start, count) }
-
     /// Writes `name: value` CRLF to `to`, which has room for four bytes more than both and overlaps neither. Says whether the name
     /// is a token and the value has no control byte.
     @inlinable @inline(__always)

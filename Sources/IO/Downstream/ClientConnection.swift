@@ -31,15 +31,12 @@ public struct ClientConnection {
     public var listener: UInt16 = 0
     public var port: UInt16 = 0
     public var requests: UInt32 = 0
-    public var timer: TimerWheel.ID = -1
     /// The exchange's index, -1 for none.
     public var exchange: Int32 = -1
     /// Bytes thrown away while lingering.
     public var lingered: Int32 = 0
     public var peer = IPAddress(high: 0, low: 0)
-    public var deadline = Instant.never
-    /// When the wheel's timer fires; it may be earlier than `deadline`, never later.
-    public var scheduled = Instant.never
+    public var deadline = Deadline()
     /// When the first byte of a head arrived that is not complete yet.
     public var headStarted = Instant.never
     /// The listener's name in the metrics, the one it was counted under when it came.

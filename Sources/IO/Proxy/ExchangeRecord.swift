@@ -69,7 +69,8 @@ struct ExchangeRecord: ~Copyable {
     /// The head while a middleware holds it.
     var heldResponse: HeldResponse?
 
-    var timer: TimerWheel.ID = -1
+    /// The earlier one of the two below.
+    var deadline = Deadline()
     /// For the queue, or for a middleware to resume.
     var waitDeadline = Instant.never
     /// For the whole request.

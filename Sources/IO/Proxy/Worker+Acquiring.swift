@@ -227,7 +227,7 @@ extension Worker {
         guard exchanges.isLive(token) else { return }
         let slot = token.index
         let exchange = exchanges.pointer(slot)
-        exchange.pointee.timer = -1
+        guard exchange.pointee.deadline.fired(at: now, token, on: &timers) else { return }
         if exchange.pointee.requestDeadline <= now {
             exchange.pointee.requestDeadline = .never
             exchange.pointee.waitDeadline = .never
@@ -274,14 +274,9 @@ extension Worker {
 
     func armExchange(_ slot: Int) {
         let exchange = exchanges.pointer(slot)
-        let deadline = min(exchange.pointee.waitDeadline, exchange.pointee.requestDeadline)
-        guard deadline != .never else { return }
-        if exchange.pointee.timer >= 0 {
-            timers.reschedule(exchange.pointee.timer, at: deadline)
-        } else {
-            exchange.pointee.timer = timers.schedule(
-                Token(.exchange, index: slot, generation: exchanges.generation(slot)), at: deadline)
-        }
+        exchange.pointee.deadline.set(
+            min(exchange.pointee.waitDeadline, exchange.pointee.requestDeadline),
+            Token(.exchange, index: slot, generation: exchanges.generation(slot)), on: &timers)
     }
 
     func releaseSlot(_ pool: PoolPointer) {

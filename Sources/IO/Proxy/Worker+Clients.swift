@@ -16,7 +16,10 @@ extension Worker {
         guard clients.isLive(token) else { return }
         let index = token.index
         let client = clients.pointer(index)
-        if flags & (PollEvents.error | PollEvents.hangup) != 0 { return clientGone(index) }
+        if flags & (PollEvents.error | PollEvents.hangup) != 0 {
+            // Both halves are shut in order: what the client still sent is read, or closing would reset the answer on its way.
+            guard flags & PollEvents.error == 0, case .lingering = client.pointee.phase else { return clientGone(index) }
+        }
         if flags & PollEvents.readHangup != 0 { client.pointee.isHalfClosed = true }
         if flags & PollEvents.out != 0, !client.pointee.outgoing.isEmpty {
             clientWritable(index)
@@ -48,7 +51,10 @@ extension Worker {
             parseHead(index, client.pointee.input.bytes)
         }
         var reads = 0
-        while clients.isLive(token), case .head = client.pointee.phase, client.pointee.isReadable {
+        // A request may have been answered in the loop: one that waits behind it, or an answer that does, comes first.
+        while clients.isLive(token), case .head = client.pointee.phase, client.pointee.isReadable, !client.pointee.hasUnparsedInput,
+            client.pointee.outgoing.isEmpty
+        {
             guard reads < Self.readsPerTurn else { return deferClient(index) }
             reads += 1
             let n = calls.receive(client.pointee.descriptor, receiveBuffer.baseAddress, Self.receiveBytes)
@@ -96,7 +102,7 @@ extension Worker {
             if client.pointee.headStarted != .never { exchange.pointee.started = client.pointee.headStarted }
             exchange.pointee.headBytes = consumed
             client.pointee.headStarted = .never
-            client.pointee.deadline = .never
+            client.pointee.deadline.clear()
             if isInput {
                 client.pointee.input.removeFirst(consumed)
                 startExchange(slot, rest: UnsafeRawBufferPointer(start: nil, count: 0))
@@ -106,7 +112,7 @@ extension Worker {
         case .refused(let fault):
             begin(slot, generation, for: index)
             client.pointee.input.discard()
-            client.pointee.deadline = .never
+            client.pointee.deadline.clear()
             refuseHead(slot, fault)
         }
     }
@@ -144,10 +150,10 @@ extension Worker {
         case .failed:
             clientGone(index)
         case .all:
-            client.pointee.deadline = .never
+            client.pointee.deadline.clear()
             switch client.pointee.phase {
             case .head:
-                armClient(index, now + listenerLimits(index).keepaliveTimeout)
+                armIdleClient(index)
                 deferClient(index)
             case .exchange: clientDrained(Int(client.pointee.exchange))
             case .lingering: startLingering(index)
@@ -204,16 +210,15 @@ extension Worker {
     func clientTimerFired(_ token: Token) {
         guard clients.isLive(token) else { return }
         let client = clients.pointer(token.index)
-        client.pointee.timer = -1
-        client.pointee.scheduled = .never
-        guard client.pointee.deadline <= now else {
-            if client.pointee.deadline != .never { armClient(token.index, client.pointee.deadline) }
-            return
-        }
+        guard client.pointee.deadline.fired(at: now, token, on: &timers) else { return }
         switch client.pointee.phase {
         case .lingering: closeClient(token.index, reset: !client.pointee.outgoing.isEmpty)
         case .head:
-            if client.pointee.input.isEmpty { closeClient(token.index) } else { headTimedOut(token.index) }
+            if client.pointee.input.isEmpty || !client.pointee.outgoing.isEmpty {
+                closeClient(token.index, reset: !client.pointee.outgoing.isEmpty)
+            } else {
+                headTimedOut(token.index)
+            }
         case .exchange:
             clientStalled(Int(client.pointee.exchange))
         }
@@ -226,36 +231,32 @@ extension Worker {
         begin(slot, generation, for: index)
         exchanges.pointer(slot).pointee.started = client.pointee.headStarted
         client.pointee.headStarted = .never
-        client.pointee.deadline = .never
+        client.pointee.deadline.clear()
         client.pointee.input.discard()
         endUnknown(slot)
         refuse(slot, .headTimeout)
     }
 
-    /// Sets the connection's one deadline. The wheel is touched only when its timer would fire too late.
+    /// Waits for the next request; not for long where there is to be none.
     @inline(__always)
-    func armClient(_ index: Int, _ deadline: Instant) {
-        let client = clients.pointer(index)
-        client.pointee.deadline = deadline
-        if deadline < client.pointee.scheduled { scheduleClient(index, deadline) }
+    func armIdleClient(_ index: Int) {
+        if case .serving = phase {
+            armClient(index, now + listenerLimits(index).keepaliveTimeout)
+        } else {
+            armClient(index, now + .seconds(1))
+        }
     }
 
-    @inline(never)
-    private func scheduleClient(_ index: Int, _ deadline: Instant) {
-        let client = clients.pointer(index)
-        client.pointee.scheduled = deadline
-        if client.pointee.timer >= 0 {
-            timers.reschedule(client.pointee.timer, at: deadline)
-        } else {
-            client.pointee.timer = timers.schedule(
-                Token(.client, index: index, generation: clients.generation(index)), at: deadline)
-        }
+    @inline(__always)
+    func armClient(_ index: Int, _ deadline: Instant) {
+        clients.pointer(index).pointee.deadline.set(
+            deadline, Token(.client, index: index, generation: clients.generation(index)), on: &timers)
     }
 
     func closeClient(_ index: Int, reset: Bool = false) {
         let client = clients.pointer(index)
         precondition(client.pointee.exchange < 0, "a connection is closed under its exchange")
-        if client.pointee.timer >= 0 { timers.cancel(client.pointee.timer) }
+        client.pointee.deadline.cancel(on: &timers)
         client.pointee.input.discard()
         client.pointee.outgoing.discard()
         calls.close(client.pointee.descriptor, reset ? 1 : 0)
@@ -264,7 +265,6 @@ extension Worker {
         if !isAdmin { metrics.connectionClosed(client.pointee.label) }
         limits.release(client.pointee.peer)
         client.pointee.descriptor = -1
-        client.pointee.timer = -1
         clients.free(index)
     }
 

@@ -182,8 +182,16 @@ extension Worker {
         calls.close(socket.descriptor, 0)
         listeners[index].socket = ListeningSocket.closed
         for i in 0..<clients.capacity where clients.isTaken(i) && Int(clients.pointer(i).pointee.listener) == index {
-            if case .head = clients.pointer(i).pointee.phase { armClient(i, min(clients.pointer(i).pointee.deadline, now + .seconds(1))) }
+            hurryIdle(i, now + .seconds(1))
         }
+    }
+
+    /// A client that is about to ask may still do so, and is told to close then; one that stays silent is closed. What is on its way in
+    /// or out keeps its own time.
+    private func hurryIdle(_ index: Int, _ deadline: Instant) {
+        let client = clients.pointer(index)
+        guard case .head = client.pointee.phase, client.pointee.input.isEmpty, client.pointee.outgoing.isEmpty else { return }
+        armClient(index, min(client.pointee.deadline.instant, deadline))
     }
 
     private func startDrain(until: Instant) {
@@ -194,13 +202,7 @@ extension Worker {
             closeListener(i)
         }
         phase = .draining(until: until)
-        // A client that is about to ask may still do so, and is told to close then; one that stays silent is closed.
-        let grace = min(until, now + .seconds(1))
-        for i in 0..<clients.capacity where clients.isTaken(i) {
-            if case .head = clients.pointer(i).pointee.phase, clients.pointer(i).pointee.input.isEmpty {
-                armClient(i, min(clients.pointer(i).pointee.deadline, grace))
-            }
-        }
+        for i in 0..<clients.capacity where clients.isTaken(i) { hurryIdle(i, min(until, now + .seconds(1))) }
     }
 
     func continueDrain(until: Instant) {

@@ -19,10 +19,7 @@ extension Worker {
             if ending.keepsBackend { returnBackend(slot) } else { dropBackend(slot) }
         }
         record(slot)
-        if exchange.pointee.timer >= 0 {
-            timers.cancel(exchange.pointee.timer)
-            exchange.pointee.timer = -1
-        }
+        exchange.pointee.deadline.cancel(on: &timers)
         exchange.pointee.generation._withUnsafeGuaranteedRef { $0.inFlight -= 1 }
         exchange.pointee.clear()
         exchanges.free(slot)
@@ -41,7 +38,7 @@ extension Worker {
     private func awaitNext(_ index: Int) {
         let client = clients.pointer(index)
         client.pointee.phase = .head
-        if client.pointee.outgoing.isEmpty { armClient(index, now + listenerLimits(index).keepaliveTimeout) }
+        if client.pointee.outgoing.isEmpty { armIdleClient(index) }
         if !client.pointee.input.isEmpty {
             client.pointee.hasUnparsedInput = true
             deferClient(index)
@@ -139,8 +136,7 @@ extension Worker {
 
     private func destroyBackend(_ index: Int, _ pool: PoolPointer) {
         let backend = backends.pointer(index)
-        if backend.pointee.timer >= 0 { timers.cancel(backend.pointee.timer) }
-        backend.pointee.timer = -1
+        backend.pointee.deadline.cancel(on: &timers)
         backend.pointee.input.discard()
         backend.pointee.outgoing.discard()
         calls.close(backend.pointee.descriptor, 0)

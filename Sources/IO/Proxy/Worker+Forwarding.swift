@@ -157,7 +157,7 @@ extension Worker {
             if isTooSlow(slot) { return clientStalled(slot) }
             armClient(clientIndex, now + listenerLimits(clientIndex).bodyIdleTimeout)
         } else {
-            client.pointee.deadline = .never
+            client.pointee.deadline.clear()
         }
         requestFlushed(slot)
     }

@@ -21,7 +21,7 @@ extension Worker {
     private static var pause: TimeAmount { .milliseconds(100) }
 
     func acceptClients(listener: Int) {
-        guard listener < listeners.count, listeners[listener].index != nil else { return }
+        guard listener < listeners.count, listeners[listener].index != nil, listeners[listener].socket.descriptor >= 0 else { return }
         for _ in 0..<Self.acceptsPerTurn {
             if limits.isFull, !closeIdleClients(atMost: 16) { return pauseAccepting(listener) }
             var peer = SocketAddress.Raw()
@@ -99,8 +99,10 @@ extension Worker {
         var idle: [(since: Instant, index: Int)] = []
         for i in 0..<clients.capacity where clients.isTaken(i) {
             let client = clients.pointer(i)
-            if case .head = client.pointee.phase, client.pointee.requests > 0, client.pointee.input.isEmpty {
-                idle.append((client.pointee.deadline, i))
+            if case .head = client.pointee.phase, client.pointee.requests > 0, client.pointee.input.isEmpty,
+                client.pointee.outgoing.isEmpty
+            {
+                idle.append((client.pointee.deadline.instant, i))
             }
         }
         idle.sort { $0.since < $1.since }

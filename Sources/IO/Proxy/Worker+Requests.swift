@@ -71,10 +71,12 @@ extension Worker {
         do {
             try snapshot.entrance.receive(&exchange.pointee.head, &exchange.pointee.context)
         } catch {
+            metrics.rejected(error.refusal.reason)
             return .refuse(error.refusal, error.message)
         }
         let target = snapshot.listenerRules[Int(exchange.pointee.listener)].target
         if let fault = CanonicalTarget.resolve(&exchange.pointee.head, policy: target) {
+            metrics.rejected(fault.refusal.reason)
             return .refuse(fault.refusal, fault.message)
         }
         switch snapshot.routeTable.match(exchange.pointee.head) {

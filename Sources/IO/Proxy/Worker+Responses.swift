@@ -43,7 +43,7 @@ extension Worker {
         guard error == 0 else { return connectBroken(index, connectFailure(Int(error))) }
         guard let pool = pools[Int(backend.pointee.pool)] else { return connectBroken(index, .connectFailed) }
         backend.pointee.phase = .lent
-        backend.pointee.deadline = .never
+        backend.pointee.deadline.clear()
         exchange.pointee.connectTime = now.since(backend.pointee.connectStarted)
         metrics.upstreamConnectionMoved(pool.pointee.label, from: .connecting, to: .active)
         metrics.upstreamConnected(pool.pointee.label, after: exchange.pointee.connectTime)
@@ -99,7 +99,7 @@ extension Worker {
             guard exchanges.isLive(Token(raw: token)), case .forwarded = exchange.pointee.step else { return }
         }
         guard case .relaying = exchange.pointee.machine.state else { return }
-        if client.pointee.outgoing.isEmpty { armIdleBackend(slot) } else { backend.pointee.deadline = .never }
+        if client.pointee.outgoing.isEmpty { armIdleBackend(slot) } else { backend.pointee.deadline.clear() }
     }
 
     private func received(_ slot: Int, _ bytes: UnsafeRawBufferPointer) {
@@ -222,7 +222,7 @@ extension Worker {
         let exchange = exchanges.pointer(slot)
         let backend = backends.pointer(Int(exchange.pointee.backend))
         backend.pointee.input.append(rest)
-        backend.pointee.deadline = .never
+        backend.pointee.deadline.clear()
         var held = ResponseHead()
         swap(&held, &response)
         exchange.pointee.heldResponse = HeldResponse(head: held, ownBody: nil)
@@ -368,12 +368,7 @@ extension Worker {
         guard backends.isLive(token) else { return }
         let index = token.index
         let backend = backends.pointer(index)
-        backend.pointee.timer = -1
-        backend.pointee.scheduled = .never
-        guard backend.pointee.deadline <= now else {
-            if backend.pointee.deadline != .never { armBackend(index, backend.pointee.deadline) }
-            return
-        }
+        guard backend.pointee.deadline.fired(at: now, token, on: &timers) else { return }
         switch backend.pointee.phase {
         case .connecting: connectBroken(index, .connectTimedOut)
         case .idle: closeBackend(index)
@@ -388,21 +383,8 @@ extension Worker {
 
     @inline(__always)
     func armBackend(_ index: Int, _ deadline: Instant) {
-        let backend = backends.pointer(index)
-        backend.pointee.deadline = deadline
-        if deadline < backend.pointee.scheduled { scheduleBackend(index, deadline) }
-    }
-
-    @inline(never)
-    private func scheduleBackend(_ index: Int, _ deadline: Instant) {
-        let backend = backends.pointer(index)
-        backend.pointee.scheduled = deadline
-        if backend.pointee.timer >= 0 {
-            timers.reschedule(backend.pointee.timer, at: deadline)
-        } else {
-            backend.pointee.timer = timers.schedule(
-                Token(.backend, index: index, generation: backends.generation(index)), at: deadline)
-        }
+        backends.pointer(index).pointee.deadline.set(
+            deadline, Token(.backend, index: index, generation: backends.generation(index)), on: &timers)
     }
 
     /// The backend is to take or to send something before its idle timeout is over.

@@ -4,57 +4,28 @@ import Primitives
 ///
 /// Its holder frees it with `discard()` before the record that holds it is reused.
 public struct Outgoing {
-    private var base: UnsafeMutablePointer<UInt8>?
-    private var start = 0
-    private var end = 0
-    private var capacity = 0
+    private var waiting = Incoming()
 
     public init() {}
 
     @inline(__always)
-    public var isEmpty: Bool { base == nil }
-    public var count: Int { end - start }
+    public var isEmpty: Bool { waiting.isEmpty }
+    public var count: Int { waiting.count }
 
-    public mutating func append(_ bytes: UnsafeRawBufferPointer) {
-        guard let from = bytes.baseAddress, bytes.count > 0 else { return }
-        if end + bytes.count > capacity { makeRoom(bytes.count) }
-        guard let base else { return }
-        UnsafeMutableRawPointer(base + end).copyMemory(from: from, byteCount: bytes.count)
-        end += bytes.count
-    }
+    public mutating func append(_ bytes: UnsafeRawBufferPointer) { waiting.append(bytes) }
 
     /// Hands the bytes to the kernel; frees the memory when it took all.
     public mutating func flush(_ fd: Int32, _ calls: SystemCalls) -> Sent {
-        while let base, start < end {
-            let n = calls.send(fd, base + start, end - start)
+        while !waiting.isEmpty {
+            let bytes = waiting.bytes
+            let n = calls.send(fd, bytes.baseAddress, bytes.count)
             if n < 0 { return n == -SystemError.again ? .blocked : .failed(-n) }
-            start += n
+            waiting.removeFirst(n)
         }
-        discard()
         return .all
     }
 
-    public mutating func discard() {
-        base?.deallocate()
-        base = nil
-        start = 0
-        end = 0
-        capacity = 0
-    }
-
-    private mutating func makeRoom(_ more: Int) {
-        let held = end - start
-        let larger = max(4096, (held + more) * 3 / 2)
-        let moved = UnsafeMutablePointer<UInt8>.allocate(capacity: larger)
-        if let base {
-            moved.update(from: base + start, count: held)
-            base.deallocate()
-        }
-        base = moved
-        start = 0
-        end = held
-        capacity = larger
-    }
+    public mutating func discard() { waiting.discard() }
 }
 
 /// What came of sending.

@@ -24,7 +24,6 @@ public struct BackendConnection {
     /// It waits in the list of connections to be looked at again once this turn's events are through.
     public var isDeferred = false
     public var requests: Int32 = 0
-    public var timer: TimerWheel.ID = -1
     /// The exchange that it is lent to, -1 for none.
     public var exchange: Int32 = -1
     /// Its pool in the worker's list.
@@ -33,9 +32,7 @@ public struct BackendConnection {
     public var interimCount: Int32 = 0
     /// Bytes of head received for the present request, interim ones included.
     public var headBytes: Int32 = 0
-    public var deadline = Instant.never
-    /// When the wheel's timer fires; it may be earlier than `deadline`, never later.
-    public var scheduled = Instant.never
+    public var deadline = Deadline()
     public var connectStarted = Instant(nanoseconds: 0)
     /// Part of a response head.
     public var input = Incoming()

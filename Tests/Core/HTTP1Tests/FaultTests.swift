@@ -5,7 +5,7 @@ import Testing
     private let requestFaults: [RequestFault] =
         [
             .notARequest, .emptyLinesBeforeRequest, .invalidMethod, .malformedRequestLine, .invalidTarget, .targetTooLong,
-            .unsupportedVersion, .missingHost, .duplicateHost, .invalidHost, .duplicateField, .underscoreTwin,
+            .unsupportedVersion, .missingHost, .duplicateHost, .duplicateField, .underscoreTwin,
             .unknownExpectation,
         ] + FieldFault.allCases.map { .fields($0) } + FramingFault.allCases.map { .framing($0) }
 

@@ -41,7 +41,6 @@ import Testing
         compare("control", { cscan_control($0, $1) }, { cscan_control_scalar($0, 0, $1) })
         compare("byte", { cscan_byte($0, $1, 0x31) }, { cscan_byte_scalar($0, 0, $1, 0x31) })
         compare("target", { cscan_target($0, $1) }, { cscan_target_scalar($0, 0, $1) })
-        compare("host", { cscan_host($0, $1) }, { cscan_host_scalar($0, 0, $1) })
         compare("token", { cscan_token($0, $1) }, { cscan_token_scalar($0, 0, $1) })
         compare(
             "name",

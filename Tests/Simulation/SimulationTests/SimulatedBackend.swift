@@ -150,7 +150,7 @@ final class SimulatedBackend: Endpoint {
         }
         link.add(.call { [self] in isAnswering = false })
         if trial.behaviour == .answerAndMore { link.write(Array("and more\r\n\r\n".utf8)) }
-        if trial.responseFraming == .untilClose && trial.hasResponseBody || trial.backendCloses || trial.backendIsVersion10 {
+        if trial.closesBackend {
             hangUp(world.network.oneIn(2) ? .close : .fin)
         } else if world.backendsCloseIdle, world.network.oneIn(2) {
             link.add(.pause(world.network.upTo(2_000_000_000)))

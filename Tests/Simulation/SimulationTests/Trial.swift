@@ -74,6 +74,8 @@ final class Trial {
 
     init(tag: Int) { self.tag = tag }
 
+    /// The backend closes behind its answer.
+    var closesBackend: Bool { responseFraming == .untilClose && hasResponseBody || backendCloses || backendIsVersion10 }
     var isIdempotent: Bool { method != "POST" }
     var path: String { "/\(route)/\(tag)" }
 

@@ -102,6 +102,8 @@ final class World {
         if clientIsAtFault || network.now >= drainEnd || scenario.requestTimeout { return true }
         switch trial.behaviour {
         case .truncate, .breakChunk, .stall: return true
+        // Closing over the rest of the request resets.
+        case .answerEarly where trial.requestBytes > 0 && trial.closesBackend: return true
         default: break
         }
         // Of what is sent after an early answer, only so much is read (RFC 9112 §9.6).

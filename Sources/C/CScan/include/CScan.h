@@ -124,39 +124,6 @@ static inline size_t cscan_target(const uint8_t *bytes, size_t count) {
     return cscan_target_scalar(bytes, i, count);
 }
 
-/* The first byte that may not stand in a host name, or `count`: letters, digits, '-', '.', '_' and '~' may. */
-static inline int cscan_is_host(uint8_t c) {
-    return (uint8_t)((c | 0x20) - 'a') < 26 || (uint8_t)(c - '0') < 10 || c == '-' || c == '.' || c == '_' || c == '~';
-}
-
-static inline size_t cscan_host_scalar(const uint8_t *bytes, size_t from, size_t count) {
-    for (size_t i = from; i < count; i++)
-        if (!cscan_is_host(bytes[i])) return i;
-    return count;
-}
-
-static inline size_t cscan_host(const uint8_t *bytes, size_t count) {
-    size_t i = 0;
-#if defined(__SSE2__)
-    for (; i + 16 <= count; i += 16) {
-        __m128i v = _mm_loadu_si128((const __m128i *)(bytes + i));
-        __m128i good = _mm_or_si128(cscan_mask_plain(v), _mm_cmpeq_epi8(v, _mm_set1_epi8('.')));
-        int mask = _mm_movemask_epi8(good) ^ 0xffff;
-        if (mask) {
-            i += (size_t)__builtin_ctz((unsigned)mask);
-            return cscan_host_scalar(bytes, i, count);
-        }
-    }
-    if (i + 8 <= count) {
-        __m128i v = _mm_loadl_epi64((const __m128i *)(bytes + i));
-        __m128i good = _mm_or_si128(cscan_mask_plain(v), _mm_cmpeq_epi8(v, _mm_set1_epi8('.')));
-        int mask = (_mm_movemask_epi8(good) & 0xff) ^ 0xff;
-        i += mask ? (size_t)__builtin_ctz((unsigned)mask) : 8;
-    }
-#endif
-    return cscan_host_scalar(bytes, i, count);
-}
-
 /* The first byte that is no tchar, or `count`. `underscores` gets 1 when a '_' stands before it, else 0. */
 static inline size_t cscan_name_scalar(const uint8_t *bytes, size_t from, size_t count, unsigned *underscores) {
     unsigned seen = 0;
