@@ -15,7 +15,7 @@ public struct SluiceCommand: ParsableCommand {
     /// Parses the process's arguments, does what they say, and ends the process.
     public static func runAndExit() -> Never {
         do {
-            var command = try parseAsRoot()
+            var command = try parseAsRoot(arguments())
             try command.run()
             Glibc.exit(0)
         } catch let failure as CommandFailure {
@@ -30,6 +30,19 @@ public struct SluiceCommand: ParsableCommand {
             writeError(text)
             Glibc.exit(2)
         }
+    }
+}
+
+extension SluiceCommand {
+    /// The process's arguments, with the two short forms of other servers in full: `-t` is `check`, `-v` is `version`.
+    static func arguments() -> [String] {
+        var given = Array(CommandLine.arguments.dropFirst())
+        switch given.first {
+        case "-t": given[0] = "check"
+        case "-v": given[0] = "version"
+        default: break
+        }
+        return given
     }
 }
 
@@ -66,7 +79,7 @@ struct Run: ParsableCommand {
 
 struct Check: ParsableCommand {
     static let configuration = CommandConfiguration(
-        abstract: "Read the configuration and say what is wrong with it.", aliases: ["-t"])
+        abstract: "Read the configuration and say what is wrong with it (-t).")
 
     @OptionGroup var file: ConfigOption
 
@@ -93,7 +106,7 @@ struct SchemaCommand: ParsableCommand {
 }
 
 struct VersionCommand: ParsableCommand {
-    static let configuration = CommandConfiguration(commandName: "version", abstract: "Print the version.", aliases: ["-v"])
+    static let configuration = CommandConfiguration(commandName: "version", abstract: "Print the version (-v).")
 
     func run() { print(Version.line) }
 }

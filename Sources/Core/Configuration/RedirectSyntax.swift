@@ -4,9 +4,13 @@ import Primitives
 enum RedirectSyntax {
     /// What is wrong, or nil. A target that begins with a variable host would let the client choose where it leads.
     static func problem(_ pieces: [HeaderValuePiece]) -> String? {
-        for piece in pieces {
+        for (i, piece) in pieces.enumerated() {
             switch piece {
             case .literal(let bytes):
+                let isLast = i == pieces.count - 1
+                if (isLast ? bytes.dropLast() : bytes[...]).contains(ASCII.asterisk) {
+                    return "has a * that is not the end; /* stands for the rest of the path only there"
+                }
                 if bytes.contains(where: {
                     $0 <= 0x20 || $0 >= 0x7f || $0 == 0x22 || $0 == 0x3c || $0 == 0x3e || $0 == ASCII.backslash
                 }) {

@@ -23,6 +23,10 @@ public enum Reason: UInt8, Sendable, CaseIterable {
     case methodNotAllowed
     case ipDenied
     case loopDetected
+    /// No credentials.
+    case authMissing
+    /// Credentials that are not good.
+    case authInvalid
 
     // The client is at fault.
     /// It sent, or read, too slowly.
@@ -72,6 +76,8 @@ public enum Reason: UInt8, Sendable, CaseIterable {
         case .methodNotAllowed: "method_not_allowed"
         case .ipDenied: "ip_denied"
         case .loopDetected: "loop_detected"
+        case .authMissing: "auth_missing"
+        case .authInvalid: "auth_invalid"
         case .clientTimeout: "client_timeout"
         case .clientClosed: "client_closed"
         case .overload: "overload"

@@ -24,8 +24,12 @@ extension RefusalBody {
             buffer.append(decimal: UInt64(status))
             buffer.append(",\"detail\":\"")
             append(message, into: &buffer)
+            buffer.append("\",\"instance\":\"urn:sluice:request:")
+            JSONText.append(escaping: requestID, limit: requestIDBytesMax, into: &buffer)
             buffer.append("\",\"code\":\"")
             append(code, into: &buffer)
+            buffer.append("\",\"reason\":\"")
+            append(reason, into: &buffer)
             buffer.append("\",\"request_id\":\"")
         }
         JSONText.append(escaping: requestID, limit: requestIDBytesMax, into: &buffer)

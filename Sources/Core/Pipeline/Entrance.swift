@@ -94,6 +94,7 @@ public final class Entrance: Sendable {
         context.clientAddress = context.peerAddress
         context.clientPort = context.peerPort
         if isTrusted, seen.intersects([.xForwardedFor, .forwarded]) { believe(head.headers, &context) }
+        if isTrusted, seen.contains(.xForwardedProto), let scheme = Self.forwardedScheme(head.headers) { context.clientScheme = scheme }
         takeOrMakeRequestID(&head.headers, &context)
 
         if let fault { throw fault }
@@ -103,6 +104,15 @@ public final class Entrance: Sendable {
             let pseudonym = rule.pseudonym
             try Via.check(head.headers, pseudonym: pseudonym.span.bytes)
         }
+    }
+
+    /// What a trusted proxy says of the client's connection.
+    private static func forwardedScheme(_ headers: borrowing HeaderBlock) -> Scheme? {
+        for i in 0..<headers.count where headers.fields[i].id == .xForwardedProto {
+            if headers.value(i).equals(ignoringCase: "https") { return .https }
+            return headers.value(i).equals(ignoringCase: "http") ? .http : nil
+        }
+        return nil
     }
 
     /// Takes what a trusted proxy says of the client.

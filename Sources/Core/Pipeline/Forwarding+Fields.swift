@@ -19,7 +19,7 @@ extension Forwarding {
         let writesX = context.forwardedStyle.writesX
         if writesX {
             if kept.contains(.xForwardedFor), !appendForwardedFor(to: &out, head, context) { isGood = false }
-            if !rule.strippedPrefix.isEmpty, !appendPrefix(to: &out, head, kept) { isGood = false }
+            if context.hasStrippedPrefix, !appendPrefix(to: &out, head, kept) { isGood = false }
         }
         if context.forwardedStyle.writesForwarded, !appendForwarded(to: &out, head, context) { isGood = false }
         if rule.addsTimestamp { appendTimestamp(to: &out, context) }

@@ -83,7 +83,7 @@ public final class Forwarding: Sendable {
         if isAbsolute(head) { replaceHost(of: &head, context) }
         if removesHost { head.headers.removeAll(.host) }
         if rule.addsTimestamp { head.headers.removeAll(.xTimestamp) }
-        if !rule.strippedPrefix.isEmpty { head.headers.removeAll(.xForwardedPrefix) }
+        if context.hasStrippedPrefix { head.headers.removeAll(.xForwardedPrefix) }
         if context.received.contains(.maxForwards) { return prepareMaxForwards(&head, &context) }
         return .forward
     }

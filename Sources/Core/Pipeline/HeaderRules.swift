@@ -149,7 +149,7 @@ extension RequestContext {
         case .service: append(names.services, serviceIndex, to: &out)
         case .instance: append(names.instances, instanceIndex, to: &out)
         case .listener: append(names.listeners, listenerIndex, to: &out)
-        case .scheme: out.append(scheme.name)
+        case .scheme: out.append(clientScheme.name)
         case .timestamp: wallClock.appendRFC3339(.milliseconds, into: &out)
         case .host, .path, .method: break
         }

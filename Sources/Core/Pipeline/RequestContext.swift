@@ -21,10 +21,14 @@ public struct RequestContext: ~Copyable {
     public internal(set) var clientAddress: IPAddress
     /// The peer's port where the client is the peer, else 0.
     public internal(set) var clientPort: UInt16 = 0
+    /// How the client came, as far as that is believed: the connection's scheme, or what a trusted proxy says it was.
+    public internal(set) var clientScheme = Scheme.http
     /// Whether the peer is in `trusted_proxies`.
     public internal(set) var isTrustedPeer = false
 
     /// Indices into `names`; -1 while unknown. The instance is known in the response phase.
+    /// The route's prefix was taken off the path.
+    public var hasStrippedPrefix = false
     public var routeIndex = -1
     public var serviceIndex = -1
     public var instanceIndex = -1
@@ -87,6 +91,8 @@ public struct RequestContext: ~Copyable {
         clientAddress = peerAddress
         clientPort = peerPort
         isTrustedPeer = false
+        clientScheme = scheme
+        hasStrippedPrefix = false
         routeIndex = -1
         serviceIndex = -1
         instanceIndex = -1

@@ -10,13 +10,20 @@ struct BearerToken: Middleware {
     init(_ token: [UInt8]) { self.token = token }
 
     func request(_ head: inout RequestHead, _ context: inout RequestContext) -> Verdict {
-        guard let index = head.headers.firstIndex(of: .authorization), isToken(head.headers.value(index)) else {
-            return .answer(
-                .error(
-                    status: 401, code: "AUTH_ERROR", message: "the admin token is missing or wrong", reason: "auth",
-                    fields: [("WWW-Authenticate", "Bearer realm=\"admin\"")]))
+        guard let index = head.headers.firstIndex(of: .authorization) else {
+            return answer(.authMissing, challenge: "Bearer realm=\"admin\"")
+        }
+        guard isToken(head.headers.value(index)) else {
+            return answer(.authInvalid, challenge: "Bearer realm=\"admin\", error=\"invalid_token\"")
         }
         return .proceed
+    }
+
+    private func answer(_ refusal: Refusal, challenge: String) -> Verdict {
+        .answer(
+            .error(
+                status: refusal.status, code: "\(refusal.code.name)", message: "\(refusal.message)", reason: "\(refusal.reason.name)",
+                fields: [("WWW-Authenticate", challenge)]))
     }
 
     /// Takes as long for a wrong token as for the right one.

@@ -37,6 +37,8 @@ final class ControlHub: WorkerControl {
 
     func received(_ snapshot: MetricsSnapshot, worker: Int) { mailbox.post(.counters(snapshot, worker: worker)) }
 
+    func broken(_ message: BrokenMessage) { mailbox.post(.broken(message)) }
+
     func drained(worker: Int) { mailbox.post(.drained(worker: worker)) }
 
     func renderMetrics(for sink: any ResumptionSink, _ point: SuspensionPoint, openMetrics: Bool) {

@@ -15,6 +15,7 @@ import Upstream
 enum ControlMessage: Sendable {
     case counters(MetricsSnapshot, worker: Int)
     case drained(worker: Int)
+    case broken(BrokenMessage)
     case render(any ResumptionSink, SuspensionPoint, openMetrics: Bool)
 }
 
@@ -162,9 +163,23 @@ public final class ControlThread {
         case .counters(let snapshot, let worker):
             store.receive(snapshot, worker: worker)
             if scrape.received(worker) { finishScrape() }
+        case .broken(let message): report(message)
         case .drained(let worker): drainedWorkers.insert(worker)
         case .render(let sink, let point, let openMetrics):
             if scrape.add(sink, point, openMetrics: openMetrics, workers: hub.workerCount) { hub.postToAll(.report) }
+        }
+    }
+
+    private func report(_ message: BrokenMessage) {
+        // Not valid UTF-8, most of it: the log escapes what is no text.
+        let bytes = LogValue.string(String(decoding: message.bytes, as: UTF8.self))
+        let suppressed = LogValue.integer(Int64(message.suppressed))
+        let rule = LogValue.string("\(message.rule)")
+        switch message.sender {
+        case .client(let peer):
+            log.warn("request refused", ["rule": rule, "peer": .string(peer.text), "bytes": bytes, "suppressed": suppressed])
+        case .backend(let name):
+            log.warn("answer of a backend refused", ["rule": rule, "instance": .string(name), "bytes": bytes, "suppressed": suppressed])
         }
     }
 
@@ -199,11 +214,20 @@ public final class ControlThread {
         } catch {
             return reloadFailed(error.diagnostics.map { "\($0)" })
         }
+        let isLogMoved = next.accessLog.output != configuration.accessLog.output
+        let newLog: LogWriter?
+        do {
+            newLog = isLogMoved ? try Self.openAccessLog(next) : accessLog
+        } catch {
+            return reloadFailed(["\(loaded.places.accessLog.mark): error: \(error.description)"])
+        }
         do {
             opened = try listeners.open(next, workers: hub.workerCount - 1)
         } catch {
+            if isLogMoved { newLog?.stop() }
             return reloadFailed(["\(error.place(in: loaded.places))\(error.description)"])
         }
+        limits.setLimit(Self.connectionLimit(next, descriptors: raiseDescriptorLimit()))
         warnOfWhatStays(next)
         watchNames(next)
         resolver.waitForFirstAnswers(atMost: Self.resolveWait)
@@ -211,9 +235,9 @@ public final class ControlThread {
             hub.post(.adopt(index == opened.count - 1 ? admin : snapshot), to: index)
             hub.post(.listen(sockets), to: index)
         }
+        if isLogMoved { moveAccessLog(to: newLog) } else { accessLog?.reopen() }
         configuration = next
-        registry.retain(next)
-        accessLog?.reopen()
+        registry.adopt(next)
         log.setLevel(Self.level(next))
         reloadSucceeded()
         log.info("reloaded", ["generation": .integer(Int64(generation)), "changed": true])
@@ -234,8 +258,16 @@ public final class ControlThread {
 
     /// Changes that only a restart can bring about.
     private func warnOfWhatStays(_ next: GatewayConfiguration) {
-        if next.server.workers != configuration.server.workers { log.warn("server.workers takes effect after a restart", [:]) }
-        if next.accessLog != configuration.accessLog { log.warn("access_log takes effect after a restart", [:]) }
+        if Self.workerCount(next) != hub.workerCount - 1 { log.warn("server.workers takes effect after a restart", [:]) }
+    }
+
+    /// The old log gets what the workers still hold for it, and ends.
+    private func moveAccessLog(to new: LogWriter?) {
+        let old = accessLog
+        accessLog = new
+        lostLines = new?.droppedLines ?? 0
+        hub.postToAll(.log(new))
+        old?.stop(afterMilliseconds: 2000)
     }
 
     private func build(_ next: GatewayConfiguration, _ places: LoadResult.Places) throws(BuildError) -> GatewaySnapshot {
@@ -245,7 +277,6 @@ public final class ControlThread {
             seed: randomSeed()
         ).build(&registry, labels: labels)
         generation += 1
-        limits.setLimit(Self.connectionLimit(next, descriptors: raiseDescriptorLimit()))
         return snapshot
     }
 

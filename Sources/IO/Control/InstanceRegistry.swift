@@ -19,22 +19,21 @@ struct InstanceRegistry {
 
     mutating func instance(_ configuration: InstanceConfiguration, of service: ServiceConfiguration) -> InstanceState {
         let key = InstanceState.Key(service: service.name, address: configuration.address.text)
-        if let known = instances[key] {
-            known.slots.setLimit(service.pool.maxConnections)
-            return known
-        }
+        if let known = instances[key] { return known }
         let state = InstanceState(
             key: key, maxConnections: service.pool.maxConnections, addresses: Self.literalAddresses(configuration.address))
         instances[key] = state
         return state
     }
 
-    /// Forgets what no configuration names.
-    mutating func retain(_ configuration: GatewayConfiguration) {
+    /// Takes a configuration's limits over and forgets what it does not name; not before nothing can go wrong with it any more.
+    mutating func adopt(_ configuration: GatewayConfiguration) {
         var named: Set<InstanceState.Key> = []
         for service in configuration.services {
             for instance in service.instances {
-                named.insert(InstanceState.Key(service: service.name, address: instance.address.text))
+                let key = InstanceState.Key(service: service.name, address: instance.address.text)
+                named.insert(key)
+                instances[key]?.slots.setLimit(service.pool.maxConnections)
             }
         }
         instances = instances.filter { named.contains($0.key) }

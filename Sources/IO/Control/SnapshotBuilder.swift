@@ -174,6 +174,9 @@ struct SnapshotBuilder {
     }
 
     private func rule(_ route: RouteConfiguration, _ index: Int) throws(BuildError) -> RouteRule {
+        if neverMatches(route) {
+            throw BuildError([diagnostic(index, "the path can never match: path.encoded_slash is reject")])
+        }
         do {
             return RouteRule(
                 name: route.name, hosts: try route.match.hosts.map { try HostPattern($0) }, path: try PathPattern(route.match.path),
@@ -181,6 +184,13 @@ struct SnapshotBuilder {
         } catch {
             throw BuildError([diagnostic(index, "\(error)")])
         }
+    }
+
+    /// Two slashes that mean different things: the path holds one that its own policy refuses.
+    private func neverMatches(_ route: RouteConfiguration) -> Bool {
+        guard route.path.encodedSlash == .reject else { return false }
+        let path = route.match.path.uppercased()
+        return path.contains("%2F") || path.contains("%5C")
     }
 
     private static func match(_ condition: ValueCondition) -> ValueMatch {

@@ -30,7 +30,8 @@ public final class LogWriter: Sendable {
         /// The writer sleeps until it is told of the next line.
         var isIdle = true
         var reopens = false
-        var stops = false
+        /// The writer ends once this has passed and nothing waits.
+        var stopsAt = Instant.never
     }
 
     private let target: Target
@@ -87,10 +88,15 @@ public final class LogWriter: Sendable {
         wake.signal()
     }
 
+    /// Ends the writer behind what is handed over in the next `milliseconds`; returns at once.
+    public func stop(afterMilliseconds milliseconds: Int = 0) {
+        pending.withLock { $0.stopsAt = Clock.monotonic + .milliseconds(UInt64(milliseconds)); $0.isIdle = false }
+        wake.signal()
+    }
+
     /// Writes what waits, for at most `milliseconds`.
     public func finish(milliseconds: Int) {
-        pending.withLock { $0.stops = true; $0.isIdle = false }
-        wake.signal()
+        stop()
         let end = Clock.monotonic + .milliseconds(UInt64(milliseconds))
         while !finished.load(ordering: .acquiring), Clock.monotonic < end { usleep(500) }
     }
@@ -115,17 +121,18 @@ public final class LogWriter: Sendable {
         while true {
             wait(milliseconds: isIdle ? -1 : Self.gatherMilliseconds)
             batch.removeAll(keepingCapacity: true)
-            let (reopens, stops) = pending.withLock { state -> (Bool, Bool) in
+            let (reopens, stopsAt) = pending.withLock { state -> (Bool, Instant) in
                 swap(&batch, &state.bytes)
                 defer { state.reopens = false }
-                if batch.isEmpty { state.isIdle = true }
-                return (state.reopens, state.stops)
+                if batch.isEmpty, state.stopsAt == .never { state.isIdle = true }
+                return (state.reopens, state.stopsAt)
             }
             if reopens, case .file = target { descriptor = reopened(descriptor) }
-            isIdle = batch.isEmpty
+            isIdle = batch.isEmpty && stopsAt == .never
             write(batch, descriptor)
-            if stops, batch.isEmpty { break }
+            if stopsAt <= Clock.monotonic, batch.isEmpty { break }
         }
+        if case .file = target { closeDescriptor(descriptor) }
         finished.store(true, ordering: .releasing)
     }
 

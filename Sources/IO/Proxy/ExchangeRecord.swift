@@ -49,6 +49,10 @@ struct ExchangeRecord: ~Copyable {
     var excluded: Int32 = -1
     /// Only a connection that has served nothing yet will do.
     var wantsFresh = false
+    /// Why the attempt under way is not the first one.
+    var retriedFor: Reason?
+    /// How the last attempt to connect ended.
+    var lastFailure = Reason.connectFailed
     /// The path that the backend gets, in the head's storage.
     var upstreamPath: Range<Int> = 0..<0
 
@@ -109,6 +113,7 @@ struct ExchangeRecord: ~Copyable {
         instance = -1
         excluded = -1
         wantsFresh = false
+        retriedFor = nil
         requestBytes = 0
         owesContinue = false
         requestTrailers.discard()

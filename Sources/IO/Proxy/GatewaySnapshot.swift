@@ -123,6 +123,8 @@ public struct RouteRuntime: Sendable {
     public let requestTimeout: TimeAmount
     public let connectTimeout: TimeAmount
     let rewrites: Bool
+    /// A scrape is no client's request, and has no line in the access log.
+    let isLogged: Bool
     /// The action is to forward.
     let forwards: Bool
 
@@ -145,6 +147,7 @@ public struct RouteRuntime: Sendable {
         self.encodedSlash = encodedSlash
         self.rewriter = rewriter
         rewrites = rewriter != nil
+        if case .metrics = action { isLogged = false } else { isLogged = true }
         if case .forward = action { forwards = true } else { forwards = false }
         self.bodyLimit = bodyLimit
         self.allowsBody = allowsBody

@@ -21,7 +21,7 @@ extension TargetFault {
     var refusal: Refusal {
         switch self {
         case .connectNotAllowed, .traceNotAllowed: .methodNeverAllowed
-        default: .badRequest
+        default: closesConnection ? .badRequest : .unacceptable.closing()
         }
     }
 }
@@ -30,7 +30,7 @@ extension HeadFault {
     var refusal: Refusal {
         switch self {
         case .loop: .loopDetected
-        default: .badRequest
+        default: .unacceptable.closing()
         }
     }
 }

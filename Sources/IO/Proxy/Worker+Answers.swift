@@ -6,11 +6,13 @@ import Pipeline
 import Primitives
 import Reactor
 import Routing
+import Telemetry
 
 /// Answers that Sluice makes itself: refusals, redirects, fixed responses, health.
 extension Worker {
     /// A head that cannot be read: the connection closes behind the answer.
-    func refuseHead(_ slot: Int, _ fault: RequestFault) {
+    func refuseHead(_ slot: Int, _ fault: RequestFault, _ bytes: UnsafeRawBufferPointer) {
+        report(.client(exchanges.pointer(slot).pointee.context.peerAddress), fault.reason, bytes)
         exchanges.pointer(slot).pointee.context.makeRequestID()
         endUnknown(slot)
         metrics.rejected(fault.refusal.reason)
@@ -27,17 +29,28 @@ extension Worker {
         let exchange = exchanges.pointer(slot)
         switch recovery {
         case .nothing: break
-        case .refuse(let failure): refuse(slot, failure.refusal.jittered(by: random.next()))
+        case .refuse(let failure):
+            retryEnded(slot, .failure)
+            refuse(slot, failure.refusal.jittered(by: random.next()))
         case .abort(let failure): abandonExchange(slot, failure.refusal.reason)
         case .retry(let fresh):
             exchange.pointee.wantsFresh = fresh
-            metrics.retried(serviceLabel(slot), .upstreamReset, .success)
+            retryEnded(slot, .failure)
+            exchange.pointee.retriedFor = fresh ? .upstreamReset : exchange.pointee.lastFailure
             switch acquire(slot) {
             case .connected: sendRequest(slot, UnsafeRawBufferPointer(start: nil, count: 0))
             case .waiting: break
             case .failed(let failure): carryOut(exchange.pointee.machine.acquiringGivenUp(failure), slot)
             }
         }
+    }
+
+    /// The attempt under way, if it was a retry, has come to something.
+    func retryEnded(_ slot: Int, _ result: RetryResult) {
+        let exchange = exchanges.pointer(slot)
+        guard let cause = exchange.pointee.retriedFor else { return }
+        exchange.pointee.retriedFor = nil
+        metrics.retried(serviceLabel(slot), cause, result)
     }
 
     /// Answers a request that a backend has seen something of, if no answer has begun; breaks it off otherwise.
@@ -105,9 +118,15 @@ extension Worker {
             body = errorBody(answer, code, message, format, exchange.pointee.context)
             RefusalBody.addFields(to: &response, format: format)
         }
+        if response.headers.firstIndex(of: .server) == nil { addServer() }
         response.framing = .length(UInt64(body.count))
         response.declaredLength = UInt64(body.count)
         runOwnResponse(slot, body)
+    }
+
+    private func addServer() {
+        let name: StaticString = "sluice"
+        response.headers.add(.server, value: RawSpan(_unsafeStart: UnsafeRawPointer(name.utf8Start), byteCount: name.utf8CodeUnitCount))
     }
 
     /// The response phase of the stages that have seen the request, then the answer.

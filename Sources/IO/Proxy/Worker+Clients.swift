@@ -10,6 +10,8 @@ extension Worker {
     /// Lingering ends after this many bytes or this long, whichever is first (nginx: 5 s between reads).
     private static var lingerBytes: Int32 { 65_536 }
     private static var lingerTime: TimeAmount { .seconds(5) }
+    /// The process is to end; a client that has its answer need not close for that.
+    private static var lingerTimeOfDrain: TimeAmount { .milliseconds(500) }
 
     @inline(__always)
     func clientEvent(_ token: Token, _ flags: UInt32) {
@@ -20,15 +22,13 @@ extension Worker {
             // Both halves are shut in order: what the client still sent is read, or closing would reset the answer on its way.
             guard flags & PollEvents.error == 0, case .lingering = client.pointee.phase else { return clientGone(index) }
         }
+        if flags & (PollEvents.in | PollEvents.readHangup) != 0 { client.pointee.isReadable = true }
         if flags & PollEvents.readHangup != 0 { client.pointee.isHalfClosed = true }
         if flags & PollEvents.out != 0, !client.pointee.outgoing.isEmpty {
             clientWritable(index)
             guard clients.isLive(token) else { return }
         }
-        if flags & (PollEvents.in | PollEvents.readHangup) != 0 {
-            client.pointee.isReadable = true
-            clientReadable(index)
-        }
+        if flags & (PollEvents.in | PollEvents.readHangup) != 0 { clientReadable(index) }
     }
 
     /// Reads as far as the connection's phase allows.
@@ -111,9 +111,12 @@ extension Worker {
             }
         case .refused(let fault):
             begin(slot, generation, for: index)
-            client.pointee.input.discard()
             client.pointee.deadline.clear()
-            refuseHead(slot, fault)
+            exchanges.pointer(slot).pointee.headBytes = bytes.count
+            let received = client.pointee.input
+            client.pointee.input = Incoming()
+            refuseHead(slot, fault, bytes)
+            received.free()
         }
     }
 
@@ -178,7 +181,7 @@ extension Worker {
         if client.pointee.closesAtOnce || client.pointee.isHalfClosed && !client.pointee.isReadable { return closeClient(index) }
         _ = calls.shutdownWrite(client.pointee.descriptor)
         client.pointee.lingered = 0
-        armClient(index, now + Self.lingerTime)
+        armClient(index, now + (phase == .serving ? Self.lingerTime : Self.lingerTimeOfDrain))
         client.pointee.isReadable = true
         readLingering(index)
     }

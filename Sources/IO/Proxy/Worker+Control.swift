@@ -1,6 +1,7 @@
 import Configuration
 import Downstream
 import HTTPMessages
+import Logs
 import Pipeline
 import Pooling
 import Primitives
@@ -11,6 +12,8 @@ import Upstream
 /// What other threads tell a worker.
 public enum WorkerMessage: Sendable {
     case adopt(GatewaySnapshot)
+    /// Where the access log goes from now on.
+    case log(LogWriter?)
     /// Sockets for addresses that this worker does not serve yet.
     case listen([OpenListener])
     /// Post the counters to the control thread.
@@ -34,6 +37,26 @@ public struct OpenListener: Sendable {
     }
 }
 
+/// Something that an administrator should be able to look up: a request or a response that was not HTTP, with the rule it broke.
+public struct BrokenMessage: Sendable {
+    public enum Sender: Sendable {
+        case client(IPAddress)
+        /// An instance, by its name.
+        case backend(String)
+    }
+
+    /// Bytes of it that are shown.
+    static var bytesMax: Int { 128 }
+
+    public var sender: Sender
+    /// The rule, in one word.
+    public var rule: StaticString
+    /// Where it broke, or its beginning.
+    public var bytes: [UInt8]
+    /// Others that were not reported since the last one.
+    public var suppressed: Int
+}
+
 /// What a worker asks of the rest of the process. Called from the worker's thread; must not block.
 public protocol WorkerControl: AnyObject, Sendable {
     /// Whether new requests are welcome.
@@ -41,6 +64,7 @@ public protocol WorkerControl: AnyObject, Sendable {
     /// A slot is free that this worker has waited for.
     func slotFreed(worker: Int)
     func received(_ snapshot: MetricsSnapshot, worker: Int)
+    func broken(_ message: BrokenMessage)
     /// Nothing is left to do after `drain`.
     func drained(worker: Int)
     /// Renders the metrics on another thread and resumes the point with them.
@@ -61,6 +85,10 @@ extension Worker {
         for message in mailbox.drain() {
             switch message {
             case .adopt(let snapshot): adopt(snapshot)
+            case .log(let writer):
+                flushLog()
+                accessLog = writer
+                lostLines = writer?.droppedLines ?? 0
             case .listen(let sockets): listen(sockets)
             case .report:
                 countLostLines()
@@ -104,6 +132,7 @@ extension Worker {
         listenerRules = snapshot.listenerRules
         if old.inFlight > 0 { retiring.append(old) }
         metrics.adopt(snapshot.labels)
+        accessLogFormat = snapshot.configuration.accessLog.format == .json ? .json : .combined
         retirePools(except: Set(named))
         for i in listeners.indices where listeners[i].socket.descriptor >= 0 {
             let index = snapshot.listeners.firstIndex { $0.address == listeners[i].address }

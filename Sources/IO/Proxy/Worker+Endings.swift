@@ -152,7 +152,7 @@ extension Worker {
     private func record(_ slot: Int, _ snapshot: GatewaySnapshot) {
         let exchange = exchanges.pointer(slot)
         let route = exchange.pointee.context.routeIndex
-        let total = now.since(exchange.pointee.started)
+        let total = Instant(nanoseconds: calls.monotonic()).since(exchange.pointee.started)
         let upstream = exchange.pointee.upstreamTime
         let waited = upstream.nanoseconds &+ exchange.pointee.queueTime.nanoseconds &+ exchange.pointee.connectTime.nanoseconds
         let overhead = TimeAmount(nanoseconds: total.nanoseconds > waited ? total.nanoseconds - waited : 0)
@@ -165,7 +165,8 @@ extension Worker {
             bytesOut: exchange.pointee.responseBytes)
         guard !isAdmin else { return }
         metrics.requestEnded(figures, wasStarted: exchange.pointee.isCounted)
-        guard accessLog != nil else { return }
+        let isLogged = exchange.pointee.route?.pointee.isLogged ?? true
+        guard accessLog != nil, isLogged else { return }
         log(slot, figures, snapshot)
     }
 }

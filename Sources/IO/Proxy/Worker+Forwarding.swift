@@ -19,7 +19,8 @@ extension Worker {
         let backendIndex = Int(exchange.pointee.backend)
         let backend = backends.pointer(backendIndex)
         exchange.pointee.step = .forwarded
-        exchange.pointee.forwardedAt = now
+        // Read anew: what came before it in this turn was the gateway's own time.
+        exchange.pointee.forwardedAt = Instant(nanoseconds: calls.monotonic())
         exchange.pointee.machine.connected(reused: backend.pointee.isReused)
         backend.pointee.hasAnswered = false
         backend.pointee.interimCount = 0

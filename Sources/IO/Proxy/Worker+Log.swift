@@ -25,6 +25,7 @@ extension Worker {
         } else if exchange.pointee.context.clientAddress != exchange.pointee.context.peerAddress {
             record.client = exchange.pointee.context.clientAddress
         }
+        record.isSecure = exchange.pointee.context.clientScheme == .https
         record.version = exchange.pointee.head.version
         if exchange.pointee.context.instanceIndex >= 0 {
             record.instance = snapshot.instanceLabels[exchange.pointee.context.instanceIndex]
@@ -53,5 +54,18 @@ extension Worker {
         AccessLogLine.append(
             record, AccessText(head, requestID: context.requestID), labels: labels, format: accessLogFormat, clock: &logClock,
             into: &logLines)
+    }
+
+    /// Reports a message that broke a rule, at most one every tenth of a second: whoever sends garbage must not fill the log with it.
+    func report(_ sender: BrokenMessage.Sender, _ rule: StaticString, _ bytes: UnsafeRawBufferPointer) {
+        guard now >= nextReport else {
+            suppressedReports += 1
+            return
+        }
+        nextReport = now + .milliseconds(100)
+        control.broken(
+            BrokenMessage(
+                sender: sender, rule: rule, bytes: Array(bytes.prefix(BrokenMessage.bytesMax)), suppressed: suppressedReports))
+        suppressedReports = 0
     }
 }

@@ -71,13 +71,11 @@ extension Worker {
         do {
             try snapshot.entrance.receive(&exchange.pointee.head, &exchange.pointee.context)
         } catch {
-            metrics.rejected(error.refusal.reason)
-            return .refuse(error.refusal, error.message)
+            return reject(slot, error.refusal, error.reason, error.message)
         }
         let target = snapshot.listenerRules[Int(exchange.pointee.listener)].target
         if let fault = CanonicalTarget.resolve(&exchange.pointee.head, policy: target) {
-            metrics.rejected(fault.refusal.reason)
-            return .refuse(fault.refusal, fault.message)
+            return reject(slot, fault.refusal, fault.reason, fault.message)
         }
         switch snapshot.routeTable.match(exchange.pointee.head) {
         case .route(let index):
@@ -99,6 +97,14 @@ extension Worker {
         return enterRoute(slot, snapshot)
     }
 
+    /// A head that could be read and is not accepted.
+    private func reject(_ slot: Int, _ refusal: Refusal, _ rule: StaticString, _ message: StaticString) -> Verdict {
+        let exchange = exchanges.pointer(slot)
+        metrics.rejected(refusal.reason)
+        report(.client(exchange.pointee.context.peerAddress), rule, exchange.pointee.head.headers.storage.unsafeBytes)
+        return .refuse(refusal, message)
+    }
+
     /// `OPTIONS *` asks about the server itself (RFC 9110 §9.3.7).
     private func unrouted(_ slot: Int) -> Verdict {
         let exchange = exchanges.pointer(slot)
@@ -118,14 +124,14 @@ extension Worker {
         }
         if route.pointee.bodyLimit != 0 { exchange.pointee.context.bodyLimit = route.pointee.bodyLimit }
         if exchange.pointee.head.framing.hasBody {
-            if !route.pointee.allowsBody { return .refuse(.badRequest, "This route takes no request body.") }
+            if !route.pointee.allowsBody { return .refuse(.unacceptable.closing(), "This route takes no request body.") }
             exchange.pointee.owesContinue = exchange.pointee.head.expectsContinue
         }
         exchange.pointee.context.serviceIndex = route.pointee.service
         if route.pointee.stages > 0 {
             switch runRequest(slot, route, from: 0) {
             case .proceed: break
-            case .answer(let answer, let stage): return answered(answer, stage)
+            case .answer(let answer, let stage): return answered(slot, answer, stage)
             case .suspended(let stage): return suspend(slot, stage)
             }
         }
@@ -139,8 +145,14 @@ extension Worker {
         }
     }
 
-    private func answered(_ answer: Answer, _ stage: Int) -> Verdict {
-        .answer(answer, responseFrom: stage - 1, reason: Reason(named: answer.reason))
+    private func answered(_ slot: Int, _ answer: Answer, _ stage: Int) -> Verdict {
+        let reason = Reason(named: answer.reason)
+        if case .bodyTooLarge = reason {
+            // The same answer whichever limit it was.
+            exchanges.pointer(slot).pointee.responseStage = stage - 1
+            return .refuse(.bodyTooLarge, "")
+        }
+        return .answer(answer, responseFrom: stage - 1, reason: reason)
     }
 
     private func suspend(_ slot: Int, _ stage: Int) -> Verdict {
@@ -178,6 +190,16 @@ extension Worker {
     private func prepareForwarding(_ slot: Int, _ snapshot: GatewaySnapshot, _ service: Int) -> Verdict {
         let exchange = exchanges.pointer(slot)
         guard let route = exchange.pointee.route else { return .refuse(.internalError, "") }
+        exchange.pointee.upstreamPath = exchange.pointee.head.path
+        if route.pointee.rewrites, let rewriter = route.pointee.rewriter {
+            do {
+                let rewritten = try rewriter.rewrite(&exchange.pointee.head)
+                exchange.pointee.upstreamPath = rewritten.path
+                exchange.pointee.context.hasStrippedPrefix = rewritten.strippedBytes > 0
+            } catch {
+                return .refuse(error.refusal, error.message)
+            }
+        }
         let decision = route.pointee.forwardingReference._withUnsafeGuaranteedRef {
             $0.prepare(&exchange.pointee.head, &exchange.pointee.context)
         }
@@ -189,14 +211,6 @@ extension Worker {
                 Answer(status: 204, fields: [("Allow", allow)]), responseFrom: route.pointee.stages - 1, reason: .response)
         case .refuse(let fault): return .refuse(fault.refusal, fault.message)
         }
-        exchange.pointee.upstreamPath = exchange.pointee.head.path
-        if route.pointee.rewrites, let rewriter = route.pointee.rewriter {
-            do {
-                exchange.pointee.upstreamPath = try rewriter.rewrite(&exchange.pointee.head).path
-            } catch {
-                return .refuse(error.refusal, error.message)
-            }
-        }
         exchange.pointee.machine = ProxyExchange(
             policy: .init(retriesMax: snapshot.services[service].retries), method: exchange.pointee.head.method,
             hasBody: exchange.pointee.head.framing.hasBody, isLast: !exchange.pointee.head.wantsKeepAlive)
@@ -206,7 +220,8 @@ extension Worker {
     private func redirect(_ slot: Int, _ redirect: Redirect) -> Verdict {
         let exchange = exchanges.pointer(slot)
         do {
-            let location = try redirect.appendLocation(to: &exchange.pointee.head, scheme: .http)
+            let location = try redirect.appendLocation(
+                to: &exchange.pointee.head, scheme: exchange.pointee.context.clientScheme)
             let text = String(decoding: exchange.pointee.head.bytes(location).array(), as: UTF8.self)
             return .answer(
                 Answer(status: redirect.status, fields: [("Location", text)]), responseFrom: exchange.pointee.responseStage,
@@ -248,7 +263,7 @@ extension Worker {
         case .proceed:
             switch runRequest(slot, route, from: point.stage + 1) {
             case .proceed: carryOut(act(slot, snapshot), slot)
-            case .answer(let answer, let stage): carryOut(answered(answer, stage), slot)
+            case .answer(let answer, let stage): carryOut(answered(slot, answer, stage), slot)
             case .suspended(let stage): carryOut(suspend(slot, stage), slot)
             }
         }

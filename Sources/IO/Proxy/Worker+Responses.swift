@@ -54,6 +54,7 @@ extension Worker {
         let slot = Int(backends.pointer(index).pointee.exchange)
         let exchange = exchanges.pointer(slot)
         attemptEnded(slot, failure.refusal.reason)
+        exchange.pointee.lastFailure = failure.refusal.reason
         exchange.pointee.excluded = exchange.pointee.instance
         dropBackend(slot)
         exchange.pointee.step = .idle
@@ -132,6 +133,7 @@ extension Worker {
                 backend.pointee.input.append(rest)
                 return
             case .refused(let fault):
+                report(.backend(instanceName(slot)), fault.reason, rest)
                 return backendBroken(slot, fault.isTooLarge ? .headTooLarge : .malformed)
             case .head(let consumed):
                 start += consumed
@@ -141,10 +143,18 @@ extension Worker {
                 backend.pointee.interimCount += 1
                 // Nobody asked for another protocol (101), and endless 103s are an attack.
                 guard response.status != 101, backend.pointee.interimCount <= Self.interimMax else {
+                    report(.backend(instanceName(slot)), "unexpected_interim_response", rest)
                     return backendBroken(slot, .malformed)
                 }
                 guard passInterim(slot) else { return }
             }
+        }
+    }
+
+    private func instanceName(_ slot: Int) -> String {
+        let context = exchanges.pointer(slot).pointee.context.instanceIndex
+        return exchanges.pointer(slot).pointee.generation._withUnsafeGuaranteedRef {
+            context >= 0 ? String(decoding: $0.snapshot.names.instances[context], as: UTF8.self) : ""
         }
     }
 
@@ -289,6 +299,7 @@ extension Worker {
         else { return backendBroken(slot, .malformed) }
         HeadSerialiser.endOfHead(into: &out)
         guard exchange.pointee.machine.headReceived() else { return backendBroken(slot, .malformed) }
+        retryEnded(slot, .success)
         exchange.pointee.status = response.status
         exchange.pointee.clientFraming = delivery.body
         exchange.pointee.clientMayContinue = !delivery.closes
@@ -304,7 +315,10 @@ extension Worker {
         let relayed = relay(
             &exchange.pointee.responseBody, RawSpan(_unsafeBytes: bytes), chunked: exchange.pointee.clientFraming == .chunked,
             trailers: &exchange.pointee.responseTrailers, into: &out)
-        if relayed.fault != nil { return backendBroken(slot, .malformed) }
+        if relayed.fault != nil {
+            report(.backend(instanceName(slot)), "malformed_body", bytes)
+            return backendBroken(slot, .malformed)
+        }
         let direct = UnsafeRawBufferPointer(rebasing: bytes[relayed.direct])
         exchange.pointee.responseBytes += UInt64(out.count + direct.count)
         let sent = calls.write(client.pointee.descriptor, out.unsafeBytes, direct, waiting: &client.pointee.outgoing)
@@ -358,10 +372,15 @@ extension Worker {
         let exchange = exchanges.pointer(slot)
         let backend = backends.pointer(Int(exchange.pointee.backend))
         let hasAnswered = backend.pointee.hasAnswered
+        let wasReused = backend.pointee.isReused
         attemptEnded(slot, failure.refusal.reason)
         dropBackend(slot)
         exchange.pointee.step = .idle
-        carryOut(exchange.pointee.machine.backendFailed(failure, anyResponseByte: hasAnswered), slot)
+        let recovery = exchange.pointee.machine.backendFailed(failure, anyResponseByte: hasAnswered)
+        if recovery == .refuse(.closed), wasReused, !hasAnswered, exchange.pointee.retriedFor == nil {
+            metrics.retried(serviceLabel(slot), .upstreamReset, .denied)
+        }
+        carryOut(recovery, slot)
     }
 
     func backendTimerFired(_ token: Token) {

@@ -28,8 +28,8 @@ public final class Worker {
     let calls: SystemCalls
     let poller: Poller
     let limits: ConnectionLimits
-    let accessLog: LogWriter?
-    let accessLogFormat: Telemetry.AccessLogFormat
+    var accessLog: LogWriter?
+    var accessLogFormat: Telemetry.AccessLogFormat
     let control: any WorkerControl
     let sink: WorkerResumptionSink
 
@@ -57,6 +57,9 @@ public final class Worker {
     var out = ByteBuffer(capacity: 131_072)
     /// The response that is being passed on; one at a time, since a head is read, changed and written in one go.
     var response = ResponseHead()
+    /// Before this, broken messages are counted and not reported.
+    var nextReport = Instant(nanoseconds: 0)
+    var suppressedReports = 0
     /// Lines of the access log that were lost and have been counted.
     var lostLines: UInt64 = 0
     /// The second that the last line was stamped with, as text.
@@ -121,7 +124,7 @@ public final class Worker {
 
     /// Waits for at most `timeout` milliseconds, then handles what has happened.
     public func turn(timeout: Int32) {
-        let count = poller.wait(timeout: deferred.isEmpty ? timers.timeout(now: now, limit: timeout) : 0)
+        let count = poller.wait(timeout: deferred.isEmpty ? timers.timeout(now: now, limit: min(timeout, untilDrained)) : 0)
         let woke = Instant(nanoseconds: calls.monotonic())
         now = woke
         wallClock = calls.realtime()
@@ -132,6 +135,12 @@ public final class Worker {
         if !logLines.isEmpty { flushLog() }
         if case .draining(let until) = phase { continueDrain(until: until) }
         if count > 0 { metrics.loopTurned(Instant(nanoseconds: calls.monotonic()).since(woke)) }
+    }
+
+    /// Milliseconds until the drain is over; a long time when there is none.
+    private var untilDrained: Int32 {
+        guard case .draining(let until) = phase else { return .max }
+        return Int32(clamping: until.since(now).nanoseconds / 1_000_000 + 1)
     }
 
     @inline(__always)

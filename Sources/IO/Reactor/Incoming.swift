@@ -35,6 +35,9 @@ public struct Incoming {
         if start == end { discard() }
     }
 
+    /// Frees a copy that nobody holds on to any more.
+    public func free() { base?.deallocate() }
+
     public mutating func discard() {
         base?.deallocate()
         base = nil

@@ -23,7 +23,7 @@ final class Link {
         case call(() -> Void)
     }
 
-    let network: VirtualNetwork
+    unowned let network: VirtualNetwork
     unowned let endpoint: any Endpoint
     let name: String
 
@@ -34,7 +34,9 @@ final class Link {
     var isRegistered = false
     var isConnecting = false
     /// An edge that epoll has not reported yet.
-    var isReady = false
+    var isReady = false { didSet { if isReady, !isListed { network.list(self) } } }
+    /// It is in the network's list of those with an edge.
+    var isListed = false
     var inbound = ByteQueue()
     var inboundCapacity: Int
     var finArrived = false
@@ -112,7 +114,7 @@ final class Link {
             if isClosed || endpointFin || resetArrived { return gatewayRefuses() }
             let room = inboundCapacity - inbound.count
             guard room > 0 else { return }
-            let most = min(room, max(pieceMax, bytes.count / 100))
+            let most = min(room, max(pieceMax, bytes.count / 30))
             let n = min(bytes.count, 1 + Int(network.upTo(UInt64(most - 1))))
             inbound.append(bytes[0..<n])
             bytesArrived += n
@@ -277,7 +279,7 @@ final class Link {
     private func drain() {
         guard isReading else { return }
         if !outbound.isEmpty {
-            let most = max(pieceMax, outbound.count / 20)
+            let most = max(pieceMax, outbound.count / 8)
             let piece = outbound.take(1 + Int(network.upTo(UInt64(most - 1))))
             offerSpace()
             if !endpointClosed { endpoint.received(piece, self) }

@@ -151,7 +151,11 @@ struct Scenario {
             trial.interims = 0
             if trial.responseFraming == .chunked { trial.responseFraming = .untilClose }
         }
-        if trial.requestBytes > 0, network.oneIn(8) { trial.behaviour = .answerEarly }
+        if trial.requestBytes > 0, network.oneIn(8) {
+            trial.behaviour = .answerEarly
+            // Closing over what still comes would reset the answer.
+            if !backendsFail, trial.closesBackend { trial.behaviour = .answer }
+        }
         if backendsSayMore, network.oneIn(4) { trial.behaviour = .answerAndMore }
         if backendsFail, network.oneIn(3) {
             trial.behaviour = network.pick([

@@ -1,6 +1,6 @@
 /// One connection to a simulated instance: reads requests strictly, and answers each as its trial says.
 final class SimulatedBackend: Endpoint {
-    let world: World
+    unowned let world: World
     let instance: Int
     let number: Int
     private(set) var link: Link!
@@ -20,6 +20,7 @@ final class SimulatedBackend: Endpoint {
         self.instance = instance
         self.number = number
         link = Link(world.network, self, name: "backend \(number) of instance \(instance)")
+        world.network.links.append(link)
     }
 
     func opened(_ link: Link) {}
@@ -74,9 +75,7 @@ final class SimulatedBackend: Endpoint {
     private func body(_ data: [UInt8]) {
         guard let trial else { return }
         let expected = trial.requestBody
-        guard bodyOffset + data.count <= expected.count,
-            expected[(expected.startIndex + bodyOffset)..<(expected.startIndex + bodyOffset + data.count)].elementsEqual(data)
-        else { return fault("the body of another request under tag \(trial.tag)") }
+        guard continues(expected, at: bodyOffset, data) else { return fault("the body of another request under tag \(trial.tag)") }
         bodyOffset += data.count
         trial.bodySeenBy.insert(number)
         if trial.bodySeenBy.count > 1 { fault("the body of tag \(trial.tag) a second time") }

@@ -17,7 +17,7 @@ final class SimulatedClient: Endpoint {
         case stopsSending(after: Int)
     }
 
-    let world: World
+    unowned let world: World
     let number: Int
     let address: UInt32
     let trials: [Trial]
@@ -47,6 +47,7 @@ final class SimulatedClient: Endpoint {
         self.manner = manner
         self.isPipelining = isPipelining
         link = Link(world.network, self, name: "client \(number)")
+        world.network.links.append(link)
     }
 
     /// Whether what went wrong may be of its own making.
@@ -183,9 +184,7 @@ final class SimulatedClient: Endpoint {
         defer { bodyOffset += data.count }
         guard let (trial, _) = awaiting.first, let head, head.count("x-tag") == 1 else { return }
         let expected = trial.responseBody
-        guard bodyOffset + data.count <= expected.count,
-            expected[(expected.startIndex + bodyOffset)..<(expected.startIndex + bodyOffset + data.count)].elementsEqual(data)
-        else { return fault("foreign bytes in the answer to \(trial.tag), at \(bodyOffset) of \(expected.count): \(data.count) bytes") }
+        guard continues(expected, at: bodyOffset, data) else { return fault("foreign bytes in the answer to \(trial.tag), at \(bodyOffset) of \(expected.count): \(data.count) bytes") }
     }
 
     private func complete() {
@@ -259,7 +258,10 @@ final class SimulatedClient: Endpoint {
             let hasPart = head != nil || reader.leftover > 0
             let wasForgotten = link.bytesArrived >= end && world.network.now > link.arrivedAt + 1_000_000_000
             // What breaks a later answer off may take this one with it, if it is still on its way.
-            let mayBreak = awaiting.contains { world.mayBreak($0.trial, clientIsAtFault: isAtFault) }
+            let mayBreak = awaiting.contains {
+                world.mayBreak(
+                    $0.trial, clientIsAtFault: isAtFault, bytesBehindHead: sentBytes - $0.end + $0.trial.wire.body.count)
+            }
             if link.bytesRead >= end || hasPart || wasForgotten, !mayBreak {
                 world.violation(
                     "client \(number): the request \(trial.tag) was read and not answered; reset \(reset), part of an answer \(hasPart)")

@@ -1,3 +1,5 @@
+import Glibc
+
 /// One planned request, how its backend will behave, and what became of it.
 final class Trial {
     enum Framing {
@@ -128,6 +130,14 @@ enum Pattern {
     static func slice(_ offset: Int, _ count: Int) -> ArraySlice<UInt8> {
         let start = offset % (size - 400_000)
         return bytes[start..<start + count]
+    }
+}
+
+/// Whether `data` is what stands at `offset` in `whole`.
+func continues(_ whole: ArraySlice<UInt8>, at offset: Int, _ data: [UInt8]) -> Bool {
+    guard offset + data.count <= whole.count else { return false }
+    return whole.withUnsafeBytes { expected in
+        data.withUnsafeBytes { $0.isEmpty || memcmp($0.baseAddress!, expected.baseAddress! + offset, $0.count) == 0 }
     }
 }
 

@@ -35,7 +35,10 @@ final class VirtualNetwork {
     var faults = Faults()
     var now: UInt64
     private var schedule = Schedule()
+    var links: [Link] = []
     private var descriptors: [Descriptor?] = []
+    private var listeners: [VirtualListener] = []
+    private var ready: [Link] = []
     /// Mailboxes by epoll instance, and whether something is in them.
     private var mailboxes: [Int32: (token: UInt64, isSignalled: Bool)] = [:]
     /// When each epoll instance would have returned for want of events.
@@ -71,7 +74,7 @@ final class VirtualNetwork {
     func runDue() {
         var budget = 100_000
         while let next = schedule.earliest, next <= now, budget > 0 {
-            schedule.removeFirst()()
+            schedule.removeFirst()?()
             budget -= 1
         }
         if budget == 0 { violations.append("the simulation itself runs in circles") }
@@ -92,6 +95,13 @@ final class VirtualNetwork {
 
     func forgetWakeTime(_ poller: Int32) { wakeTimes[poller] = nil }
 
+    /// Forgets whoever waits for something, so that nothing keeps the run alive.
+    func end() {
+        schedule = Schedule()
+        for link in links { link.forgetOperations() }
+        links = []
+    }
+
     // Descriptors.
 
     private func allocate(_ make: (Int32) -> Descriptor) -> Int32 {
@@ -108,6 +118,7 @@ final class VirtualNetwork {
         _ = allocate { fd in
             let listener = VirtualListener(descriptor: fd)
             made = listener
+            listeners.append(listener)
             return .listener(listener)
         }
         return made!
@@ -170,6 +181,7 @@ final class VirtualNetwork {
             // Who waits in the backlog is reset with it.
             for link in listener.backlog { link.close(reset: true) }
             listener.backlog = []
+            listener.isRegistered = false
         case nil: return
         }
         descriptors[Int(fd - Self.firstDescriptor)] = nil
@@ -239,6 +251,11 @@ final class VirtualNetwork {
         return 0
     }
 
+    func list(_ link: Link) {
+        link.isListed = true
+        ready.append(link)
+    }
+
     func signalMailbox(_ poller: Int32) { mailboxes[poller]?.isSignalled = true }
 
     func wait(_ poller: Int32, _ events: UnsafeMutablePointer<epoll_event>, _ capacity: Int32, _ timeout: Int32) -> Int32 {
@@ -247,24 +264,24 @@ final class VirtualNetwork {
             found.append((0x001, mailbox.token, nil))
             mailboxes[poller]?.isSignalled = false
         }
-        for case let descriptor? in descriptors {
-            switch descriptor {
-            case .listener(let listener):
-                if listener.isRegistered, listener.poller == poller, !listener.backlog.isEmpty {
-                    found.append((0x001, listener.token, nil))
-                }
-            case .link(let link):
-                guard link.isRegistered, link.poller == poller, link.isReady else { continue }
-                let mask = link.readiness
-                guard mask != 0 else {
-                    link.isReady = false
-                    continue
-                }
-                // The rest of the batch comes with the next call.
-                if faults.lateEvents, !found.isEmpty, oneIn(5) { continue }
-                found.append((mask, link.token, link))
-            }
+        for listener in listeners where listener.isRegistered && listener.poller == poller && !listener.backlog.isEmpty {
+            found.append((0x001, listener.token, nil))
         }
+        var others: [Link] = []
+        for link in ready {
+            link.isListed = false
+            guard link.isReady, !link.isClosed else { continue }
+            // The rest of the batch comes with the next call.
+            if !link.isRegistered || link.poller != poller || (faults.lateEvents && !found.isEmpty && oneIn(5)) {
+                link.isListed = true
+                others.append(link)
+                continue
+            }
+            link.isReady = false
+            let mask = link.readiness
+            if mask != 0 { found.append((mask, link.token, link)) }
+        }
+        ready = others
         shuffle(&found)
         let count = min(found.count, Int(capacity))
         for i in 0..<count {
@@ -272,7 +289,7 @@ final class VirtualNetwork {
             events[i].events = found[i].mask
             events[i].data.u64 = found[i].token
             // A second wake-up may follow on the heels of the first, and report what is there once more.
-            found[i].link?.isReady = faults.spuriousEvents && oneIn(20)
+            if faults.spuriousEvents, oneIn(20) { found[i].link?.isReady = true }
         }
         returnedEvents = count > 0
         wakeTimes[poller] = timeout < 0 ? nil : now + UInt64(timeout) * 1_000_000
