@@ -51,7 +51,7 @@ public struct BrokenMessage: Sendable {
     public var sender: Sender
     /// The rule, in one word.
     public var rule: StaticString
-    /// Where it broke, or its beginning.
+    /// How it began.
     public var bytes: [UInt8]
     /// Others that were not reported since the last one.
     public var suppressed: Int

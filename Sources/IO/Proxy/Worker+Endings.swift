@@ -165,7 +165,7 @@ extension Worker {
             bytesOut: exchange.pointee.responseBytes)
         guard !isAdmin else { return }
         metrics.requestEnded(figures, wasStarted: exchange.pointee.isCounted)
-        let isLogged = exchange.pointee.route?.pointee.isLogged ?? true
+        let isLogged = exchange.pointee.status != 200 || exchange.pointee.route?.pointee.isLogged ?? true
         guard accessLog != nil, isLogged else { return }
         log(slot, figures, snapshot)
     }

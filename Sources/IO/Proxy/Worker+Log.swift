@@ -63,9 +63,11 @@ extension Worker {
             return
         }
         nextReport = now + .milliseconds(100)
+        // Only the start of the first line: what follows may be a secret, in the query or in a field.
+        let shown = bytes.prefix(BrokenMessage.bytesMax).prefix { $0 != ASCII.cr && $0 != ASCII.lf && $0 != ASCII.question }
         control.broken(
             BrokenMessage(
-                sender: sender, rule: rule, bytes: Array(bytes.prefix(BrokenMessage.bytesMax)), suppressed: suppressedReports))
+                sender: sender, rule: rule, bytes: Array(shown), suppressed: suppressedReports))
         suppressedReports = 0
     }
 }

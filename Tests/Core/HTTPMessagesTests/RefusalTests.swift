@@ -13,7 +13,7 @@ import Testing
             case .notFound: #expect(refusal.status == 404)
             case .methodNotAllowed: #expect(refusal.status == 405)
             case .requestTimeout: #expect(refusal.status == 408)
-            case .authError: #expect(refusal.status == 403)
+            case .authError: #expect([401, 403].contains(refusal.status))
             case .loopDetected: #expect(refusal.status == 508)
             case .invalidRequest: #expect([400, 411, 413, 414, 417, 431, 501, 505].contains(refusal.status))
             case .httpsRequired, .rateLimit, .circuitOpen: Issue.record("\(refusal) has a code that nothing here may use")

@@ -18,12 +18,13 @@ import Testing
     private func upstream(
         _ head: consuming RequestHead, peer: String = "198.51.100.7", unixSocket: Bool = false, scheme: Scheme = .http,
         style: Pipeline.ForwardedStyle = .x, _ forwarding: Forwarding? = nil, authority: String = "10.0.0.5:8080",
-        closes: Bool = false
+        closes: Bool = false, stripped: Bool = false
     ) throws -> [String] {
         var head = head
         var context = context(peer: peer, unixSocket: unixSocket, scheme: scheme)
         let forwarding = try forwarding ?? rule()
         try entrance(style: style).receive(&head, &context)
+        context.hasStrippedPrefix = stripped
         #expect(forwarding.prepare(&head, &context) == .forward)
         return upstreamLines(forwarding, head, context, authority: authority, closes: closes).map { line in
             line.hasPrefix("X-Request-ID: ") ? "X-Request-ID: \(line.count - 14)" : line
@@ -181,9 +182,13 @@ import Testing
     @Test func `a stripped prefix is told, behind one that a trusted proxy stripped before`() throws {
         let forwarding = try rule(strippedPrefix: "/api")
         #expect(
-            try upstream(request("GET / HTTP/1.1", "Host: a", "X-Forwarded-Prefix: /no"), forwarding)
+            try upstream(request("GET / HTTP/1.1", "Host: a", "X-Forwarded-Prefix: /no"), forwarding, stripped: true)
                 .contains("X-Forwarded-Prefix: /api"))
-        let lines = try upstream(request("GET / HTTP/1.1", "Host: a", "X-Forwarded-Prefix: /outer"), peer: "10.0.0.1", forwarding)
+        // The path did not have the prefix.
+        #expect(
+            try upstream(request("GET / HTTP/1.1", "Host: a"), forwarding).contains { $0.hasPrefix("X-Forwarded-Prefix") } == false)
+        let lines = try upstream(
+            request("GET / HTTP/1.1", "Host: a", "X-Forwarded-Prefix: /outer"), peer: "10.0.0.1", forwarding, stripped: true)
         #expect(lines.filter { $0.hasPrefix("X-Forwarded-Prefix") } == ["X-Forwarded-Prefix: /outer/api"])
     }
 
