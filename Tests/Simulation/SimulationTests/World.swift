@@ -363,6 +363,7 @@ final class SimulatedControl: WorkerControl, @unchecked Sendable {
     func received(_ snapshot: MetricsSnapshot, worker: Int) {}
     func broken(_ message: BrokenMessage) {}
 
+    func broken(_ message: BrokenMessage) {}
     func drained(worker: Int) {}
     func renderMetrics(for sink: any ResumptionSink, _ point: SuspensionPoint, openMetrics: Bool) {}
 }
