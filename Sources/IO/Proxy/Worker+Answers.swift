@@ -150,6 +150,7 @@ extension Worker {
                 exchange.pointee.suspendedStage = at
                 exchange.pointee.step = .responseSuspended
                 exchange.pointee.waitDeadline = now + route.pointee.responseTimeout
+                excuseClient(slot)
                 return armExchange(slot)
             }
         }

@@ -240,6 +240,13 @@ extension Worker {
         exchange.pointee.step = .responseSuspended
         if let route = exchange.pointee.route { exchange.pointee.waitDeadline = now + route.pointee.responseTimeout }
         armExchange(slot)
+        excuseClient(slot)
+    }
+
+    /// The gateway itself takes its time: the client is not to be blamed for a body that nobody reads.
+    func excuseClient(_ slot: Int) {
+        let client = clients.pointer(Int(exchanges.pointer(slot).pointee.client))
+        if client.pointee.outgoing.isEmpty { client.pointee.deadline.clear() }
     }
 
     /// A middleware has made up its mind about a response.
@@ -278,6 +285,8 @@ extension Worker {
                 kept.discard()
                 guard exchanges.isLive(Token(raw: token)), case .forwarded = exchange.pointee.step else { return }
                 if backends.pointer(index).pointee.isReadable { deferBackend(index) } else { armIdleBackend(slot) }
+                // The rest of the request has waited as well.
+                if !exchange.pointee.machine.requestRead { continueForwarding(slot) }
             }
         }
     }

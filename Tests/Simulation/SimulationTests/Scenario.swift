@@ -155,6 +155,8 @@ struct Scenario {
             trial.behaviour = .answerEarly
             // Closing over what still comes would reset the answer.
             if !backendsFail, trial.closesBackend { trial.behaviour = .answer }
+        } else if trial.requestBytes > 0, trial.hasResponseBody, trial.responseBytes > 0, !trial.expectsContinue, network.oneIn(8) {
+            trial.behaviour = .answerDuplex
         }
         if backendsSayMore, network.oneIn(4) { trial.behaviour = .answerAndMore }
         if backendsFail, network.oneIn(3) {

@@ -69,7 +69,10 @@ final class SimulatedBackend: Endpoint {
         bodyOffset = 0
         hasAnswered = false
         reader.beginBody(framing)
-        if trial.behaviour == .answerEarly || trial.behaviour == .garbage { answer(trial) }
+        switch trial.behaviour {
+        case .answerEarly, .answerDuplex, .garbage: answer(trial)
+        default: break
+        }
     }
 
     private func body(_ data: [UInt8]) {
@@ -86,6 +89,7 @@ final class SimulatedBackend: Endpoint {
         if bodyOffset != trial.requestBytes { return fault("tag \(trial.tag) ended after \(bodyOffset) bytes of \(trial.requestBytes)") }
         if !hasAnswered { answer(trial) }
         self.trial = nil
+        if trial.behaviour == .answerDuplex { rest(trial, body(trial)) }
     }
 
     private func fault(_ text: String) {
@@ -103,6 +107,7 @@ final class SimulatedBackend: Endpoint {
         for i in 0..<trial.interims { link.write(Array("HTTP/1.1 103 Early Hints\r\nLink: </\(i)>\r\n\r\n".utf8)) }
         switch trial.behaviour {
         case .answer, .answerEarly, .answerAndMore: whole(trial)
+        case .answerDuplex: link.write(head(trial))
         case .closeBeforeHead: hangUp(.close)
         case .resetBeforeHead: hangUp(.reset)
         case .hang: break
@@ -143,10 +148,15 @@ final class SimulatedBackend: Endpoint {
         if pause > 0, !body.isEmpty {
             link.write(head)
             link.add(.pause(pause))
-            link.write(body)
+            rest(trial, body)
         } else {
-            link.write(head + body)
+            rest(trial, head + body)
         }
+    }
+
+    /// The last bytes of an answer, and what becomes of the connection.
+    private func rest(_ trial: Trial, _ bytes: [UInt8]) {
+        if !bytes.isEmpty { link.write(bytes) }
         link.add(.call { [self] in isAnswering = false })
         if trial.behaviour == .answerAndMore { link.write(Array("and more\r\n\r\n".utf8)) }
         if trial.closesBackend {

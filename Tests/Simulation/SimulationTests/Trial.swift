@@ -11,6 +11,8 @@ final class Trial {
         case answer
         /// Answers at the head, before the body has come.
         case answerEarly
+        /// Answers with the head at the head, and with the body once the request's has come.
+        case answerDuplex
         /// Answers, and sends bytes behind the answer that nobody asked for.
         case answerAndMore
         case closeBeforeHead
@@ -29,7 +31,7 @@ final class Trial {
         /// The client cannot get a whole answer.
         var fails: Bool {
             switch self {
-            case .answer, .answerEarly, .answerAndMore: false
+            case .answer, .answerEarly, .answerDuplex, .answerAndMore: false
             default: true
             }
         }

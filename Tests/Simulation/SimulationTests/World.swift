@@ -92,7 +92,7 @@ final class World {
         if scenario.connectsFail || scenario.backendsSayMore { return true }
         switch trial.behaviour {
         case .closeBeforeHead, .resetBeforeHead, .truncate, .breakChunk, .garbage, .hugeHead, .switchProtocols, .endlessInterims: return true
-        case .answer, .answerEarly, .answerAndMore, .hang, .stall: break
+        case .answer, .answerEarly, .answerDuplex, .answerAndMore, .hang, .stall: break
         }
         // The keep-alive race: only what may be sent twice is.
         return scenario.backendsCloseIdle && (!trial.isIdempotent || trial.requestBytes > 0 || trial.framing == .chunked)
@@ -361,7 +361,6 @@ final class SimulatedControl: WorkerControl, @unchecked Sendable {
     }
 
     func received(_ snapshot: MetricsSnapshot, worker: Int) {}
-    func broken(_ message: BrokenMessage) {}
 
     func broken(_ message: BrokenMessage) {}
     func drained(worker: Int) {}
