@@ -10,17 +10,20 @@ let strict: [SwiftSetting] = [
 ]
 
 func core(_ name: String, _ dependencies: [String] = []) -> Target {
-    .target(name: name, dependencies: dependencies.map { .init(stringLiteral: $0) }, path: "Sources/Core/\(name)",
+    .target(
+        name: name, dependencies: dependencies.map { .init(stringLiteral: $0) }, path: "Sources/Core/\(name)",
         swiftSettings: strict)
 }
 
 func io(_ name: String, _ dependencies: [String]) -> Target {
-    .target(name: name, dependencies: dependencies.map { .init(stringLiteral: $0) }, path: "Sources/IO/\(name)",
+    .target(
+        name: name, dependencies: dependencies.map { .init(stringLiteral: $0) }, path: "Sources/IO/\(name)",
         swiftSettings: strict)
 }
 
 func tests(_ name: String, _ folder: String, _ dependencies: [String], resources: [Resource] = []) -> Target {
-    .testTarget(name: name, dependencies: dependencies.map { .init(stringLiteral: $0) }, path: "Tests/\(folder)/\(name)",
+    .testTarget(
+        name: name, dependencies: dependencies.map { .init(stringLiteral: $0) }, path: "Tests/\(folder)/\(name)",
         resources: resources, swiftSettings: strict)
 }
 
@@ -57,8 +60,18 @@ let package = Package(
         io("ConfigurationFile", ["CYAML", "Configuration"]),
         io("Downstream", ["Reactor", "Telemetry", "Primitives"]),
         io("Upstream", ["Reactor", "Pooling", "Telemetry", "Primitives"]),
-        io("Proxy", ["Downstream", "Upstream", "Reactor", "HTTP1", "HTTPMessages", "Primitives", "Exchange", "Pooling", "Balancing", "Pipeline", "Routing", "Configuration", "Telemetry", "Logs"]),
-        io("Control", ["Proxy", "HTTPMessages", "Balancing", "Pooling", "Primitives", "Logs", "Upstream", "Downstream", "Pipeline", "Routing", "ConfigurationFile", "Reactor", "Configuration", "Telemetry"]),
+        io(
+            "Proxy",
+            [
+                "Downstream", "Upstream", "Reactor", "HTTP1", "HTTPMessages", "Primitives", "Exchange", "Pooling", "Balancing",
+                "Pipeline", "Routing", "Configuration", "Telemetry", "Logs",
+            ]),
+        io(
+            "Control",
+            [
+                "Proxy", "HTTPMessages", "Balancing", "Pooling", "Primitives", "Logs", "Upstream", "Downstream", "Pipeline",
+                "Routing", "ConfigurationFile", "Reactor", "Configuration", "Telemetry",
+            ]),
 
         .target(
             name: "Daemon",
@@ -76,7 +89,12 @@ let package = Package(
         tests("ConfigurationTests", "Core", ["Configuration", "ConfigurationFile"]),
         tests("TelemetryTests", "Core", ["Telemetry"]),
         tests("ReactorTests", "IO", ["Reactor", "Downstream", "Logs", "Primitives", "CLinux"]),
-        tests("SimulationTests", "Simulation", ["Proxy", "Control", "ConfigurationFile", "Pipeline", "HTTPMessages", "Telemetry", "Logs", "Reactor", "Upstream", "Downstream", "Pooling", "Primitives", "CLinux"]),
+        tests(
+            "SimulationTests", "Simulation",
+            [
+                "Proxy", "Control", "ConfigurationFile", "Pipeline", "HTTPMessages", "Telemetry", "Logs", "Reactor", "Upstream",
+                "Downstream", "Pooling", "Primitives", "CLinux",
+            ]),
     ]
 )
 

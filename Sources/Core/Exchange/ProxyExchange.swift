@@ -93,7 +93,6 @@ public struct ProxyExchange: Sendable {
         public var keepsBackend: Bool
     }
 
-
     /// A connection is there, and the request's head is about to be sent on it.
     public mutating func connected(reused: Bool) {
         precondition(state == .acquiring, "connected twice")
@@ -119,7 +118,6 @@ public struct ProxyExchange: Sendable {
         return .refuse(failure)
     }
 
-
     /// Bytes of the head went out.
     public mutating func headSent() {
         if case .awaitingHead(let reused, .nothing) = state { state = .awaitingHead(reused: reused, sent: .headOnly) }
@@ -136,7 +134,6 @@ public struct ProxyExchange: Sendable {
 
     /// All of the request is with the backend's connection.
     public mutating func requestWritten() { requestSent = true }
-
 
     /// A final response head has been read and is about to be passed on.
     /// - Returns: false when the exchange is not waiting for one.
@@ -189,7 +186,6 @@ public struct ProxyExchange: Sendable {
             return .nothing
         }
     }
-
 
     /// The response has been passed on to its end.
     /// - Parameters:

@@ -68,8 +68,10 @@ public struct HeaderBlock: ~Copyable {
         storage.append(name)
         let valueOffset = storage.count
         storage.append(value)
-        fields.append(Field(nameOffset: nameOffset, nameCount: name.byteCount, valueOffset: valueOffset,
-            valueCount: value.byteCount, id: id))
+        fields.append(
+            Field(
+                nameOffset: nameOffset, nameCount: name.byteCount, valueOffset: valueOffset,
+                valueCount: value.byteCount, id: id))
     }
 
     public mutating func add(_ id: FieldID, value: RawSpan) {

@@ -20,12 +20,14 @@ extension Refusal {
     /// The address is not on the list of those who may ask.
     /// No credentials where they are asked for; the challenge is the caller's.
     public static var authMissing: Refusal {
-        Refusal(status: 401, code: .authError, reason: .authMissing, message: "Credentials are missing.",
+        Refusal(
+            status: 401, code: .authError, reason: .authMissing, message: "Credentials are missing.",
             proxyStatus: "http_request_denied")
     }
 
     public static var authInvalid: Refusal {
-        Refusal(status: 401, code: .authError, reason: .authInvalid, message: "The credentials are not valid.",
+        Refusal(
+            status: 401, code: .authError, reason: .authInvalid, message: "The credentials are not valid.",
             proxyStatus: "http_request_denied")
     }
 
@@ -237,7 +239,8 @@ extension Refusal {
     /// Every situation, for the reference page and the tests.
     public static var all: [Refusal] {
         [
-            .badRequest, .unacceptable, .authMissing, .authInvalid, .ipDenied, .noRoute, .methodNotAllowed, .methodNeverAllowed, .headTimeout, .bodyTimeout,
+            .badRequest, .unacceptable, .authMissing, .authInvalid, .ipDenied, .noRoute, .methodNotAllowed, .methodNeverAllowed,
+            .headTimeout, .bodyTimeout,
             .lengthRequired, .bodyTooLarge, .uriTooLong, .expectationFailed, .headerTooLarge, .unknownMethod,
             .unknownTransferCoding, .versionNotSupported, .loopDetected, .internalError, .overload, .draining,
             .maintenance(retryAfterSeconds: 0), .noHealthyInstance, .queueFull, .queueTimeout, .dnsFailed, .connectRefused,

@@ -94,7 +94,9 @@ public final class Entrance: Sendable {
         context.clientAddress = context.peerAddress
         context.clientPort = context.peerPort
         if isTrusted, seen.intersects([.xForwardedFor, .forwarded]) { believe(head.headers, &context) }
-        if isTrusted, seen.contains(.xForwardedProto), let scheme = Self.forwardedScheme(head.headers) { context.clientScheme = scheme }
+        if isTrusted, seen.contains(.xForwardedProto), let scheme = Self.forwardedScheme(head.headers) {
+            context.clientScheme = scheme
+        }
         takeOrMakeRequestID(&head.headers, &context)
 
         if let fault { throw fault }

@@ -23,7 +23,8 @@ public final class ConnectionSlots: Sendable {
         let most = limit.load(ordering: .relaxed)
         var current = open.load(ordering: .relaxed)
         while current < most {
-            let (exchanged, original) = open.compareExchange(expected: current, desired: current + 1, ordering: .sequentiallyConsistent)
+            let (exchanged, original) = open.compareExchange(
+                expected: current, desired: current + 1, ordering: .sequentiallyConsistent)
             if exchanged { return true }
             current = original
         }

@@ -22,7 +22,8 @@ struct BearerToken: Middleware {
     private func answer(_ refusal: Refusal, challenge: String) -> Verdict {
         .answer(
             .error(
-                status: refusal.status, code: "\(refusal.code.name)", message: "\(refusal.message)", reason: "\(refusal.reason.name)",
+                status: refusal.status, code: "\(refusal.code.name)", message: "\(refusal.message)",
+                reason: "\(refusal.reason.name)",
                 fields: [("WWW-Authenticate", challenge)]))
     }
 

@@ -59,7 +59,8 @@ public final class ControlThread {
             self.log = log
             resolver = try Resolver { host, error in
                 if let error {
-                    log.warn("name not found; the last known addresses stay in use", ["host": .string(host), "error": .string(error)])
+                    log.warn(
+                        "name not found; the last known addresses stay in use", ["host": .string(host), "error": .string(error)])
                 } else {
                     log.info("name found again", ["host": .string(host)])
                 }
@@ -117,8 +118,10 @@ public final class ControlThread {
         hub.setReady(true)
         log.info(
             "ready",
-            ["version": .string(version), "workers": .integer(Int64(workers)), "generation": .integer(Int64(generation)),
-             "listeners": .string(configuration.listeners.map(\.address.text).joined(separator: " "))])
+            [
+                "version": .string(version), "workers": .integer(Int64(workers)), "generation": .integer(Int64(generation)),
+                "listeners": .string(configuration.listeners.map(\.address.text).joined(separator: " ")),
+            ])
     }
 
     /// A worker on its way to its thread; nobody else touches it after that.
@@ -153,7 +156,9 @@ public final class ControlThread {
                 }
             }
             if reloads, drainEnd == nil { reload() }
-            if let end = drainEnd, drainedWorkers.count == hub.workerCount - 1 || Clock.monotonic >= end + .seconds(1) { return stop() }
+            if let end = drainEnd, drainedWorkers.count == hub.workerCount - 1 || Clock.monotonic >= end + .seconds(1) {
+                return stop()
+            }
             reportLostLines()
         }
     }
@@ -179,7 +184,9 @@ public final class ControlThread {
         case .client(let peer):
             log.warn("request refused", ["rule": rule, "peer": .string(peer.text), "bytes": bytes, "suppressed": suppressed])
         case .backend(let name):
-            log.warn("answer of a backend refused", ["rule": rule, "instance": .string(name), "bytes": bytes, "suppressed": suppressed])
+            log.warn(
+                "answer of a backend refused",
+                ["rule": rule, "instance": .string(name), "bytes": bytes, "suppressed": suppressed])
         }
     }
 

@@ -76,7 +76,9 @@ final class Resolver: Sendable {
     private func step() {
         let now = Clock.monotonic
         let next = work.withLock { work -> Entry? in
-            guard let due = work.entries.values.filter({ !$0.isBusy && $0.due <= now }).min(by: { $0.due < $1.due }) else { return nil }
+            guard let due = work.entries.values.filter({ !$0.isBusy && $0.due <= now }).min(by: { $0.due < $1.due }) else {
+                return nil
+            }
             work.entries[due.instance.key]?.isBusy = true
             return due
         }

@@ -44,7 +44,8 @@ struct SnapshotBuilder {
         }
         return GatewaySnapshot(
             number: number, configuration: configuration, routeTable: table, routes: routes, services: services,
-            listeners: configuration.listeners.map { ListenerRuntime($0, mergesSlashes: configuration.server.mergeSlashes) }, entrance: entrance(), responses: responses,
+            listeners: configuration.listeners.map { ListenerRuntime($0, mergesSlashes: configuration.server.mergeSlashes) },
+            entrance: entrance(), responses: responses,
             names: names(), labels: labels, version: version)
     }
 
@@ -81,7 +82,8 @@ struct SnapshotBuilder {
 
     private func names() -> NameTable {
         NameTable(
-            listeners: configuration.listeners.map { Array($0.name.utf8) }, routes: configuration.routes.map { Array($0.name.utf8) },
+            listeners: configuration.listeners.map { Array($0.name.utf8) },
+            routes: configuration.routes.map { Array($0.name.utf8) },
             services: configuration.services.map { Array($0.name.utf8) },
             instances: configuration.services.flatMap { service in service.instances.map { Array($0.address.text.utf8) } })
     }
@@ -134,7 +136,8 @@ struct SnapshotBuilder {
             case .headers(let rules):
                 do {
                     stages.append(
-                        .headers(try Pipeline.HeaderRules(request: Self.rules(rules.request), response: Self.rules(rules.response))))
+                        .headers(
+                            try Pipeline.HeaderRules(request: Self.rules(rules.request), response: Self.rules(rules.response))))
                 } catch {
                     throw fault("middlewares.\(middleware.name)", "\(error)")
                 }
@@ -179,8 +182,10 @@ struct SnapshotBuilder {
         }
         do {
             return RouteRule(
-                name: route.name, hosts: try route.match.hosts.map { try HostPattern($0) }, path: try PathPattern(route.match.path),
-                methods: route.match.methods, headers: route.match.headers.map(Self.match), query: route.match.query.map(Self.match))
+                name: route.name, hosts: try route.match.hosts.map { try HostPattern($0) },
+                path: try PathPattern(route.match.path),
+                methods: route.match.methods, headers: route.match.headers.map(Self.match),
+                query: route.match.query.map(Self.match))
         } catch {
             throw BuildError([diagnostic(index, "\(error)")])
         }
@@ -214,7 +219,8 @@ struct SnapshotBuilder {
             }
             return RouteRuntime(
                 index: index, action: try action(route, rule), service: service,
-                chain: Chain(tokenStage + (self.stages[route.name] ?? []) + route.middlewares.map { stages[$0] }), encodedSlash: encodedSlash(route.path.encodedSlash),
+                chain: Chain(tokenStage + (self.stages[route.name] ?? []) + route.middlewares.map { stages[$0] }),
+                encodedSlash: encodedSlash(route.path.encodedSlash),
                 rewriter: try rewriter(route, rule),
                 bodyLimit: bodyLimit(route.requestBody), allowsBody: route.allowBody, timeouts: route.timeouts,
                 forwarding: try forwarding(route, passHost), responses: responses)
@@ -328,7 +334,9 @@ struct SnapshotBuilder {
     }
 
     private func fault(_ path: String, _ message: String) -> BuildError {
-        BuildError([Diagnostic(.error, mark: Mark(file: places.admin.mark.file, line: 1, column: 1), path: path, message: message)])
+        BuildError([
+            Diagnostic(.error, mark: Mark(file: places.admin.mark.file, line: 1, column: 1), path: path, message: message)
+        ])
     }
 }
 

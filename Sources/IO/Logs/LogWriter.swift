@@ -84,13 +84,19 @@ public final class LogWriter: Sendable {
 
     /// Opens the file again, for log rotation; what waits goes to the new one.
     public func reopen() {
-        pending.withLock { $0.reopens = true; $0.isIdle = false }
+        pending.withLock {
+            $0.reopens = true
+            $0.isIdle = false
+        }
         wake.signal()
     }
 
     /// Ends the writer behind what is handed over in the next `milliseconds`; returns at once.
     public func stop(afterMilliseconds milliseconds: Int = 0) {
-        pending.withLock { $0.stopsAt = Clock.monotonic + .milliseconds(UInt64(milliseconds)); $0.isIdle = false }
+        pending.withLock {
+            $0.stopsAt = Clock.monotonic + .milliseconds(UInt64(milliseconds))
+            $0.isIdle = false
+        }
         wake.signal()
     }
 

@@ -129,8 +129,10 @@ public struct RouteRuntime: Sendable {
     let forwards: Bool
 
     public init(
-        index: Int, action: Action, service: ServiceRuntime?, chain: Chain, encodedSlash: EncodedSlashRule, rewriter: PathRewriter?,
-        bodyLimit: UInt64, allowsBody: Bool, timeouts: TimeoutsConfiguration, forwarding: Forwarding, responses: ResponseForwarding
+        index: Int, action: Action, service: ServiceRuntime?, chain: Chain, encodedSlash: EncodedSlashRule,
+        rewriter: PathRewriter?,
+        bodyLimit: UInt64, allowsBody: Bool, timeouts: TimeoutsConfiguration, forwarding: Forwarding,
+        responses: ResponseForwarding
     ) {
         self.index = index
         self.action = action

@@ -126,7 +126,8 @@ extension Worker {
 
     private func addServer() {
         let name: StaticString = "sluice"
-        response.headers.add(.server, value: RawSpan(_unsafeStart: UnsafeRawPointer(name.utf8Start), byteCount: name.utf8CodeUnitCount))
+        response.headers.add(
+            .server, value: RawSpan(_unsafeStart: UnsafeRawPointer(name.utf8Start), byteCount: name.utf8CodeUnitCount))
     }
 
     /// The response phase of the stages that have seen the request, then the answer.
@@ -199,7 +200,9 @@ extension Worker {
     func keepsAlive(_ slot: Int) -> Bool {
         let exchange = exchanges.pointer(slot)
         let client = clients.pointer(Int(exchange.pointee.client))
-        guard exchange.pointee.head.wantsKeepAlive, exchange.pointee.machine.requestRead, case .serving = phase else { return false }
+        guard exchange.pointee.head.wantsKeepAlive, exchange.pointee.machine.requestRead, case .serving = phase else {
+            return false
+        }
         guard let index = listeners[Int(client.pointee.listener)].index else { return false }
         let limits = listenerRules[index].limits
         return Int(client.pointee.requests) < limits.requestsPerConnection

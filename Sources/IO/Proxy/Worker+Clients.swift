@@ -52,7 +52,8 @@ extension Worker {
         }
         var reads = 0
         // A request may have been answered in the loop: one that waits behind it, or an answer that does, comes first.
-        while clients.isLive(token), case .head = client.pointee.phase, client.pointee.isReadable, !client.pointee.hasUnparsedInput,
+        while clients.isLive(token), case .head = client.pointee.phase, client.pointee.isReadable,
+            !client.pointee.hasUnparsedInput,
             client.pointee.outgoing.isEmpty
         {
             guard reads < Self.readsPerTurn else { return deferClient(index) }

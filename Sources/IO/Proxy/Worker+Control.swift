@@ -150,7 +150,9 @@ extension Worker {
         return queue
     }
 
-    private func pool(of instance: InstanceState, _ queue: ServiceQueue, _ settings: PoolConfiguration, _ label: Label) -> PoolPointer {
+    private func pool(of instance: InstanceState, _ queue: ServiceQueue, _ settings: PoolConfiguration, _ label: Label)
+        -> PoolPointer
+    {
         let policy = ConnectionPool.Policy(
             idleTimeout: settings.idleTimeout, requestsPerConnection: settings.maxRequestsPerConnection)
         for case let pool? in pools where pool.pointee.state === instance {

@@ -67,12 +67,15 @@ extension Worker {
         let instance = exchange.pointee.context.instanceIndex
         guard instance >= 0, exchange.pointee.backend >= 0 else { return }
         let wasForwarded = exchange.pointee.forwardedAt != .never
-        let began = wasForwarded
+        let began =
+            wasForwarded
             ? exchange.pointee.forwardedAt : backends.pointer(Int(exchange.pointee.backend)).pointee.connectStarted
         if wasForwarded { exchange.pointee.upstreamTime.nanoseconds &+= now.since(began).nanoseconds }
         exchange.pointee.forwardedAt = .never
         metrics.upstreamEnded(
-            service: serviceLabel(slot), instance: exchange.pointee.generation._withUnsafeGuaranteedRef { $0.snapshot.instanceLabels[instance] }, status: exchange.pointee.upstreamStatus,
+            service: serviceLabel(slot),
+            instance: exchange.pointee.generation._withUnsafeGuaranteedRef { $0.snapshot.instanceLabels[instance] },
+            status: exchange.pointee.upstreamStatus,
             outcome: outcome, duration: now.since(began))
     }
 

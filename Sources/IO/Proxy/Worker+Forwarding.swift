@@ -51,7 +51,9 @@ extension Worker {
         }
         exchange.pointee.machine.headSent()
         if exchange.pointee.requestBytes > 0 { exchange.pointee.machine.bodySent() }
-        if exchange.pointee.requestBody.isComplete, !exchange.pointee.machine.requestRead { exchange.pointee.machine.requestEnded() }
+        if exchange.pointee.requestBody.isComplete, !exchange.pointee.machine.requestRead {
+            exchange.pointee.machine.requestEnded()
+        }
         if consumed < rest.count, exchange.pointee.head.framing.hasBody {
             stash(UnsafeRawBufferPointer(rebasing: rest[consumed...]), for: Int(exchange.pointee.client))
         }
@@ -210,7 +212,8 @@ extension Worker {
             trailers: &exchange.pointee.requestTrailers, into: &out)
         exchange.pointee.requestBytes += UInt64(relayed.dataBytes)
         // A chunk that is announced counts before its data has come.
-        let (announced, overflows) = exchange.pointee.requestBytes.addingReportingOverflow(exchange.pointee.requestBody.announcedBytes)
+        let (announced, overflows) = exchange.pointee.requestBytes.addingReportingOverflow(
+            exchange.pointee.requestBody.announcedBytes)
         if relayed.fault == nil, overflows || announced > exchange.pointee.context.bodyLimit { relayed.fault = .tooLarge }
         return relayed
     }

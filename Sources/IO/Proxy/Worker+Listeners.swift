@@ -21,7 +21,9 @@ extension Worker {
     private static var pause: TimeAmount { .milliseconds(100) }
 
     func acceptClients(listener: Int) {
-        guard listener < listeners.count, listeners[listener].index != nil, listeners[listener].socket.descriptor >= 0 else { return }
+        guard listener < listeners.count, listeners[listener].index != nil, listeners[listener].socket.descriptor >= 0 else {
+            return
+        }
         for _ in 0..<Self.acceptsPerTurn {
             if limits.isFull, !closeIdleClients(atMost: 16) { return pauseAccepting(listener) }
             var peer = SocketAddress.Raw()

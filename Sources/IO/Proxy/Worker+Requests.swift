@@ -44,7 +44,8 @@ extension Worker {
         case .awaitsMetrics(let openMetrics):
             let exchange = exchanges.pointer(slot).pointee.context.exchangeToken
             control.renderMetrics(
-                for: sink, SuspensionPoint(exchange: exchange, phase: .request, stage: Self.actionStage), openMetrics: openMetrics)
+                for: sink, SuspensionPoint(exchange: exchange, phase: .request, stage: Self.actionStage), openMetrics: openMetrics
+            )
         }
     }
 

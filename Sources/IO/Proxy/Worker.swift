@@ -81,7 +81,8 @@ public final class Worker {
 
     /// - Throws: when the kernel gives no epoll instance.
     public init(
-        index: Int, isAdmin: Bool, snapshot: GatewaySnapshot, limits: ConnectionLimits, accessLog: LogWriter?, control: any WorkerControl,
+        index: Int, isAdmin: Bool, snapshot: GatewaySnapshot, limits: ConnectionLimits, accessLog: LogWriter?,
+        control: any WorkerControl,
         seed: UInt64, calls: SystemCalls = .kernel
     ) throws(PollerError) {
         self.index = index

@@ -51,7 +51,8 @@ extension SystemCalls {
         }
         let total = first.count + second.count
         if total == 0 { return .all }
-        let n = second.count == 0
+        let n =
+            second.count == 0
             ? send(fd, first.baseAddress, first.count)
             : first.count == 0
                 ? send(fd, second.baseAddress, second.count)

@@ -82,7 +82,9 @@ public struct ListeningSocket: Sendable {
     public func close() { clinux_close(descriptor, 0) }
 
     /// In the place of a socket that has been closed.
-    public static var closed: ListeningSocket { ListeningSocket(descriptor: -1, address: SocketAddress(IPAddress(v4: 0), port: 0)) }
+    public static var closed: ListeningSocket {
+        ListeningSocket(descriptor: -1, address: SocketAddress(IPAddress(v4: 0), port: 0))
+    }
 }
 
 /// Removes the file of a Unix socket that nobody listens on any more; one that is gone already is fine.

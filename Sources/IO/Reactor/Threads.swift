@@ -18,13 +18,15 @@ public func startThread(name: String, _ body: @escaping @Sendable () -> Void) {
     pthread_attr_init(&attributes)
     pthread_attr_setdetachstate(&attributes, Int32(PTHREAD_CREATE_DETACHED))
     let start = Unmanaged.passRetained(Start(name: name, body: body))
-    let error = pthread_create(&thread, &attributes, { argument in
-        guard let argument else { return nil }
-        let start = Unmanaged<Start>.fromOpaque(argument).takeRetainedValue()
-        clinux_name_thread(start.name)
-        start.body()
-        return nil
-    }, start.toOpaque())
+    let error = pthread_create(
+        &thread, &attributes,
+        { argument in
+            guard let argument else { return nil }
+            let start = Unmanaged<Start>.fromOpaque(argument).takeRetainedValue()
+            clinux_name_thread(start.name)
+            start.body()
+            return nil
+        }, start.toOpaque())
     pthread_attr_destroy(&attributes)
     precondition(error == 0, "the system gives no thread")
 }

@@ -5,7 +5,9 @@ import Testing
 @testable import Exchange
 
 @Suite struct ProxyExchangeTests {
-    private func exchange(_ method: HTTPMessages.Method = .get, body: Bool = false, retries: Int = 2, last: Bool = false) -> ProxyExchange {
+    private func exchange(_ method: HTTPMessages.Method = .get, body: Bool = false, retries: Int = 2, last: Bool = false)
+        -> ProxyExchange
+    {
         ProxyExchange(policy: .init(retriesMax: retries), method: method, hasBody: body, isLast: last)
     }
 
@@ -137,7 +139,8 @@ import Testing
         #expect(exchange.headReceived() == false)
     }
 
-    @Test func `whatever happens in whatever order, an exchange ends once and is retried no more than its policy and the race allow`() {
+    @Test
+    func `whatever happens in whatever order, an exchange ends once and is retried no more than its policy and the race allow`() {
         for seed in 0..<20_000 {
             var random = RandomSource(seed: UInt64(seed))
             let methods = HTTPMessages.Method.allCases

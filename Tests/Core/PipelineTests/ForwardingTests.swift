@@ -186,7 +186,8 @@ import Testing
                 .contains("X-Forwarded-Prefix: /api"))
         // The path did not have the prefix.
         #expect(
-            try upstream(request("GET / HTTP/1.1", "Host: a"), forwarding).contains { $0.hasPrefix("X-Forwarded-Prefix") } == false)
+            try upstream(request("GET / HTTP/1.1", "Host: a"), forwarding).contains { $0.hasPrefix("X-Forwarded-Prefix") }
+                == false)
         let lines = try upstream(
             request("GET / HTTP/1.1", "Host: a", "X-Forwarded-Prefix: /outer"), peer: "10.0.0.1", forwarding, stripped: true)
         #expect(lines.filter { $0.hasPrefix("X-Forwarded-Prefix") } == ["X-Forwarded-Prefix: /outer/api"])

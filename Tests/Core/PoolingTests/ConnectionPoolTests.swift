@@ -10,12 +10,16 @@ import Testing
 
     private let good = ConnectionPool.Usage(responseEnded: true, requestSent: true, allowsReuse: true, requests: 1)
 
-    @Test func `a connection is parked exactly when the response ended, the request was sent, both sides allow it and it has requests left`() {  // 37
+    @Test
+    func
+        `a connection is parked exactly when the response ended, the request was sent, both sides allow it and it has requests left`()
+    {  // 37
         for bits in 0..<16 {
             var pool = pool(requests: 10)
             pool.opened()
             let usage = ConnectionPool.Usage(
-                responseEnded: bits & 1 != 0, requestSent: bits & 2 != 0, allowsReuse: bits & 4 != 0, requests: bits & 8 != 0 ? 9 : 10)
+                responseEnded: bits & 1 != 0, requestSent: bits & 2 != 0, allowsReuse: bits & 4 != 0,
+                requests: bits & 8 != 0 ? 9 : 10)
             let verdict = pool.checkIn(7, after: usage)
             #expect(verdict == (bits == 15 ? .park : .close), "\(usage)")
             #expect(pool.openCount == (bits == 15 ? 1 : 0))

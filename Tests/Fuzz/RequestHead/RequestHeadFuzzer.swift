@@ -40,8 +40,9 @@ private func requireSameWhenWritten(_ bytes: [UInt8], _ limits: Limits) {
     var head = RequestHead()
     _ = RequestParser.parse(bytes.span.bytes, limits: limits, into: &head)
     var out = ByteBuffer(capacity: 1024)
-    guard HeadSerialiser.startRequest(
-        method: head.bytes(head.methodRange), path: head.bytes(head.targetRange), query: nil, into: &out)
+    guard
+        HeadSerialiser.startRequest(
+            method: head.bytes(head.methodRange), path: head.bytes(head.targetRange), query: nil, into: &out)
     else { return }  // an absolute target, or one that Routing will refuse
     precondition(HeadSerialiser.fields(of: head.headers, into: &out), "a field that was accepted is not written")
     HeadSerialiser.endOfHead(into: &out)

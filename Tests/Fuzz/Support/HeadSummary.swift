@@ -45,7 +45,8 @@ public struct HeadSummary: Equatable {
             let value = block.value(i).array()
             precondition(!name.isEmpty && name.allSatisfy(ASCII.isToken), "a field's name is no token")
             precondition(value.allSatisfy { $0 == 9 || ($0 >= 0x20 && $0 != 0x7f) }, "a field's value has a control byte")
-            precondition(value.first != 0x20 && value.first != 9 && value.last != 0x20 && value.last != 9, "a value is not trimmed")
+            precondition(
+                value.first != 0x20 && value.first != 9 && value.last != 0x20 && value.last != 9, "a value is not trimmed")
             fields.append(name)
             fields.append(value)
         }

@@ -35,7 +35,8 @@ private func resolve(_ request: [UInt8], _ policy: TargetPolicy) -> Canonical? {
     guard case .head = RequestParser.parse(request.span.bytes, limits: Limits(), into: &head) else { return nil }
     guard CanonicalTarget.resolve(&head, policy: policy) == nil else { return nil }
     return Canonical(
-        path: head.bytes(head.path).array(), query: head.query.map { head.bytes($0).array() }, host: head.bytes(head.host).array(),
+        path: head.bytes(head.path).array(), query: head.query.map { head.bytes($0).array() },
+        host: head.bytes(head.host).array(),
         port: head.port, hasEncodedSlash: head.hasEncodedSlash)
 }
 

@@ -41,7 +41,9 @@ struct ByteQueue {
             guard let base = all.baseAddress else { return nil }
             let length = needle.utf8CodeUnitCount
             var at = start
-            while at + length <= bytes.count, let found = memchr(base + at, Int32(needle.utf8Start[0]), bytes.count - length - at + 1) {
+            while at + length <= bytes.count,
+                let found = memchr(base + at, Int32(needle.utf8Start[0]), bytes.count - length - at + 1)
+            {
                 at = UnsafeRawPointer(found) - base
                 if memcmp(found, needle.utf8Start, length) == 0 { return at - start }
                 at += 1

@@ -1,3 +1,10 @@
+/// What one client is going to do.
+struct ClientPlan {
+    var trials: [Trial]
+    var manner = SimulatedClient.Manner.proper
+    var isPipelining = false
+}
+
 /// What a run is like: how many of everything, and which faults there are. Drawn from the run's dice.
 struct Scenario {
     /// The faults of a run; each run draws some of these.
@@ -7,10 +14,13 @@ struct Scenario {
     var backendsSayMore = false
     var connectsFail = false
     var connectsHang = false
+    /// Nanoseconds that connecting takes; nil leaves it to the dice.
+    var connectDelay: UInt64?
     var clientsMisbehave = false
     var stagesHang = false
     /// Few connections, and a short queue.
     var isScarce = false
+    /// Requests have two seconds in all.
     var requestTimeout = false
     var drainsEarly = false
 
@@ -28,6 +38,9 @@ struct Scenario {
 
     /// Bytes of a request's body.
     static var bodyLimit: Int { 100_000 }
+
+    /// One worker, and nothing that goes wrong.
+    init() {}
 
     init(drawnFrom network: VirtualNetwork) {
         networkFaults.shortWrites = network.oneIn(2)
@@ -59,7 +72,8 @@ struct Scenario {
 
     /// Nothing is wrong above TCP, so every request gets its backend's answer.
     var isCalm: Bool {
-        !backendsFail && !backendsCloseIdle && !backendsSayMore && !connectsFail && !connectsHang && !clientsMisbehave && !stagesHang
+        !backendsFail && !backendsCloseIdle && !backendsSayMore && !connectsFail && !connectsHang && !clientsMisbehave
+            && !stagesHang
             && !isScarce && !requestTimeout && !drainsEarly && !networkFaults.acceptErrors && requestsPerConnection == 1_000
     }
 
@@ -67,7 +81,8 @@ struct Scenario {
     /// listener in common.
     func configuration(variant: Int) -> String {
         let first = variant == 0 ? 1 : variant
-        let instances = (first..<first + instanceCount).map { "{url: \"http://10.0.0.\($0):80\", weight: \($0)}" }.joined(separator: ", ")
+        let instances = (first..<first + instanceCount).map { "{url: \"http://10.0.0.\($0):80\", weight: \($0)}" }.joined(
+            separator: ", ")
         let pool = variant == 2 ? max(1, poolMaximum - 1) : poolMaximum
         let queue = isScarce ? "{max_pending: 3, timeout: 1s}" : "{max_pending: 1000, timeout: 20s}"
         return """
@@ -89,7 +104,7 @@ struct Scenario {
             """
     }
 
-    func drawClient(_ network: VirtualNetwork, tag: inout Int) -> ([Trial], SimulatedClient.Manner, Bool) {
+    func drawClient(_ network: VirtualNetwork, tag: inout Int) -> ClientPlan {
         let count = 1 + Int(network.upTo(network.pick([0, 3, 8])))
         var trials: [Trial] = []
         let isPipelining = network.oneIn(4)
@@ -100,7 +115,7 @@ struct Scenario {
             drawResponse(trial, network)
             trials.append(trial)
         }
-        return (trials, drawManner(network, trials), isPipelining)
+        return ClientPlan(trials: trials, manner: drawManner(network, trials), isPipelining: isPipelining)
     }
 
     private func drawManner(_ network: VirtualNetwork, _ trials: [Trial]) -> SimulatedClient.Manner {
@@ -110,7 +125,9 @@ struct Scenario {
         switch network.upTo(4) {
         case 0, 1: return .leavesSending(after: Int(network.upTo(UInt64(sent - 1))), resets: network.oneIn(2))
         case 2: return .leavesReceiving(after: 1 + Int(network.upTo(UInt64(got))), resets: network.oneIn(2))
-        case 3: return .stopsReading(after: Int(network.upTo(UInt64(got))), nanoseconds: network.pick([1_000_000_000, 20_000_000_000]))
+        case 3:
+            return .stopsReading(
+                after: Int(network.upTo(UInt64(got))), nanoseconds: network.pick([1_000_000_000, 20_000_000_000]))
         default: return .stopsSending(after: Int(network.upTo(UInt64(sent - 1))))
         }
     }
@@ -155,13 +172,15 @@ struct Scenario {
             trial.behaviour = .answerEarly
             // Closing over what still comes would reset the answer.
             if !backendsFail, trial.closesBackend { trial.behaviour = .answer }
-        } else if trial.requestBytes > 0, trial.hasResponseBody, trial.responseBytes > 0, !trial.expectsContinue, network.oneIn(8) {
+        } else if trial.requestBytes > 0, trial.hasResponseBody, trial.responseBytes > 0, !trial.expectsContinue, network.oneIn(8)
+        {
             trial.behaviour = .answerDuplex
         }
         if backendsSayMore, network.oneIn(4) { trial.behaviour = .answerAndMore }
         if backendsFail, network.oneIn(3) {
             trial.behaviour = network.pick([
-                .closeBeforeHead, .resetBeforeHead, .hang, .truncate(resets: false), .truncate(resets: true), .breakChunk, .garbage,
+                .closeBeforeHead, .resetBeforeHead, .hang, .truncate(resets: false), .truncate(resets: true), .breakChunk,
+                .garbage,
                 .hugeHead, .stall, .switchProtocols, .endlessInterims,
             ])
             if trial.behaviour == .breakChunk {
@@ -175,7 +194,9 @@ struct Scenario {
         // What follows a body that ends with the connection belongs to it.
         if trial.behaviour == .answerAndMore, trial.responseFraming == .untilClose { trial.responseFraming = .length }
         // Without a body there is nothing to be cut short.
-        if case .truncate = trial.behaviour, !trial.hasResponseBody || trial.responseBytes == 0 { trial.behaviour = .closeBeforeHead }
+        if case .truncate = trial.behaviour, !trial.hasResponseBody || trial.responseBytes == 0 {
+            trial.behaviour = .closeBeforeHead
+        }
         if trial.behaviour == .stall, !trial.hasResponseBody { trial.behaviour = .hang }
     }
 }

@@ -78,7 +78,9 @@ final class SimulatedBackend: Endpoint {
     private func body(_ data: [UInt8]) {
         guard let trial else { return }
         let expected = trial.requestBody
-        guard continues(expected, at: bodyOffset, data) else { return fault("the body of another request under tag \(trial.tag)") }
+        guard continues(expected, at: bodyOffset, data) else {
+            return fault("the body of another request under tag \(trial.tag)")
+        }
         bodyOffset += data.count
         trial.bodySeenBy.insert(number)
         if trial.bodySeenBy.count > 1 { fault("the body of tag \(trial.tag) a second time") }
@@ -86,7 +88,9 @@ final class SimulatedBackend: Endpoint {
 
     private func end() {
         guard let trial else { return }
-        if bodyOffset != trial.requestBytes { return fault("tag \(trial.tag) ended after \(bodyOffset) bytes of \(trial.requestBytes)") }
+        if bodyOffset != trial.requestBytes {
+            return fault("tag \(trial.tag) ended after \(bodyOffset) bytes of \(trial.requestBytes)")
+        }
         if !hasAnswered { answer(trial) }
         self.trial = nil
         if trial.behaviour == .answerDuplex { rest(trial, body(trial)) }
@@ -163,10 +167,11 @@ final class SimulatedBackend: Endpoint {
             hangUp(world.network.oneIn(2) ? .close : .fin)
         } else if world.backendsCloseIdle, world.network.oneIn(2) {
             link.add(.pause(world.network.upTo(2_000_000_000)))
-            link.add(.call { [self] in
-                isDeaf = true
-                if self.trial != nil || isAnswering { (self.trial ?? answering)?.lostConnection = true }
-            })
+            link.add(
+                .call { [self] in
+                    isDeaf = true
+                    if self.trial != nil || isAnswering { (self.trial ?? answering)?.lostConnection = true }
+                })
             link.add(world.network.oneIn(3) ? .reset : .close)
         }
     }
@@ -186,7 +191,9 @@ final class SimulatedBackend: Endpoint {
 
     private func body(_ trial: Trial) -> [UInt8] {
         guard trial.hasResponseBody else { return [] }
-        if trial.responseFraming == .chunked { return chunked(trial.responseBody, trailer: trial.hasTrailers ? "X-Sum: 1\r\n" : "") }
+        if trial.responseFraming == .chunked {
+            return chunked(trial.responseBody, trailer: trial.hasTrailers ? "X-Sum: 1\r\n" : "")
+        }
         return Array(trial.responseBody)
     }
 }

@@ -39,13 +39,13 @@ final class SimulatedClient: Endpoint {
     private var hasLeft = false
     private var awaitsContinue: [UInt8]?
 
-    init(_ world: World, number: Int, address: UInt32, trials: [Trial], manner: Manner, isPipelining: Bool) {
+    init(_ world: World, number: Int, address: UInt32, plan: ClientPlan) {
         self.world = world
         self.number = number
         self.address = address
-        self.trials = trials
-        self.manner = manner
-        self.isPipelining = isPipelining
+        trials = plan.trials
+        manner = plan.manner
+        isPipelining = plan.isPipelining
         link = Link(world.network, self, name: "client \(number)")
         world.network.links.append(link)
     }
@@ -184,7 +184,10 @@ final class SimulatedClient: Endpoint {
         defer { bodyOffset += data.count }
         guard let (trial, _) = awaiting.first, let head, head.count("x-tag") == 1 else { return }
         let expected = trial.responseBody
-        guard continues(expected, at: bodyOffset, data) else { return fault("foreign bytes in the answer to \(trial.tag), at \(bodyOffset) of \(expected.count): \(data.count) bytes") }
+        guard continues(expected, at: bodyOffset, data) else {
+            return fault(
+                "foreign bytes in the answer to \(trial.tag), at \(bodyOffset) of \(expected.count): \(data.count) bytes")
+        }
     }
 
     private func complete() {
@@ -196,7 +199,9 @@ final class SimulatedClient: Endpoint {
         if head.count("x-tag") == 1, bodyOffset != trial.responseBody.count {
             return fault("\(bodyOffset) bytes of \(trial.responseBody.count) as the whole answer to \(trial.tag)")
         }
-        if head.count("x-tag") == 1, trial.behaviour.fails, trial.behaviour != .stall, trial.hasResponseBody, trial.responseBytes > 0 {
+        if head.count("x-tag") == 1, trial.behaviour.fails, trial.behaviour != .stall, trial.hasResponseBody,
+            trial.responseBytes > 0
+        {
             return fault("a whole answer to \(trial.tag), of which the backend sent a part")
         }
         self.head = nil
@@ -205,7 +210,8 @@ final class SimulatedClient: Endpoint {
         world.answered += 1
         let mayContinue = trial.isVersion10 ? head.says("keep-alive") : !head.says("close")
         if mayContinue, link.bytesRead < end {
-            return fault("an answer to \(trial.tag), of whose request \(end - link.bytesRead) bytes are unread, that keeps the connection")
+            return fault(
+                "an answer to \(trial.tag), of whose request \(end - link.bytesRead) bytes are unread, that keeps the connection")
         }
         if !mayContinue {
             let isUnread = trial.framing != .none && (trial.behaviour != .answer || trial.stageAnswers)
@@ -264,7 +270,8 @@ final class SimulatedClient: Endpoint {
             }
             if link.bytesRead >= end || hasPart || wasForgotten, !mayBreak {
                 world.violation(
-                    "client \(number): the request \(trial.tag) was read and not answered; reset \(reset), part of an answer \(hasPart)")
+                    "client \(number): the request \(trial.tag) was read and not answered; reset \(reset), part of an answer \(hasPart)"
+                )
             }
         }
         leave()

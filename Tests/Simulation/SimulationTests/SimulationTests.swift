@@ -19,6 +19,121 @@ import Testing
         }
     }
 
+    // What the simulation has found, each under many timings.
+
+    @Test func `the requests behind the first are answered though the client has shut its writing side`() {
+        expectSound { _ in
+            let trials = (1...4).map { tag in
+                Trial(tag: tag) {
+                    $0.route = "staged"
+                    $0.requestStage = tag == 1 ? .answer : .proceed
+                    $0.responseStage = .proceed
+                }
+            }
+            return (Scenario(), [ClientPlan(trials: trials, manner: .halfCloses, isPipelining: true)])
+        }
+    }
+
+    @Test func `a middleware that never resumes over our own answer ends in 504`() {
+        expectSound { _ in
+            let trial = Trial(tag: 1) {
+                $0.route = "staged"
+                $0.behaviour = .closeBeforeHead
+                $0.requestStage = .proceed
+                $0.responseStage = .hang
+            }
+            return (Scenario(), [ClientPlan(trials: [trial])])
+        }
+    }
+
+    @Test func `a backend that connects after the request's time is up does not get the request`() {
+        expectSound { seed in
+            var scenario = Scenario()
+            scenario.requestTimeout = true
+            scenario.connectDelay = 1_500_000_000 + seed * 50_000_000
+            let trial = Trial(tag: 1) {
+                $0.route = "staged"
+                $0.requestStage = .proceed
+                $0.responseStage = .suspend(1_000_000_000)
+            }
+            return (scenario, [ClientPlan(trials: [trial])])
+        }
+    }
+
+    @Test func `a client that shuts its side while what it sent is thrown away gets the whole answer`() {
+        expectSound { _ in
+            let first = Trial(tag: 1) {
+                $0.method = "POST"
+                $0.framing = .length
+                $0.requestBytes = 3_000
+                $0.route = "staged"
+                $0.requestStage = .answer
+                $0.responseStage = .proceed
+            }
+            let behind = (2...9).map { tag in Trial(tag: tag) { $0.responseBytes = 10 } }
+            return (Scenario(), [ClientPlan(trials: [first] + behind, manner: .halfCloses, isPipelining: true)])
+        }
+    }
+
+    @Test func `a connection whose answer is on its way is not closed for want of descriptors`() {
+        expectSound { _ in
+            var scenario = Scenario()
+            scenario.networkFaults.acceptErrors = true
+            scenario.arrivalSpread = 100_000_000
+            let plans = (1...8).map { tag in ClientPlan(trials: [Trial(tag: tag) { $0.responseBytes = 20_000 }]) }
+            return (scenario, plans)
+        }
+    }
+
+    @Test func `a head that cannot be read is answered and lingered on, whatever its exchange served before`() {
+        expectSound { _ in
+            let last = Trial(tag: 1) { $0.asksToClose = true }
+            let broken = Trial(tag: 2) { $0.isMalformed = true }
+            return (Scenario(), [ClientPlan(trials: [last]), ClientPlan(trials: [broken])])
+        }
+    }
+
+    @Test func `a client is not blamed for a body that waits for a middleware`() {
+        expectSound { _ in
+            let trial = Trial(tag: 1) {
+                $0.route = "staged"
+                $0.method = "POST"
+                $0.framing = .chunked
+                $0.requestBytes = 50_000
+                $0.behaviour = .answerEarly
+                $0.requestStage = .proceed
+                $0.responseStage = .hang
+            }
+            return (Scenario(), [ClientPlan(trials: [trial])])
+        }
+    }
+
+    @Test func `a request goes on when the middleware that held its early answer resumes`() {
+        expectSound { _ in
+            let trial = Trial(tag: 1) {
+                $0.route = "staged"
+                $0.method = "POST"
+                $0.framing = .chunked
+                $0.requestBytes = 70_000
+                $0.responseBytes = 500
+                $0.behaviour = .answerDuplex
+                $0.requestStage = .proceed
+                $0.responseStage = .suspend(200_000_000)
+            }
+            return (Scenario(), [ClientPlan(trials: [trial])])
+        }
+    }
+
+    /// Runs a plan under forty timings of the network.
+    private func expectSound(_ plan: (UInt64) -> (Scenario, [ClientPlan])) {
+        for seed: UInt64 in 1...40 {
+            nameSeedOnCrash(seed)
+            let problems = World(seed: seed, plan: plan(seed)).run()
+            #expect(problems.isEmpty, "timing \(seed): \(problems.prefix(4).joined(separator: "; "))")
+            if !problems.isEmpty { return }
+        }
+    }
+
     private func problems(of seed: UInt64) -> [String] {
         nameSeedOnCrash(seed)
         return World(seed: seed).run()

@@ -16,50 +16,55 @@ final class SuspendingStage: Middleware, @unchecked Sendable {
     }
 
     func request(_ head: inout RequestHead, _ context: inout RequestContext) -> Verdict {
-        decide(head.headers.text("x-tag"), context)
+        guard let trial = trial(head.headers.text("x-tag")) else { return .proceed }
+        return carryOut(trial.requestStage ?? draw(), trial, context)
     }
 
     func response(_ head: inout ResponseHead, to request: borrowing RequestHead, _ context: inout RequestContext) -> Verdict {
-        decide(request.headers.text("x-tag"), context)
+        guard let trial = trial(request.headers.text("x-tag")) else { return .proceed }
+        return carryOut(trial.responseStage ?? draw(), trial, context)
     }
 
-    private func decide(_ tag: String?, _ context: borrowing RequestContext) -> Verdict {
+    private func trial(_ tag: String?) -> Trial? { tag.flatMap { Int($0) }.flatMap { world.trials[$0] } }
+
+    private func draw() -> Trial.StageAct {
         let network = world.network
-        guard let trial = tag.flatMap({ Int($0) }).flatMap({ world.trials[$0] }) else { return .proceed }
-        let answer = Answer(
-            status: 418, fields: [("X-By", name)], body: Array("stage \(number) on \(trial.tag)".utf8), contentType: "text/plain")
         switch network.upTo(39) {
-        case 0:
-            trial.stageAnswers = true
-            return .answer(answer)
-        case 1:
-            trial.stageAnswers = true
-            later(context.suspension(), .answer(answer))
-            return .suspend
-        case 2 where world.stagesHang:
-            trial.stageHangs = true
-            return .suspend
-        case 3...7:
-            // On another thread the verdict may be there before `.suspend` is.
-            context.suspension().resume(.proceed)
-            world.signalMailboxes()
-            return .suspend
-        case 8...20:
-            later(context.suspension(), .proceed)
-            return .suspend
-        default:
-            return .proceed
+        case 0, 1: return .answer
+        case 2 where world.stagesHang: return .hang
+        case 3...20: return .suspend(network.upTo(network.pick([0, 1_000_000, 300_000_000])))
+        default: return .proceed
         }
     }
 
-    private func later(_ resumption: Resumption, _ verdict: ResumeVerdict) {
+    private func carryOut(_ act: Trial.StageAct, _ trial: Trial, _ context: borrowing RequestContext) -> Verdict {
+        switch act {
+        case .proceed: return .proceed
+        case .hang:
+            trial.stageHangs = true
+            return .suspend
+        case .suspend(let delay):
+            later(context.suspension(), .proceed, delay)
+            return .suspend
+        case .answer:
+            trial.stageAnswers = true
+            let text = Array("stage \(number) on \(trial.tag)".utf8)
+            let answer = Answer(status: 418, fields: [("X-By", name)], body: text, contentType: "text/plain")
+            if world.network.oneIn(2) { return .answer(answer) }
+            later(context.suspension(), .answer(answer), world.network.upTo(300_000_000))
+            return .suspend
+        }
+    }
+
+    private func later(_ resumption: Resumption, _ verdict: ResumeVerdict, _ delay: UInt64) {
         let world = world
-        let delay = world.network.upTo(world.network.pick([0, 1_000_000, 300_000_000]))
-        world.network.after(delay) {
+        let resume = {
             resumption.resume(verdict)
             // The second one counts for nothing.
             resumption.resume(.answer(Answer(status: 500)))
             world.signalMailboxes()
         }
+        // On another thread the verdict may be there before `.suspend` is.
+        if delay == 0 { resume() } else { world.network.after(delay, resume) }
     }
 }

@@ -64,6 +64,19 @@ final class Trial {
     var backendIsVersion10 = false
     var hasTrailers = false
 
+    /// What a middleware does with it in each phase; nil leaves it to the dice.
+    var requestStage: StageAct?
+    var responseStage: StageAct?
+
+    enum StageAct {
+        case proceed
+        /// Suspends, and goes on after so many nanoseconds.
+        case suspend(UInt64)
+        case answer
+        /// Suspends and never comes back.
+        case hang
+    }
+
     // What became of it.
 
     /// The connections on which a backend saw its head, and those on which one saw bytes of its body.
@@ -76,7 +89,10 @@ final class Trial {
     /// A backend's connection failed under it without its doing.
     var lostConnection = false
 
-    init(tag: Int) { self.tag = tag }
+    init(tag: Int, _ change: (Trial) -> Void = { _ in }) {
+        self.tag = tag
+        change(self)
+    }
 
     /// The backend closes behind its answer.
     var closesBackend: Bool { responseFraming == .untilClose && hasResponseBody || backendCloses || backendIsVersion10 }

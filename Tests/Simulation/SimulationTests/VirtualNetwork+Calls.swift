@@ -23,7 +23,11 @@ extension VirtualNetwork {
             },
             send2: { fd, first, firstCount, second, secondCount in
                 current?.send(
-                    fd, [UnsafeRawBufferPointer(start: first, count: firstCount), UnsafeRawBufferPointer(start: second, count: secondCount)])
+                    fd,
+                    [
+                        UnsafeRawBufferPointer(start: first, count: firstCount),
+                        UnsafeRawBufferPointer(start: second, count: secondCount),
+                    ])
                     ?? -9
             },
             shutdownWrite: { current?.shutdownWrite($0) ?? -9 },

@@ -28,6 +28,7 @@ final class World {
     private var pollers: [Int32] = []
     private var listeners: [VirtualListener] = []
     private var clients: [SimulatedClient] = []
+    private let planned: [ClientPlan]?
     private let control: SimulatedControl
     private let limits: ConnectionLimits
     private var registry = InstanceRegistry()
@@ -48,10 +49,13 @@ final class World {
     var backendsCloseIdle: Bool { scenario.backendsCloseIdle }
     var stagesHang: Bool { scenario.stagesHang }
 
-    init(seed: UInt64) {
+    /// - Parameter plan: what the run is like and what its clients do; without one the seed says that too.
+    init(seed: UInt64, plan: (scenario: Scenario, clients: [ClientPlan])? = nil) {
         self.seed = seed
         network = VirtualNetwork(seed: seed)
-        scenario = Scenario(drawnFrom: network)
+        scenario = plan?.scenario ?? Scenario(drawnFrom: network)
+        planned = plan?.clients
+        if let planned { scenario.clientCount = planned.count }
         control = SimulatedControl()
         limits = ConnectionLimits(limit: 1_000)
         network.faults = scenario.networkFaults
@@ -81,7 +85,8 @@ final class World {
             case 502: mayFail(trial)
             case 503: scenario.isScarce || isDraining
             case 504:
-                trial.behaviour == .hang || trial.behaviour == .stall || trial.stageHangs || scenario.connectsHang || clientIsAtFault
+                trial.behaviour == .hang || trial.behaviour == .stall || trial.stageHangs || scenario.connectsHang
+                    || clientIsAtFault
                     || scenario.requestTimeout
             default: false
             }
@@ -91,7 +96,8 @@ final class World {
     private func mayFail(_ trial: Trial) -> Bool {
         if scenario.connectsFail || scenario.backendsSayMore { return true }
         switch trial.behaviour {
-        case .closeBeforeHead, .resetBeforeHead, .truncate, .breakChunk, .garbage, .hugeHead, .switchProtocols, .endlessInterims: return true
+        case .closeBeforeHead, .resetBeforeHead, .truncate, .breakChunk, .garbage, .hugeHead, .switchProtocols, .endlessInterims:
+            return true
         case .answer, .answerEarly, .answerDuplex, .answerAndMore, .hang, .stall: break
         }
         // The keep-alive race: only what may be sent twice is.
@@ -212,11 +218,10 @@ final class World {
     private func planClients() {
         var tag = 0
         for number in 0..<scenario.clientCount {
-            let (planned, manner, pipelines) = scenario.drawClient(network, tag: &tag)
-            for trial in planned { trials[trial.tag] = trial }
+            let plan = planned?[number] ?? scenario.drawClient(network, tag: &tag)
+            for trial in plan.trials { trials[trial.tag] = trial }
             network.after(network.upTo(scenario.arrivalSpread)) { [unowned self] in
-                let client = SimulatedClient(
-                    self, number: number, address: 0x0a01_0000 + UInt32(number), trials: planned, manner: manner, isPipelining: pipelines)
+                let client = SimulatedClient(self, number: number, address: 0x0a01_0000 + UInt32(number), plan: plan)
                 clients.append(client)
                 arrive(client)
             }
@@ -269,7 +274,7 @@ final class World {
         link.isConnecting = true
         let fails = scenario.connectsFail && network.oneIn(6)
         if scenario.connectsHang, network.oneIn(8) { return .success(link) }
-        let delay: UInt64 = network.pick([0, 100_000, 5_000_000])
+        let delay: UInt64 = scenario.connectDelay ?? network.upTo(network.pick([0, 100_000, 5_000_000]))
         let outcome = { [network] in
             guard !link.isClosed else { return }
             link.isConnecting = false
@@ -282,7 +287,7 @@ final class World {
             link.isReady = true
             _ = network
         }
-        if delay == 0 { outcome() } else { network.after(network.upTo(delay), outcome) }
+        if delay == 0 { outcome() } else { network.after(delay, outcome) }
         return .success(link)
     }
 
@@ -319,7 +324,8 @@ final class World {
         for (index, worker) in workers.enumerated() {
             for (what, count) in [
                 ("clients", worker.clients.liveCount), ("backends", worker.backends.liveCount),
-                ("exchanges", worker.exchanges.liveCount), ("timers", worker.timers.count - worker.listeners.count { $0.isPaused }),
+                ("exchanges", worker.exchanges.liveCount),
+                ("timers", worker.timers.count - worker.listeners.count { $0.isPaused }),
             ] where count != 0 { violation("worker \(index) is left with \(count) \(what)") }
             store.receive(worker.metrics.snapshot(), worker: index)
         }
@@ -327,7 +333,9 @@ final class World {
             violation("\(network.openDescriptors) descriptors are left open: \(network.openLinks.map(\.name))")
         }
         if limits.count != 0 { violation("\(limits.count) clients are still counted") }
-        for state in states where state.slots.openCount != 0 { violation("\(state.slots.openCount) slots of \(state.key.address) are taken") }
+        for state in states where state.slots.openCount != 0 {
+            violation("\(state.slots.openCount) slots of \(state.key.address) are taken")
+        }
         for service in services where service.waitingCount != 0 { violation("\(service.waitingCount) requests still wait") }
         checkGauges()
         if isTooQuiet { violation("only \(answered) answers for \(trials.count) requests in a run without faults") }
@@ -340,7 +348,10 @@ final class World {
         var text = ByteBuffer(capacity: 65_536)
         PrometheusText.render(&store, at: Instant(nanoseconds: network.now), openMetrics: false, into: &text)
         for line in String(decoding: text.unsafeBytes, as: UTF8.self).split(separator: "\n") where !line.hasPrefix("#") {
-            for gauge in ["sluice_http_requests_in_flight", "sluice_upstream_connections{", "sluice_upstream_queue_length", "sluice_connections{"]
+            for gauge in [
+                "sluice_http_requests_in_flight", "sluice_upstream_connections{", "sluice_upstream_queue_length",
+                "sluice_connections{",
+            ]
             where line.hasPrefix(gauge) && !line.hasSuffix(" 0") {
                 violation("a gauge is not zero at the end: \(line)")
             }
