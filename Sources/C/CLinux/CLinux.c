@@ -15,6 +15,7 @@
 #include <sys/random.h>
 #include <sys/resource.h>
 #include <sys/signalfd.h>
+#include <sys/stat.h>
 #include <sys/socket.h>
 #include <sys/syscall.h>
 #include <sys/uio.h>
@@ -129,7 +130,7 @@ int clinux_listen(const struct clinux_address *address, int backlog, int reuse_p
         /* A socket file that nobody listens on is left over from a crash; one that answers is in use. */
         int probe = socket(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
         if (probe >= 0) {
-            if (connect(probe, (struct sockaddr *)&storage, length) < 0 && errno == ECONNREFUSED) unlink(address->path);
+            if (connect(probe, (struct sockaddr *)&storage, length) < 0 && errno == ECONNREFUSED) clinux_unlink(address->path);
             close(probe);
         }
     }
@@ -183,7 +184,11 @@ int clinux_local_address(int fd, struct clinux_address *address) {
     return 0;
 }
 
-void clinux_unlink(const char *path) { unlink(path); }
+/* Only a socket: the path may be a mistake, and name something that somebody needs. */
+void clinux_unlink(const char *path) {
+    struct stat found;
+    if (lstat(path, &found) == 0 && S_ISSOCK(found.st_mode)) unlink(path);
+}
 
 int clinux_duplicate(int fd) { return answer(fcntl(fd, F_DUPFD_CLOEXEC, 0)); }
 

@@ -16,6 +16,9 @@ public final class ConnectionSlots: Sendable {
 
     public var openCount: Int { open.load(ordering: .relaxed) }
 
+    /// More are open than a lowered limit allows.
+    public var isOverLimit: Bool { open.load(ordering: .relaxed) > limit.load(ordering: .relaxed) }
+
     /// A reload may change the limit; connections above it go as they come back.
     public func setLimit(_ newLimit: Int) { limit.store(newLimit, ordering: .relaxed) }
 

@@ -4,6 +4,7 @@ import Proxy
 import Reactor
 import Synchronization
 import Telemetry
+import Upstream
 
 /// The way between the workers and the control thread, in both directions.
 final class ControlHub: WorkerControl {
@@ -32,6 +33,12 @@ final class ControlHub: WorkerControl {
     func slotFreed(worker: Int) {
         workers.withLock { all in
             for index in stride(from: worker, to: all.count, by: 64) { all[index].post(.slotFreed) }
+        }
+    }
+
+    func giveBack(_ instance: InstanceState, for worker: Int) {
+        workers.withLock { all in
+            for index in all.indices where index != worker { all[index].post(.giveBack(instance)) }
         }
     }
 

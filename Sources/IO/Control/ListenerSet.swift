@@ -33,6 +33,7 @@ struct ListenerSet {
     }
 
     private var open: Set<ListenAddress> = []
+    private var openAdmin: ListenAddress?
 
     /// Opens what is not open yet, all or nothing. What is not named any more is closed by the workers, each its own.
     /// - Returns: for each data worker, and at last for the admin worker, the sockets that are new to it.
@@ -53,7 +54,7 @@ struct ListenerSet {
                 guard named.insert(address).inserted else {
                     throw OpenError(name: "admin", index: nil, address: address.text, error: 98)
                 }
-                if !open.contains(address) {
+                if openAdmin != address {
                     let sockets = try Self.sockets(address, count: 1, name: "admin", index: nil)
                     result[workers].append(OpenListener(address: address, socket: sockets[0]))
                 }
@@ -62,14 +63,19 @@ struct ListenerSet {
             for listeners in result { for listener in listeners { listener.socket.close() } }
             throw error
         }
+        let admin = configuration.admin.enabled ? configuration.admin.address : nil
         for address in open.subtracting(named) { Self.removeFile(address) }
+        if let old = openAdmin, !named.contains(old) { Self.removeFile(old) }
         open = named
+        if let admin { open.remove(admin) }
+        openAdmin = admin
         return result
     }
 
     /// Takes the socket files away; a new process could not tell them from those of a running one.
     func removeFiles() {
         for address in open { Self.removeFile(address) }
+        if let openAdmin { Self.removeFile(openAdmin) }
     }
 
     private static func removeFile(_ address: ListenAddress) {

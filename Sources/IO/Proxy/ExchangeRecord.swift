@@ -38,6 +38,8 @@ struct ExchangeRecord: ~Copyable {
     var backend: Int32 = -1
     /// The configuration under which the request began; alive while its `inFlight` counts this request.
     var generation: Unmanaged<Generation>
+    /// Its number; a new record has none.
+    var generationNumber = -1
     /// The listener's index in that configuration.
     var listener: Int32 = 0
     var route: UnsafePointer<RouteRuntime>?
@@ -60,6 +62,8 @@ struct ExchangeRecord: ~Copyable {
     /// Bytes of the request's body that were read.
     var requestBytes: UInt64 = 0
     var bodyStarted = Instant(nanoseconds: 0)
+    /// The backend has closed its side to the request; its answer may still be there.
+    var uploadFailed = false
     /// `100 Continue` is still owed.
     var owesContinue = false
     var requestTrailers = Incoming()
@@ -116,6 +120,7 @@ struct ExchangeRecord: ~Copyable {
         retriedFor = nil
         requestBytes = 0
         owesContinue = false
+        uploadFailed = false
         requestTrailers.discard()
         responseTrailers.discard()
         clientFraming = .none

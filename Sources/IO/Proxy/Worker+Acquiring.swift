@@ -150,9 +150,24 @@ extension Worker {
         exchange.pointee.queuedAt = now
         exchange.pointee.waitDeadline = now + runtime.queue.timeout
         armExchange(slot)
+        for instance in runtime.instances.indices { askForIdle(generation.pools[runtime.firstInstance + instance]) }
         // Looked at again at the end of the turn, so that a slot freed between the try and the mark is not missed.
         hasQueueWork = true
         return .waiting
+    }
+
+    /// Other workers may hold idle connections to the instance while requests wait here.
+    private func askForIdle(_ pool: PoolPointer) {
+        guard pool.pointee.state.slots.openCount > pool.pointee.pool.openCount, now >= pool.pointee.nextAsk else { return }
+        pool.pointee.nextAsk = now + .milliseconds(5)
+        control.giveBack(pool.pointee.state, for: index)
+    }
+
+    /// Another worker needs a connection to this instance more than an idle one is needed here.
+    func giveBack(_ instance: InstanceState) {
+        for case let pool? in pools where pool.pointee.state === instance && pool.pointee.queue.waiters.isEmpty {
+            if let oldest = pool.pointee.pool.takeOldestIdle() { closeBackend(Int(oldest)) }
+        }
     }
 
     /// Takes a request out of its queue, whose head it may be or not.
@@ -161,7 +176,10 @@ extension Worker {
         let generation = exchange.pointee.generation._withUnsafeGuaranteedRef { $0 }
         let service = exchange.pointee.context.serviceIndex
         let label = generation.snapshot.serviceLabels[service]
-        generation.snapshot.services[service].state.leaveQueue()
+        let runtime = generation.snapshot.services[service]
+        runtime.state.leaveQueue()
+        // Whoever left unserved would make the queue look as though somebody waited.
+        _ = generation.pools[runtime.firstInstance].pointee.queue.waiters.remove(exchange.pointee.context.exchangeToken)
         waitingCount -= 1
         exchange.pointee.queueTime = now.since(exchange.pointee.queuedAt)
         exchange.pointee.waitDeadline = .never

@@ -129,7 +129,8 @@ extension Worker {
         client.pointee.requests &+= 1
         exchange.pointee.client = Int32(index)
         exchange.pointee.started = now
-        if exchange.pointee.generation.toOpaque() != Unmanaged.passUnretained(current).toOpaque() {
+        if exchange.pointee.generationNumber != currentNumber {
+            exchange.pointee.generationNumber = currentNumber
             exchange.pointee.generation = Unmanaged.passUnretained(current)
             exchange.pointee.context.names = current.snapshot.names
         }

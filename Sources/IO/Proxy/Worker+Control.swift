@@ -20,6 +20,8 @@ public enum WorkerMessage: Sendable {
     case report
     /// A connection slot has become free.
     case slotFreed
+    /// Close an idle connection to this instance: another worker needs its slot.
+    case giveBack(InstanceState)
     case resume(SuspensionPoint, ResumeVerdict)
     /// Finish what runs, by then at the latest.
     case drain(until: Instant)
@@ -61,11 +63,13 @@ public struct BrokenMessage: Sendable {
 public protocol WorkerControl: AnyObject, Sendable {
     /// Whether new requests are welcome.
     var isReady: Bool { get }
+    /// A worker's requests wait for connections to an instance, and others may have idle ones.
+    func giveBack(_ instance: InstanceState, for worker: Int)
     /// A slot is free that this worker has waited for.
     func slotFreed(worker: Int)
     func received(_ snapshot: MetricsSnapshot, worker: Int)
     func broken(_ message: BrokenMessage)
-    /// Nothing is left to do after `drain`.
+    /// It has ended, and everything that it had to say has been said.
     func drained(worker: Int)
     /// Renders the metrics on another thread and resumes the point with them.
     func renderMetrics(for sink: any ResumptionSink, _ point: SuspensionPoint, openMetrics: Bool)
@@ -94,6 +98,7 @@ extension Worker {
                 countLostLines()
                 control.received(metrics.snapshot(), worker: index)
             case .slotFreed: slotFreed()
+            case .giveBack(let instance): giveBack(instance)
             case .resume(let point, let verdict): resume(point, verdict)
             case .drain(let until): startDrain(until: until)
             case .stop: phase = .stopped
@@ -128,16 +133,21 @@ extension Worker {
                 named.append(pool(of: instance, queue, service.pool, label))
             }
         }
+        // Who is in the backlog of a listener that goes has connected, as far as it can tell; it is let in by the old rules.
+        for i in listeners.indices where listeners[i].socket.descriptor >= 0 {
+            guard !snapshot.listeners.contains(where: { $0.address == listeners[i].address }) else { continue }
+            while acceptClients(listener: i) {}
+        }
         current = Generation(snapshot: snapshot, pools: named)
         listenerRules = snapshot.listenerRules
+        currentNumber += 1
+        hasQueueWork = true
         if old.inFlight > 0 { retiring.append(old) }
         metrics.adopt(snapshot.labels)
         accessLogFormat = snapshot.configuration.accessLog.format == .json ? .json : .combined
         retirePools(except: Set(named))
         for i in listeners.indices where listeners[i].socket.descriptor >= 0 {
             let index = snapshot.listeners.firstIndex { $0.address == listeners[i].address }
-            // Who is in the backlog has connected, as far as it can tell.
-            if index == nil { acceptClients(listener: i) }
             listeners[i].index = index
             if index == nil { closeListener(i) }
         }
@@ -229,7 +239,7 @@ extension Worker {
         guard case .serving = phase else { return }
         for i in listeners.indices where listeners[i].socket.descriptor >= 0 {
             // Who is in the backlog has connected, as far as it can tell.
-            acceptClients(listener: i)
+            while acceptClients(listener: i) {}
             closeListener(i)
         }
         phase = .draining(until: until)
@@ -239,7 +249,6 @@ extension Worker {
     func continueDrain(until: Instant) {
         if clients.liveCount == 0 || now >= until {
             phase = .stopped
-            control.drained(worker: index)
         }
     }
 

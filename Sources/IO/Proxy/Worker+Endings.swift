@@ -102,7 +102,8 @@ extension Worker {
             metrics.upstreamConnectionMoved(pool.pointee.label, from: .active, to: .idle)
             armBackend(index, now + pool.pointee.pool.policy.idleTimeout)
             if waitingCount > 0 { hasQueueWork = true }
-            if pool.pointee.othersWait(than: self.index), waitingCount == 0 || pool.pointee.queue.waiters.isEmpty {
+            let hasOwnWaiters = waitingCount > 0 && !pool.pointee.queue.waiters.isEmpty
+            if pool.pointee.handsOver(worker: self.index, hasOwnWaiters: hasOwnWaiters) {
                 // Another worker needs the place more.
                 closeBackend(index)
             }

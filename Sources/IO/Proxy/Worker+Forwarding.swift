@@ -25,6 +25,7 @@ extension Worker {
         backend.pointee.hasAnswered = false
         backend.pointee.interimCount = 0
         backend.pointee.requests += 1
+        exchange.pointee.uploadFailed = false
         out.clear()
         guard writeHead(slot) else {
             out.clear()
@@ -46,6 +47,7 @@ extension Worker {
             // Not a byte of it went out, so all of it is still here for another connection.
             exchange.pointee.requestBody = unread
             exchange.pointee.requestBytes = 0
+            exchange.pointee.requestTrailers.discard()
             if exchange.pointee.head.framing.hasBody { stash(rest, for: Int(exchange.pointee.client)) }
             return backendBroken(slot, .closed)
         }
@@ -127,12 +129,13 @@ extension Worker {
     func continueForwarding(_ slot: Int) {
         let exchange = exchanges.pointer(slot)
         guard case .forwarded = exchange.pointee.step, !exchange.pointee.machine.requestRead else { return requestFlushed(slot) }
+        guard !exchange.pointee.uploadFailed else { return }
         let token = exchange.pointee.context.exchangeToken
         let clientIndex = Int(exchange.pointee.client)
         let client = clients.pointer(clientIndex)
         let backend = backends.pointer(Int(exchange.pointee.backend))
         var reads = 0
-        while backend.pointee.outgoing.isEmpty, !exchange.pointee.machine.requestRead {
+        while backend.pointee.outgoing.isEmpty, !exchange.pointee.machine.requestRead, !exchange.pointee.uploadFailed {
             if !client.pointee.input.isEmpty {
                 let consumed = pass(slot, client.pointee.input.bytes)
                 guard exchanges.isLive(Token(raw: token)), case .forwarded = exchange.pointee.step else { return }
@@ -155,14 +158,26 @@ extension Worker {
             guard exchanges.isLive(Token(raw: token)), case .forwarded = exchange.pointee.step else { return }
             if consumed < n { stash(UnsafeRawBufferPointer(rebasing: bytes[consumed...]), for: clientIndex) }
         }
+        guard !exchange.pointee.uploadFailed else { return }
         if !exchange.pointee.machine.requestRead, backend.pointee.outgoing.isEmpty {
             // It is the client's turn.
             if isTooSlow(slot) { return clientStalled(slot) }
-            armClient(clientIndex, now + listenerLimits(clientIndex).bodyIdleTimeout)
-        } else {
+            awaitBody(slot)
+        } else if client.pointee.outgoing.isEmpty {
             client.pointee.deadline.clear()
         }
         requestFlushed(slot)
+    }
+
+    /// The client is to send more of its body. Where it has an answer to read too, that deadline stays: it may not gain time by sending.
+    func awaitBody(_ slot: Int) {
+        let exchange = exchanges.pointer(slot)
+        let client = Int(exchange.pointee.client)
+        if clients.pointer(client).pointee.outgoing.isEmpty { armClient(client, now + listenerLimits(client).bodyIdleTimeout) }
+        // The backend waits as well, and not for too long: the client's time runs.
+        if case .awaitingHead = exchange.pointee.machine.state {
+            backends.pointer(Int(exchange.pointee.backend)).pointee.deadline.clear()
+        }
     }
 
     /// - Returns: how many bytes belonged to the body and have been passed on.
@@ -184,13 +199,17 @@ extension Worker {
         return relayed.consumed
     }
 
-    /// The backend takes no more of the request. It may have answered before it closed; that answer comes first.
+    /// The backend takes no more of the request. It may have answered before it closed; that answer is looked for once this turn's events are
+    /// through, since whoever passes the request on still holds bytes of it.
     private func requestRejected(_ slot: Int) {
-        let index = Int(exchanges.pointer(slot).pointee.backend)
+        let exchange = exchanges.pointer(slot)
+        let index = Int(exchange.pointee.backend)
+        exchange.pointee.uploadFailed = true
+        exchange.pointee.backendMayContinue = false
         backends.pointer(index).pointee.isReadable = true
         backends.pointer(index).pointee.isHalfClosed = true
-        exchanges.pointer(slot).pointee.backendMayContinue = false
-        backendReadable(index)
+        armIdleBackend(slot)
+        deferBackend(index)
     }
 
     private func requestFlushed(_ slot: Int) {

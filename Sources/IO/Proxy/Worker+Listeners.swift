@@ -20,12 +20,16 @@ extension Worker {
     /// How long a listener rests when descriptors have run out: trying again at once would only burn the processor.
     private static var pause: TimeAmount { .milliseconds(100) }
 
-    func acceptClients(listener: Int) {
+    /// - Returns: whether there may be more.
+    func acceptClients(listener: Int) -> Bool {
         guard listener < listeners.count, listeners[listener].index != nil, listeners[listener].socket.descriptor >= 0 else {
-            return
+            return false
         }
         for _ in 0..<Self.acceptsPerTurn {
-            if limits.isFull, !closeIdleClients(atMost: 16) { return pauseAccepting(listener) }
+            if limits.isFull, !closeIdleClients(atMost: 16) {
+                pauseAccepting(listener)
+                return false
+            }
             var peer = SocketAddress.Raw()
             let fd = calls.accept(listeners[listener].socket.descriptor, &peer)
             if fd >= 0 {
@@ -33,17 +37,19 @@ extension Worker {
                 continue
             }
             switch -Int(fd) {
-            case SystemError.again: return
+            case SystemError.again: return false
             case SystemError.tooManyOpen, SystemError.tooManyOpenInSystem, SystemError.noBuffers, SystemError.noMemory:
                 metrics.acceptFailed(AcceptError(errno: -fd))
                 // Ten thousand idle connections must not keep new ones out.
                 if !closeIdleClients(atMost: 64) { _ = closeIdleBackends(atMost: 64) }
-                return pauseAccepting(listener)
+                pauseAccepting(listener)
+                return false
             default:
                 // The client left before it was accepted (accept(2)); the next one may still be there.
                 metrics.acceptFailed(AcceptError(errno: -fd))
             }
         }
+        return true
     }
 
     private func admit(_ fd: Int32, _ peer: SocketAddress.Raw, _ listener: Int) {

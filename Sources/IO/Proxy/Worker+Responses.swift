@@ -20,6 +20,9 @@ extension Worker {
         let isOver = flags & (PollEvents.error | PollEvents.hangup | PollEvents.readHangup) != 0
         switch backend.pointee.phase {
         case .connecting:
+            // What came with the connection: no further edge will tell of it.
+            if isOver { backend.pointee.isHalfClosed = true }
+            if flags & PollEvents.in != 0 || isOver { backend.pointee.isReadable = true }
             if flags & PollEvents.out != 0 || isOver { connectEnded(index) }
         case .idle:
             // Nothing was asked, so nothing may come: neither bytes nor an end (RFC 9112 §9.2).
@@ -90,7 +93,9 @@ extension Worker {
             if n == -SystemError.again {
                 backend.pointee.isReadable = false
                 // Its write side failed, and no answer came before.
-                if backend.pointee.isHalfClosed, !backend.pointee.outgoing.isEmpty { return backendBroken(slot, .closed) }
+                if backend.pointee.isHalfClosed, exchange.pointee.uploadFailed || !backend.pointee.outgoing.isEmpty {
+                    return backendBroken(slot, .closed)
+                }
                 break
             }
             if n <= 0 { return backendEnded(slot, reset: n < 0) }
@@ -111,7 +116,9 @@ extension Worker {
         }
         let backend = backends.pointer(Int(exchange.pointee.backend))
         if backend.pointee.input.isEmpty { return parseResponse(slot, bytes) }
+        let seen = backend.pointee.input.count
         backend.pointee.input.append(bytes)
+        guard RequestParser.worthParsing(RawSpan(_unsafeBytes: backend.pointee.input.bytes), alreadySeen: seen) else { return }
         // What is left of it is put back; a copy of at most one head.
         var all = backend.pointee.input
         backend.pointee.input = Incoming()
@@ -346,7 +353,9 @@ extension Worker {
     private func responseComplete(_ slot: Int) {
         let exchange = exchanges.pointer(slot)
         let backend = backends.pointer(Int(exchange.pointee.backend))
-        let isOpen = !backend.pointee.isHalfClosed && backend.pointee.outgoing.isEmpty && backend.pointee.input.isEmpty
+        // Bytes that are still in the socket were not asked for: nobody may take them for the next answer.
+        let isOpen =
+            !backend.pointee.isHalfClosed && !backend.pointee.isReadable && backend.pointee.outgoing.isEmpty && backend.pointee.input.isEmpty
         let ending = exchange.pointee.machine.responseEnded(
             clientMayContinue: exchange.pointee.clientMayContinue,
             backendMayContinue: exchange.pointee.backendMayContinue && isOpen)
@@ -358,6 +367,7 @@ extension Worker {
         let exchange = exchanges.pointer(slot)
         let backend = Int(exchange.pointee.backend)
         if backend >= 0, case .forwarded = exchange.pointee.step {
+            if !exchange.pointee.machine.requestRead, backends.pointer(backend).pointee.outgoing.isEmpty { awaitBody(slot) }
             if backends.pointer(backend).pointee.isReadable {
                 backendReadable(backend)
             } else if case .relaying = exchange.pointee.machine.state {

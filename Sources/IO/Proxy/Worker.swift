@@ -49,6 +49,8 @@ public final class Worker {
     var current: Generation
     /// The rules of its listeners.
     var listenerRules: UnsafePointer<ListenerRules>
+    /// Counts the configurations that this worker has adopted.
+    var currentNumber = 0
     /// Older configurations under which requests still run.
     var retiring: [Generation] = []
 
@@ -121,11 +123,12 @@ public final class Worker {
     public func run() {
         while phase != .stopped { turn(timeout: 1000) }
         closeEverything()
+        control.drained(worker: index)
     }
 
     /// Waits for at most `timeout` milliseconds, then handles what has happened.
     public func turn(timeout: Int32) {
-        let count = poller.wait(timeout: deferred.isEmpty ? timers.timeout(now: now, limit: min(timeout, untilDrained)) : 0)
+        let count = poller.wait(timeout: deferred.isEmpty && !hasQueueWork ? timers.timeout(now: now, limit: min(timeout, untilDrained)) : 0)
         let woke = Instant(nanoseconds: calls.monotonic())
         now = woke
         wallClock = calls.realtime()
@@ -149,7 +152,7 @@ public final class Worker {
         switch token.kind {
         case .client: clientEvent(token, flags)
         case .backend: backendEvent(token, flags)
-        case .listener: acceptClients(listener: token.index)
+        case .listener: _ = acceptClients(listener: token.index)
         case .mailbox: readMailbox()
         case .exchange, nil: break
         }

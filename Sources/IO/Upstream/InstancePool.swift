@@ -14,6 +14,10 @@ public struct InstancePool {
     private var addresses: [SocketAddress]
     private var seenVersion: Int
     private var nextAddress = 0
+    /// Before this, other workers are not asked again for a connection.
+    public var nextAsk = Instant(nanoseconds: 0)
+    /// Counts the returns while another worker waits; every second one is for that worker.
+    private var contested = 0
     /// Its place in the worker's list.
     public let index: Int32
     /// The requests that wait for its service on this worker.
@@ -35,6 +39,15 @@ public struct InstancePool {
     /// Whether another worker waits for a connection to the instance.
     @inline(__always)
     public func othersWait(than worker: Int) -> Bool { slots._withUnsafeGuaranteedRef { $0.othersWait(than: worker) } }
+
+    /// Whether a connection that comes back is to be closed for another worker's sake, or because there are too many.
+    @inline(__always)
+    public mutating func handsOver(worker: Int, hasOwnWaiters: Bool) -> Bool {
+        if slots._withUnsafeGuaranteedRef({ $0.isOverLimit }) { return true }
+        guard othersWait(than: worker) else { return false }
+        contested &+= 1
+        return !hasOwnWaiters || contested & 1 == 0
+    }
 
     /// Whether the addresses have changed since the last look; idle connections may then lead to the old ones.
     public mutating func refreshAddresses() -> Bool {

@@ -374,6 +374,11 @@ final class SimulatedControl: WorkerControl, @unchecked Sendable {
     func received(_ snapshot: MetricsSnapshot, worker: Int) {}
 
     func broken(_ message: BrokenMessage) {}
+
+    func giveBack(_ instance: InstanceState, for worker: Int) {
+        for index in mailboxes.indices where index != worker { mailboxes[index].post(.giveBack(instance)) }
+        world?.signalMailboxes()
+    }
     func drained(worker: Int) {}
     func renderMetrics(for sink: any ResumptionSink, _ point: SuspensionPoint, openMetrics: Bool) {}
 }
