@@ -1,5 +1,7 @@
 """Backends that lie, die, stall or talk too much: the client gets one honest answer, nobody else notices (hardening, section B)."""
 
+import os
+import signal
 import socket
 import time
 
@@ -540,3 +542,39 @@ def test_a_client_that_does_not_read_holds_a_bounded_buffer_and_the_backend_wait
     assert sent[0] < 100 << 20
     for client in clients:
         client.reset()
+
+
+def test_bytes_behind_a_response_that_fills_a_whole_read_are_never_the_next_answer(simple):
+    """Hardening 36: also where the first answer ends with the last byte of the receive buffer."""
+    first = []
+
+    def handle(request, connection):
+        if first:
+            return reply(200, b"clean")
+        first.append(True)
+        head = b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n" % 65490
+        body = b"a" * 65490
+        assert len(head) + 65490 == 65536 + len(head) - 46
+        padding = 65536 - len(head) - 65490
+        whole = head[:-2] + b"X: " + b"y" * (padding - 5) + b"\r\n\r\n" + body if padding >= 6 else head + body
+        os.kill(sluice.process.pid, signal.SIGSTOP)
+        connection.send(whole + b"HTTP/1.1 200 OK\r\nContent-Length: 6\r\n\r\nSTOLEN")
+        os.kill(sluice.process.pid, signal.SIGCONT)
+        return None
+
+    sluice, _ = simple(handle)
+    assert len(sluice.request("GET", "/first").body) == 65490
+    assert sluice.request("GET", "/second").body == b"clean"
+
+
+def test_an_upload_that_keeps_coming_may_take_longer_than_the_idle_timeout(simple):
+    """Only the wait for the next byte counts, whichever side has to send it."""
+    sluice, server = simple(lambda request, connection: reply(200, str(len(request.body)).encode()),
+        service={"timeouts": {"idle": "500ms", "response": "5s"}})
+    with sluice.connect() as client:
+        client.send(b"POST / HTTP/1.1\r\nHost: app.test\r\nContent-Length: 1200\r\n\r\n")
+        for _ in range(12):
+            client.send(b"x" * 100)
+            time.sleep(0.1)  # longer in all than the timeout; the pause itself is what is tested
+        response = client.read_response()
+    assert response.status == 200 and response.body == b"1200"

@@ -299,3 +299,28 @@ def test_a_slow_upload_holds_one_slot_and_no_other_request(simple):
     slow.send(b"234567890")
     assert slow.read_response("POST").status == 200
     slow.close()
+
+
+def test_idle_connections_of_one_worker_do_not_keep_another_from_the_backend(simple):
+    """Design: a slot freed on one worker wakes a request that waits on another."""
+    sluice, server = simple(server={"workers": 2}, service={"pool": {"max_connections": 1}, "queue": {"timeout": "2s"}})
+    assert [sluice.request("GET", f"/{number}").status for number in range(16)] == [200] * 16
+
+
+def test_under_load_no_worker_keeps_the_connections_for_itself(simple):
+    """Hardening 125, 206."""
+    sluice, server = simple(lambda request, connection: reply(200), server={"workers": 2},
+        service={"pool": {"max_connections": 2}, "queue": {"timeout": "3s"}}, limits={"connections_per_client": 4096})
+    statuses = []
+
+    def ask():
+        with sluice.connect() as client:
+            for _ in range(20):
+                statuses.append(client.request("GET", "/").status)
+
+    threads = [threading.Thread(target=ask) for _ in range(40)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert statuses == [200] * 800

@@ -3,12 +3,13 @@
 import os
 import socket
 import stat
+import subprocess
 import tempfile
 
 import pytest
 
 from conftest import one_service
-from sluice_harness import Connection, reply, until
+from sluice_harness import Connection, reply, sluice_binary, until
 
 
 @pytest.fixture
@@ -95,3 +96,17 @@ def test_a_client_on_a_unix_socket_is_limited_in_its_requests_like_any(short, ga
         client.send(b"GET / HTTP/1.1\r\nHost : a\r\n\r\n")
         assert client.read_response().status == 400
         client.expect_closed()
+
+
+def test_a_listener_address_that_names_a_file_does_not_cost_the_file(short):
+    """A typing mistake must not delete anything."""
+    precious = f"{short}/precious.txt"
+    with open(precious, "w") as file:
+        file.write("data")
+    with open(f"{short}/s.yaml", "w") as file:
+        file.write(f'listeners:\n  - {{name: web, address: "unix:{precious}"}}\nadmin: {{enabled: false}}\n'
+                   "routes:\n  - {name: a, match: {path: /*}, respond: {status: 200}}\n")
+    result = subprocess.run([sluice_binary(), "run", "--config", f"{short}/s.yaml"], capture_output=True, text=True, timeout=10,
+                            stdin=subprocess.DEVNULL)
+    assert result.returncode == 1 and "precious.txt" in result.stderr
+    assert open(precious).read() == "data"

@@ -35,14 +35,15 @@ public final class ConnectionSlots: Sendable {
     }
 
     /// - Returns: a worker that waits for a slot, whose mark is now cleared; nil when none does.
-    public func release() -> Int? {
+    /// - Parameter worker: who gives it back; it comes last, or it would only ever serve itself.
+    public func release(by worker: Int) -> Int? {
         open.subtract(1, ordering: .sequentiallyConsistent)
-        return takeWaiting()
+        return takeWaiting(after: worker)
     }
 
     /// A worker that waits, whose mark is now cleared, if there is a slot for it.
-    public func nextWaiting() -> Int? {
-        open.load(ordering: .sequentiallyConsistent) < limit.load(ordering: .relaxed) ? takeWaiting() : nil
+    public func nextWaiting(after worker: Int) -> Int? {
+        open.load(ordering: .sequentiallyConsistent) < limit.load(ordering: .relaxed) ? takeWaiting(after: worker) : nil
     }
 
     /// Whether another worker than `worker` waits.
@@ -56,10 +57,13 @@ public final class ConnectionSlots: Sendable {
         waiting.bitwiseOr(1 << UInt64(worker % Self.marks), ordering: .sequentiallyConsistent)
     }
 
-    private func takeWaiting() -> Int? {
+    /// The first mark behind that of `last`, round and round.
+    private func takeWaiting(after last: Int) -> Int? {
+        let first = (last + 1) % Self.marks
         var marks = waiting.load(ordering: .sequentiallyConsistent)
         while marks != 0 {
-            let worker = marks.trailingZeroBitCount
+            let turned = marks >> UInt64(first) | (first == 0 ? 0 : marks << UInt64(Self.marks - first))
+            let worker = (turned.trailingZeroBitCount + first) % Self.marks
             let (exchanged, original) = waiting.compareExchange(
                 expected: marks, desired: marks & ~(1 << UInt64(worker)), ordering: .sequentiallyConsistent)
             if exchanged { return worker }

@@ -204,7 +204,7 @@ extension Worker {
     func slotFreed() {
         hasQueueWork = true
         for case let pool? in pools where pool.pointee.queue.waiters.isEmpty {
-            if let worker = pool.pointee.state.slots.nextWaiting() { wake(worker, pool) }
+            if let worker = pool.pointee.state.slots.nextWaiting(after: index) { wake(worker, pool) }
         }
     }
 
@@ -298,7 +298,7 @@ extension Worker {
     }
 
     func releaseSlot(_ pool: PoolPointer) {
-        guard let worker = pool.pointee.state.slots.release() else { return }
+        guard let worker = pool.pointee.state.slots.release(by: index) else { return }
         wake(worker, pool)
     }
 
@@ -307,7 +307,7 @@ extension Worker {
         var worker = worker
         while worker == index % ConnectionSlots.marks {
             hasQueueWork = true
-            guard pool.pointee.queue.waiters.isEmpty, let next = pool.pointee.state.slots.nextWaiting() else { return }
+            guard pool.pointee.queue.waiters.isEmpty, let next = pool.pointee.state.slots.nextWaiting(after: index) else { return }
             worker = next
         }
         control.slotFreed(worker: worker)

@@ -52,7 +52,8 @@ extension Worker {
             return backendBroken(slot, .closed)
         }
         exchange.pointee.machine.headSent()
-        if exchange.pointee.requestBytes > 0 { exchange.pointee.machine.bodySent() }
+        // Also the framing of a body that is empty: it is gone, and could not be sent again.
+        if consumed > 0 { exchange.pointee.machine.bodySent() }
         if exchange.pointee.requestBody.isComplete, !exchange.pointee.machine.requestRead {
             exchange.pointee.machine.requestEnded()
         }

@@ -13,21 +13,21 @@ import Testing
     @Test func `no more than the limit is given out, and what comes back can be had again`() {
         let slots = ConnectionSlots(limit: 2)
         #expect(slots.tryAcquire() && slots.tryAcquire() && !slots.tryAcquire())
-        #expect(slots.release() == nil)
+        #expect(slots.release(by: 0) == nil)
         #expect(slots.tryAcquire() && !slots.tryAcquire())
         slots.setLimit(3)
         #expect(slots.tryAcquire() && slots.openCount == 3)
     }
 
-    @Test func `a release wakes each worker that waits once`() {
+    @Test func `a release wakes each worker that waits once, the one that gave back last`() {
         let slots = ConnectionSlots(limit: 1)
         #expect(slots.tryAcquire())
         slots.markWaiting(3)
         slots.markWaiting(70)
         #expect(slots.othersWait(than: 3) && slots.othersWait(than: 70))
-        #expect(slots.release() == 3)
-        #expect(slots.nextWaiting() == 70 % ConnectionSlots.marks)
-        #expect(slots.nextWaiting() == nil)
+        #expect(slots.release(by: 3) == 70 % ConnectionSlots.marks)
+        #expect(slots.nextWaiting(after: 3) == 3)
+        #expect(slots.nextWaiting(after: 0) == nil)
         #expect(!slots.othersWait(than: 0))
     }
 
@@ -35,7 +35,7 @@ import Testing
         let slots = ConnectionSlots(limit: 1)
         #expect(slots.tryAcquire())
         slots.markWaiting(5)
-        #expect(slots.nextWaiting() == nil)
+        #expect(slots.nextWaiting(after: 0) == nil)
         #expect(slots.othersWait(than: 1))
     }
 
@@ -52,7 +52,7 @@ import Testing
                         }
                         held.most.max(held.now.add(1, ordering: .relaxed).newValue, ordering: .relaxed)
                         held.now.subtract(1, ordering: .relaxed)
-                        _ = slots.release()
+                        _ = slots.release(by: worker)
                     }
                 }
             }

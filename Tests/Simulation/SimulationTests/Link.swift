@@ -5,6 +5,8 @@ protocol Endpoint: AnyObject {
     func received(_ bytes: [UInt8], _ link: Link)
     /// The gateway has closed its side, or all of it by a reset.
     func ended(_ link: Link, reset: Bool)
+    /// It has answered all that it was asked.
+    var awaitsRequest: Bool { get }
 }
 
 /// One virtual TCP connection: a descriptor of the gateway at this end, an endpoint at the other.
@@ -52,6 +54,12 @@ final class Link {
     var bytesArrived = 0
     var arrivedAt: UInt64 = 0
 
+    /// epoll has said that the endpoint has shut its side; and the gateway has had the time to act on it.
+    var finReported = false
+    var finKnown = false
+    /// Who has read so many bytes has got some that it had not asked for.
+    var unaskedFrom = Int.max
+
     // The endpoint's side.
     private var operations: [Operation] = []
     private var isPumping = false
@@ -66,6 +74,8 @@ final class Link {
     var pieceMax: Int
     /// Nanoseconds between two pieces, at most.
     var delayMax: UInt64
+    /// Nanoseconds between two reads by the endpoint, at most.
+    var readDelayMax: UInt64
 
     init(_ network: VirtualNetwork, _ endpoint: any Endpoint, name: String) {
         self.network = network
@@ -75,6 +85,7 @@ final class Link {
         sendCapacity = network.pick([500, 4_000, 30_000, 100_000, 300_000])
         pieceMax = network.pick([1, 7, 100, 1_460, 20_000, 1_000_000])
         delayMax = network.pick([0, 10_000, 300_000, 3_000_000])
+        readDelayMax = delayMax
     }
 
     // The endpoint's doings.
@@ -197,6 +208,8 @@ final class Link {
             return pendingError != 0 ? -Int(pendingError) : -32
         }
         let total = pieces.reduce(0) { $0 + $1.count }
+        if bytesRead >= unaskedFrom { network.violations.append("\(name) is used after bytes that nobody had asked for") }
+        if finKnown, endpoint.awaitsRequest { network.violations.append("\(name) is used though it is known to be closed") }
         if endpointClosed {
             // Taken, and answered with a reset.
             if !resetOnWay {
@@ -270,7 +283,7 @@ final class Link {
     private func scheduleDrain() {
         guard !isDraining, isReading, !outbound.isEmpty || (writeShut && !endDelivered) else { return }
         isDraining = true
-        network.after(network.upTo(delayMax)) { [self] in
+        network.after(network.upTo(readDelayMax)) { [self] in
             isDraining = false
             drain()
         }

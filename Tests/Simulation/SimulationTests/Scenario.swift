@@ -3,6 +3,10 @@ struct ClientPlan {
     var trials: [Trial]
     var manner = SimulatedClient.Manner.proper
     var isPipelining = false
+    /// Nanoseconds between the first request and the rest, which then comes at once.
+    var pause: UInt64 = 0
+    /// Nanoseconds between two reads, at most; nil leaves it to the dice.
+    var readDelay: UInt64?
 }
 
 /// What a run is like: how many of everything, and which faults there are. Drawn from the run's dice.

@@ -23,6 +23,8 @@ final class SimulatedBackend: Endpoint {
         world.network.links.append(link)
     }
 
+    var awaitsRequest: Bool { trial == nil && !isAnswering }
+
     func opened(_ link: Link) {}
 
     func ended(_ link: Link, reset: Bool) {
@@ -162,7 +164,11 @@ final class SimulatedBackend: Endpoint {
     private func rest(_ trial: Trial, _ bytes: [UInt8]) {
         if !bytes.isEmpty { link.write(bytes) }
         link.add(.call { [self] in isAnswering = false })
-        if trial.behaviour == .answerAndMore { link.write(Array("and more\r\n\r\n".utf8)) }
+        if trial.behaviour == .answerAndMore {
+            let more = Array("and more\r\n\r\n".utf8)
+            link.write(more)
+            link.add(.call { [self] in link.unaskedFrom = link.bytesArrived - more.count + 1 })
+        }
         if trial.closesBackend {
             hangUp(world.network.oneIn(2) ? .close : .fin)
         } else if world.backendsCloseIdle, world.network.oneIn(2) {

@@ -23,6 +23,7 @@ final class SimulatedClient: Endpoint {
     let trials: [Trial]
     let manner: Manner
     let isPipelining: Bool
+    private let pause: UInt64
     private(set) var link: Link!
     private(set) var isDone = false
     private var reader = MessageReader()
@@ -46,7 +47,10 @@ final class SimulatedClient: Endpoint {
         trials = plan.trials
         manner = plan.manner
         isPipelining = plan.isPipelining
+        pause = plan.pause
         link = Link(world.network, self, name: "client \(number)")
+        if let delay = plan.readDelay { link.readDelayMax = delay }
+        if plan.pause > 0 { link.delayMax = 0 }
         world.network.links.append(link)
     }
 
@@ -58,8 +62,12 @@ final class SimulatedClient: Endpoint {
         }
     }
 
+    var awaitsRequest: Bool { false }
+
     func opened(_ link: Link) {
-        if isPipelining { while sent < trials.count { sendNext() } } else { sendNext() }
+        sendNext()
+        if pause > 0 { link.add(.pause(pause)) }
+        while isPipelining, sent < trials.count { sendNext() }
         world.network.after(300_000_000_000) { [self] in
             if !isDone { world.violation("client \(number) waits for ever: \(awaiting.map(\.trial.tag))") }
         }

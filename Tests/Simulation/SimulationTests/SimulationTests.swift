@@ -71,7 +71,9 @@ import Testing
                 $0.responseStage = .proceed
             }
             let behind = (2...9).map { tag in Trial(tag: tag) { $0.responseBytes = 10 } }
-            return (Scenario(), [ClientPlan(trials: [first] + behind, manner: .halfCloses, isPipelining: true)])
+            let plan = ClientPlan(
+                trials: [first] + behind, manner: .halfCloses, isPipelining: true, pause: 400_000_000, readDelay: 1_000_000_000)
+            return (Scenario(), [plan])
         }
     }
 
@@ -121,6 +123,21 @@ import Testing
                 $0.responseStage = .suspend(200_000_000)
             }
             return (Scenario(), [ClientPlan(trials: [trial])])
+        }
+    }
+
+    @Test func `an empty chunked body is not forgotten when the kept-alive connection dies under it`() {
+        expectSound { _ in
+            var scenario = Scenario()
+            scenario.backendsCloseIdle = true
+            let trials = (1...8).map { tag in
+                Trial(tag: tag) {
+                    $0.method = tag % 2 == 0 ? "PUT" : "GET"
+                    $0.framing = tag % 2 == 0 ? .chunked : .none
+                    $0.delay = 700_000_000
+                }
+            }
+            return (scenario, [ClientPlan(trials: trials)])
         }
     }
 

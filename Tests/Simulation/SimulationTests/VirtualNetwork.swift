@@ -39,6 +39,8 @@ final class VirtualNetwork {
     private var descriptors: [Descriptor?] = []
     private var listeners: [VirtualListener] = []
     private var ready: [Link] = []
+    /// Those of whose end each epoll instance told in its last batch.
+    private var reported: [Int32: [Link]] = [:]
     /// Mailboxes by epoll instance, and whether something is in them.
     private var mailboxes: [Int32: (token: UInt64, isSignalled: Bool)] = [:]
     /// When each epoll instance would have returned for want of events.
@@ -259,6 +261,8 @@ final class VirtualNetwork {
     func signalMailbox(_ poller: Int32) { mailboxes[poller]?.isSignalled = true }
 
     func wait(_ poller: Int32, _ events: UnsafeMutablePointer<epoll_event>, _ capacity: Int32, _ timeout: Int32) -> Int32 {
+        for link in reported[poller] ?? [] where link.finReported { link.finKnown = true }
+        reported[poller] = nil
         var found: [(mask: UInt32, token: UInt64, link: Link?)] = []
         if let mailbox = mailboxes[poller], mailbox.isSignalled {
             found.append((0x001, mailbox.token, nil))
@@ -287,6 +291,10 @@ final class VirtualNetwork {
         for i in 0..<count {
             note("event \(found[i].link?.name ?? "") \(String(found[i].mask, radix: 16))")
             events[i].events = found[i].mask
+            if let link = found[i].link, found[i].mask & 0x2000 != 0 {
+                link.finReported = true
+                reported[poller, default: []].append(link)
+            }
             events[i].data.u64 = found[i].token
             // A second wake-up may follow on the heels of the first, and report what is there once more.
             if faults.spuriousEvents, oneIn(20) { found[i].link?.isReady = true }
