@@ -307,7 +307,9 @@ extension Worker {
         var worker = worker
         while worker == index % ConnectionSlots.marks {
             hasQueueWork = true
-            guard pool.pointee.queue.waiters.isEmpty, let next = pool.pointee.state.slots.nextWaiting(after: index) else { return }
+            guard pool.pointee.queue.waiters.isEmpty, let next = pool.pointee.state.slots.nextWaiting(after: index) else {
+                return
+            }
             worker = next
         }
         control.slotFreed(worker: worker)

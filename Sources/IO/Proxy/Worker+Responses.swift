@@ -355,7 +355,8 @@ extension Worker {
         let backend = backends.pointer(Int(exchange.pointee.backend))
         // Bytes that are still in the socket were not asked for: nobody may take them for the next answer.
         let isOpen =
-            !backend.pointee.isHalfClosed && !backend.pointee.isReadable && backend.pointee.outgoing.isEmpty && backend.pointee.input.isEmpty
+            !backend.pointee.isHalfClosed && !backend.pointee.isReadable && backend.pointee.outgoing.isEmpty
+            && backend.pointee.input.isEmpty
         let ending = exchange.pointee.machine.responseEnded(
             clientMayContinue: exchange.pointee.clientMayContinue,
             backendMayContinue: exchange.pointee.backendMayContinue && isOpen)
