@@ -158,8 +158,7 @@ extension Worker {
 
     /// Other workers may hold idle connections to the instance while requests wait here.
     private func askForIdle(_ pool: PoolPointer) {
-        guard pool.pointee.state.slots.openCount > pool.pointee.pool.openCount, now >= pool.pointee.nextAsk else { return }
-        pool.pointee.nextAsk = now + .milliseconds(5)
+        guard pool.pointee.state.slots.openCount > pool.pointee.pool.openCount else { return }
         control.giveBack(pool.pointee.state, for: index)
     }
 

@@ -14,8 +14,6 @@ public struct InstancePool {
     private var addresses: [SocketAddress]
     private var seenVersion: Int
     private var nextAddress = 0
-    /// Before this, other workers are not asked again for a connection.
-    public var nextAsk = Instant(nanoseconds: 0)
     /// Counts the returns while another worker waits; every second one is for that worker.
     private var contested = 0
     /// Its place in the worker's list.
