@@ -31,7 +31,7 @@ let package = Package(
     name: "sluice",
     products: [
         .executable(name: "sluice", targets: ["sluice"]),
-        .library(name: "Sluice", targets: ["Daemon"]),
+        .library(name: "Sluice", targets: ["SluiceDaemon"]),
     ],
     dependencies: [
         .package(url: "https://github.com/apple/swift-argument-parser", from: "1.5.0")
@@ -47,6 +47,7 @@ let package = Package(
         core("HTTPMessages", ["Primitives"]),
         core("HTTP1", ["HTTPMessages", "Primitives"]),
         core("Routing", ["HTTPMessages", "Primitives"]),
+        core("ProxyProtocol", ["Primitives"]),
         core("Pipeline", ["HTTPMessages", "Primitives"]),
         core("Balancing", ["Primitives"]),
         core("Pooling", ["Primitives"]),
@@ -67,17 +68,23 @@ let package = Package(
                 "Pipeline", "Routing", "Configuration", "Telemetry", "Logs",
             ]),
         io(
+            "Admin",
+            [
+                "Proxy", "HTTP1", "HTTPMessages", "Primitives", "Pipeline", "Routing", "ConfigurationFile", "Configuration",
+                "Telemetry", "Upstream", "Pooling", "Reactor",
+            ]),
+        io(
             "Control",
             [
-                "Proxy", "HTTPMessages", "Balancing", "Pooling", "Primitives", "Logs", "Upstream", "Downstream", "Pipeline",
+                "Admin", "Proxy", "HTTPMessages", "Balancing", "Pooling", "Primitives", "Logs", "Upstream", "Downstream", "Pipeline",
                 "Routing", "ConfigurationFile", "Reactor", "Configuration", "Telemetry",
             ]),
 
         .target(
-            name: "Daemon",
+            name: "SluiceDaemon",
             dependencies: ["Control", .product(name: "ArgumentParser", package: "swift-argument-parser")],
             path: "Sources/Daemon", swiftSettings: strict),
-        .executableTarget(name: "sluice", dependencies: ["Daemon"], path: "Sources/sluice", swiftSettings: strict),
+        .executableTarget(name: "sluice", dependencies: ["SluiceDaemon"], path: "Sources/sluice", swiftSettings: strict),
 
         tests("PrimitivesTests", "Core", ["Primitives", "CScan"]),
         tests("HTTPMessagesTests", "Core", ["HTTPMessages"]),
@@ -88,7 +95,12 @@ let package = Package(
         tests("ExchangeTests", "Core", ["Exchange"]),
         tests("ConfigurationTests", "Core", ["Configuration", "ConfigurationFile"]),
         tests("TelemetryTests", "Core", ["Telemetry"]),
+        tests("ProxyProtocolTests", "Core", ["ProxyProtocol"]),
         tests("ReactorTests", "IO", ["Reactor", "Downstream", "Logs", "Primitives", "CLinux"]),
+        tests("LogsTests", "IO", ["Logs", "Telemetry", "Primitives", "Reactor"]),
+        tests(
+            "AdminTests", "IO",
+            ["Admin", "Control", "Proxy", "HTTP1", "HTTPMessages", "Primitives", "Routing", "ConfigurationFile", "Configuration"]),
         tests(
             "SimulationTests", "Simulation",
             [

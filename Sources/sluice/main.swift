@@ -1,3 +1,3 @@
-import Daemon
+import SluiceDaemon
 
 SluiceCommand.runAndExit()

@@ -11,10 +11,10 @@ public enum JSONSchema {
         root.insert(("$schema", .string("https://json-schema.org/draft/2020-12/schema")), at: 0)
         root.insert(("title", .string("Sluice configuration")), at: 1)
         root.append(("$defs", .object(definitions)))
-        return JSONText.object(root).pretty() + "\n"
+        return JSONValue.object(root).pretty() + "\n"
     }
 
-    private typealias Members = [(String, JSONText)]
+    private typealias Members = [(String, JSONValue)]
 
     private static var definitions: Members {
         [
@@ -60,7 +60,7 @@ public enum JSONSchema {
         var result: Members = [
             ("type", .string("object")), ("additionalProperties", .bool(false)), ("properties", .object(properties)),
         ]
-        let required = object.keys.filter(\.isRequired).map { JSONText.string($0.name) }
+        let required = object.keys.filter(\.isRequired).map { JSONValue.string($0.name) }
         if !required.isEmpty { result.append(("required", .array(required))) }
         if !object.exactlyOneOf.isEmpty {
             result.append(("oneOf", .array(object.exactlyOneOf.map { .object([("required", .array([.string($0)]))]) })))
@@ -122,11 +122,11 @@ public enum JSONSchema {
     }
 
     /// A word, and where it is a number the number, which is how an editor reads it.
-    private static func alternatives(_ word: String) -> [JSONText] {
+    private static func alternatives(_ word: String) -> [JSONValue] {
         Int(word).map { [.number($0), .string(word)] } ?? [.string(word)]
     }
 
-    private static var variable: JSONText { .object([("$ref", .string("#/$defs/variable"))]) }
+    private static var variable: JSONValue { .object([("$ref", .string("#/$defs/variable"))]) }
 
     private static func orVariable(_ members: Members) -> Members { [("anyOf", .array([.object(members), variable]))] }
 
@@ -144,7 +144,7 @@ public enum JSONSchema {
         }
     }
 
-    private static func defaultValue(_ text: String) -> JSONText {
+    private static func defaultValue(_ text: String) -> JSONValue {
         if text == "true" || text == "false" { return .bool(text == "true") }
         if text == "{}" { return .object([]) }
         if let number = Int(text) { return .number(number) }
