@@ -64,7 +64,7 @@ let package = Package(
         io(
             "Proxy",
             [
-                "Downstream", "Upstream", "Reactor", "HTTP1", "HTTPMessages", "Primitives", "Exchange", "Pooling", "Balancing",
+                "Downstream", "Upstream", "Reactor", "ProxyProtocol", "HTTP1", "HTTPMessages", "Primitives", "Exchange", "Pooling", "Balancing",
                 "Pipeline", "Routing", "Configuration", "Telemetry", "Logs",
             ]),
         io(
@@ -80,9 +80,15 @@ let package = Package(
                 "Routing", "ConfigurationFile", "Reactor", "Configuration", "Telemetry",
             ]),
 
+        // The other end of the admin listener, for the command line.
+        io("AdminClient", ["ConfigurationFile", "Configuration", "HTTP1", "HTTPMessages", "Primitives"]),
+
         .target(
             name: "SluiceDaemon",
-            dependencies: ["Control", .product(name: "ArgumentParser", package: "swift-argument-parser")],
+            dependencies: [
+                "AdminClient", "Control", "ConfigurationFile", "Configuration", "Pipeline", "HTTPMessages", "Primitives",
+                .product(name: "ArgumentParser", package: "swift-argument-parser"),
+            ],
             path: "Sources/Daemon", swiftSettings: strict),
         .executableTarget(name: "sluice", dependencies: ["SluiceDaemon"], path: "Sources/sluice", swiftSettings: strict),
 
@@ -101,6 +107,7 @@ let package = Package(
         tests(
             "AdminTests", "IO",
             ["Admin", "Control", "Proxy", "HTTP1", "HTTPMessages", "Primitives", "Routing", "ConfigurationFile", "Configuration"]),
+        tests("AdminClientTests", "IO", ["AdminClient", "Configuration", "Reactor", "Primitives"]),
         tests(
             "SimulationTests", "Simulation",
             [
@@ -134,6 +141,7 @@ if Context.environment["SLUICE_FUZZ"] != nil {
         fuzzer("RequestHead", ["HTTP1", "HTTPMessages"]),
         fuzzer("ResponseHead", ["HTTP1", "HTTPMessages"]),
         fuzzer("Chunked", ["HTTP1", "HTTPMessages"]),
+        fuzzer("ProxyHeader", ["ProxyProtocol"]),
         fuzzer("Target", ["HTTP1", "HTTPMessages", "Routing"]),
         fuzzer("Configuration", ["Configuration", "ConfigurationFile", "Control"]),
         fuzzer("Text", ["HTTP1", "HTTPMessages", "Routing"]),

@@ -1,112 +1,44 @@
 import ArgumentParser
-import Configuration
-import ConfigurationFile
-import Control
-import Glibc
+import Primitives
 
-/// The command line. Exit codes: 0, 1 for "no", 2 for a command that cannot be understood.
-public struct SluiceCommand: ParsableCommand {
-    public static let configuration = CommandConfiguration(
-        commandName: "sluice", abstract: "An API gateway: takes HTTP requests in and passes them on to your services.",
-        version: Version.line, subcommands: [Run.self, Check.self, ConfigCommand.self, VersionCommand.self])
+/// The command line as a whole.
+struct SluiceCommand: ParsableCommand {
+    static var configuration: CommandConfiguration {
+        CommandConfiguration(
+            commandName: programName(CommandLine.arguments.first ?? ""),
+            abstract: "An API gateway: takes HTTP requests in and passes them on to your services.",
+            discussion: """
+                Commands that ask a running daemon find it by the configuration file (-c), or by --admin or SLUICE_ADMIN. A token is \
+                read from the configuration, from --token-file or from SLUICE_ADMIN_TOKEN.
 
-    public init() {}
+                Short forms: -t check, -T config show, -v version, -V version --details.
+                Exit codes: 0 yes, 1 no, 2 the command cannot be understood.
+                """,
+            version: Version.line,
+            subcommands: [
+                RunCommand.self, CheckCommand.self, ReloadCommand.self, StatusCommand.self, RoutesCommand.self,
+                ServicesCommand.self, ConfigCommand.self, LogCommand.self, CompletionCommand.self, VersionCommand.self,
+            ])
+    }
 
-    /// Parses the process's arguments, does what they say, and ends the process.
-    public static func runAndExit() -> Never {
-        do {
-            var command = try parseAsRoot(arguments())
-            try command.run()
-            Glibc.exit(0)
-        } catch let failure as CommandFailure {
-            for line in failure.lines { writeError("sluice: \(line)") }
-            Glibc.exit(1)
-        } catch {
-            let text = fullMessage(for: error)
-            if exitCode(for: error) == .success {
-                print(text)
-                Glibc.exit(0)
+    /// The file name of the program, for the usage and the shell's completion; `sluice` where it is none that a shell could read.
+    static func programName(_ path: String) -> String {
+        let name = path.utf8.split(separator: UInt8(ascii: "/")).last.map { String(decoding: Array($0), as: UTF8.self) } ?? ""
+        let isPlain = name.utf8.allSatisfy { byte in
+            switch byte {
+            case UInt8(ascii: "a")...UInt8(ascii: "z"), UInt8(ascii: "A")...UInt8(ascii: "Z"), UInt8(ascii: "-"),
+                UInt8(ascii: "0")...UInt8(ascii: "9"), UInt8(ascii: "_"), UInt8(ascii: "."):
+                true
+            default: false
             }
-            writeError(text)
-            Glibc.exit(2)
         }
+        return isPlain && !name.isEmpty && name.utf8.count <= 64 && !name.hasPrefix("-") ? name : "sluice"
     }
-}
-
-extension SluiceCommand {
-    /// The process's arguments, with the two short forms of other servers in full: `-t` is `check`, `-v` is `version`.
-    static func arguments() -> [String] {
-        var given = Array(CommandLine.arguments.dropFirst())
-        switch given.first {
-        case "-t": given[0] = "check"
-        case "-v": given[0] = "version"
-        default: break
-        }
-        return given
-    }
-}
-
-/// A "no", with the lines for standard error.
-struct CommandFailure: Error {
-    let lines: [String]
-}
-
-func writeError(_ line: String) {
-    let bytes = Array((line + "\n").utf8)
-    _ = write(2, bytes, bytes.count)
 }
 
 struct ConfigOption: ParsableArguments {
-    @Option(name: [.short, .long], help: "The configuration file.")
+    @Option(
+        name: [.short, .long],
+        help: ArgumentHelp("The configuration file.", valueName: "file"), completion: .file(extensions: ["yaml", "yml"]))
     var config = "/etc/sluice/sluice.yaml"
-}
-
-struct Run: ParsableCommand {
-    static let configuration = CommandConfiguration(abstract: "Serve, in the foreground, until SIGTERM.")
-
-    @OptionGroup var file: ConfigOption
-
-    func run() throws {
-        let loaded = ConfigurationLoader.load(path: file.config)
-        guard loaded.configuration != nil else { throw CommandFailure(lines: loaded.errors.map { "\($0)" }) }
-        do {
-            try ControlThread(path: file.config, loaded: loaded, version: Version.number).run()
-        } catch {
-            throw CommandFailure(lines: [error.description])
-        }
-    }
-}
-
-struct Check: ParsableCommand {
-    static let configuration = CommandConfiguration(
-        abstract: "Read the configuration and say what is wrong with it (-t).")
-
-    @OptionGroup var file: ConfigOption
-
-    func run() throws {
-        let loaded = ConfigurationLoader.load(path: file.config)
-        for warning in loaded.warnings { writeError("\(warning)") }
-        var errors = loaded.errors
-        if let configuration = loaded.configuration { errors += ConfigurationCheck.run(configuration, loaded.places) }
-        guard errors.isEmpty else { throw CommandFailure(lines: errors.map { "\($0)" }) }
-        print("\(file.config): ok")
-    }
-}
-
-struct ConfigCommand: ParsableCommand {
-    static let configuration = CommandConfiguration(
-        commandName: "config", abstract: "What a configuration may say.", subcommands: [SchemaCommand.self])
-}
-
-struct SchemaCommand: ParsableCommand {
-    static let configuration = CommandConfiguration(
-        commandName: "schema", abstract: "Print the JSON Schema of the configuration, for editors.")
-
-    func run() { print(JSONSchema.text, terminator: "") }
-}
-
-struct VersionCommand: ParsableCommand {
-    static let configuration = CommandConfiguration(commandName: "version", abstract: "Print the version (-v).")
-
-    func run() { print(Version.line) }
 }

@@ -1,3 +1,3 @@
 import SluiceDaemon
 
-SluiceCommand.runAndExit()
+run()

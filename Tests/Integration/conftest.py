@@ -57,7 +57,7 @@ class World:
 
     def gateway(self, configuration=None, **more) -> Gateway:
         """Starts a daemon. `more` beside Gateway's own arguments are top-level blocks of the configuration."""
-        own = {key: more.pop(key) for key in ("arguments", "environment", "descriptors", "stdout", "wait_ready") if key in more}
+        own = {key: more.pop(key) for key in ("arguments", "environment", "descriptors", "stdout", "wait_ready", "sockets", "binary") if key in more}
         whole = configuration if configuration is not None else more
         started = Gateway(whole, self.directory / f"gateway-{len(self.gateways) + 1}", **own)
         self.gateways.append(started)

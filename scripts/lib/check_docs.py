@@ -5,27 +5,29 @@
 - A yaml fence must pass `sluice check`. What a fragment leaves out (listeners, services that its routes name, routes) is put in.
 - "```yaml NAME" also keeps the text as the file NAME, "```sh run" is executed where these files are, all fences of a document as one
   script with `sluice` on the PATH; "```text output" must stand in what it prints. Ports are replaced by free ones.
+- A document with a "```console" fence is run on a machine that is played in a directory (practice_machine.py), fence by fence:
+    - a line that begins with `$ ` or `# ` (root) is a command and must end with 0; a line that ends in a backslash goes on in the next;
+    - the lines behind it must stand in what it prints, in this order; … is anything;
+    - "```yaml /etc/sluice/sluice.yaml", and any other fence with an absolute name, becomes that file on the machine;
+    - /etc/sluice, /var/log/sluice, /usr/local and so on are folders of the machine, 8000, 9901, 8081 and 8082 free ports, two demo
+      backends are there; systemctl, journalctl, logrotate, sysctl, sudo and chgrp are played, `sluice`, `curl` and `scripts/install` real;
+    - unless the document installs Sluice itself, it is installed and running with the configuration of docs/operations.md.
+- docs/troubleshooting.md has a heading for each reason that Sluice can give, and for no other.
 - A relative link, and every mention of a path in scripts/, config/, docs/, Sources/ or Tests/, must lead somewhere.
 """
 import os
 import re
 import signal
-import socket
 import subprocess
 import sys
 import tempfile
 from pathlib import Path
 
+from practice_machine import Machine, PORTS, SECONDS, free_port
+
 ROOT = Path(__file__).resolve().parents[2]
 FENCE = re.compile(r"^```(\w*)[ \t]*(.*?)\n(.*?)^```[ \t]*$", re.M | re.S)
-PORTS = ("8000", "8081", "8082", "9901")
-SECONDS = 60
-
-
-def free_port():
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return str(probe.getsockname()[1])
+OPERATIONS = ROOT / "docs/operations.md"
 
 
 def completed(text):
@@ -53,6 +55,54 @@ class Document:
         self.problems.append(f"{self.name}:{self.text.count(chr(10), 0, offset) + 1}: {what}")
 
     def check(self):
+        if re.search(r"^```console$", self.text, re.M):
+            self.check_on_machine()
+        else:
+            self.check_alone()
+        if self.path == ROOT / "docs/troubleshooting.md":
+            self.check_reasons()
+        self.check_links()
+        return self.problems
+
+    def check_on_machine(self):
+        """Fence by fence, as a reader would go through it."""
+        installs = re.search(r"^[$#] (sudo )?scripts/install", self.text, re.M)
+        machine = Machine(self.sluice, installed=not installs)
+        try:
+            if not installs:
+                named = re.search(r"^```yaml /etc/sluice/sluice.yaml\n(.*?)^```$", OPERATIONS.read_text("utf-8"), re.M | re.S)
+                machine.write("/etc/sluice/sluice.yaml", named[1])
+                done = machine.bash("systemctl start sluice")
+                if done.returncode != 0:
+                    return self.problem(0, f"the daemon does not start:\n{done.stdout.rstrip()}")
+            for fence in FENCE.finditer(self.text):
+                language, rest, body = fence[1], fence[2].split(), fence[3]
+                if rest and rest[0].startswith("/"):
+                    machine.write(rest[0], body)
+                if language in ("yaml", "yml"):
+                    self.check_yaml_on_machine(fence.start(), body, machine)
+                elif language == "console":
+                    for problem in machine.console(body):
+                        self.problem(fence.start(), problem)
+        finally:
+            machine.close()
+
+    def check_yaml_on_machine(self, offset, body, machine):
+        machine.write("/fragment.yaml", completed(body))
+        done = machine.bash(f"sluice check --config {machine.path('fragment.yaml')}")
+        if done.returncode != 0:
+            self.problem(offset, "`sluice check` refuses the example:\n" + done.stdout.rstrip())
+
+    def check_reasons(self):
+        source = (ROOT / "Sources/Core/HTTPMessages/Reason.swift").read_text("utf-8")
+        names = set(re.findall(r'case \.\w+: "(\w+)"', source))
+        told = set(re.findall(r"^#+ `(\w+)`$", self.text, re.M))
+        if not names:
+            self.problem(0, "no reasons found in Sources/Core/HTTPMessages/Reason.swift")
+        for name in sorted(names ^ told):
+            self.problem(0, f"{name}: {'not told here' if name in names else 'no such reason'}")
+
+    def check_alone(self):
         script, expected = [], []
         with tempfile.TemporaryDirectory() as directory:
             folder = Path(directory)
@@ -67,8 +117,6 @@ class Document:
                     expected.append((fence.start(), self.with_ports(body, ports)))
             if script:
                 self.run(script, expected, folder)
-        self.check_links()
-        return self.problems
 
     @staticmethod
     def with_ports(text, ports):

@@ -110,7 +110,7 @@ static int family(const struct clinux_address *address) {
     return address->family == 1 ? AF_UNIX : address->family == 4 ? AF_INET : AF_INET6;
 }
 
-int clinux_listen(const struct clinux_address *address, int backlog, int reuse_port) {
+int clinux_listen(const struct clinux_address *address, int backlog, int reuse_port, mode_t mode) {
     int on = 1;
     int fd = socket(family(address), SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
     if (fd < 0) return -errno;
@@ -133,6 +133,8 @@ int clinux_listen(const struct clinux_address *address, int backlog, int reuse_p
             if (connect(probe, (struct sockaddr *)&storage, length) < 0 && errno == ECONNREFUSED) clinux_unlink(address->path);
             close(probe);
         }
+        /* Before bind, so that the file never stands there with another mode. */
+        fchmod(fd, mode);
     }
     if (bind(fd, (struct sockaddr *)&storage, length) < 0 || listen(fd, backlog) < 0) {
         int error = errno;
@@ -162,6 +164,19 @@ int clinux_connect(const struct clinux_address *address) {
         setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
     }
     if (connect(fd, (struct sockaddr *)&storage, length) < 0 && errno != EINPROGRESS) {
+        int error = errno;
+        close(fd);
+        return -error;
+    }
+    return fd;
+}
+
+int clinux_connect_datagram(const struct clinux_address *address) {
+    int fd = socket(family(address), SOCK_DGRAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+    if (fd < 0) return -errno;
+    struct sockaddr_storage storage;
+    socklen_t length = encode(address, &storage);
+    if (connect(fd, (struct sockaddr *)&storage, length) < 0) {
         int error = errno;
         close(fd);
         return -error;
@@ -300,7 +315,14 @@ int clinux_resolve(const char *host, uint16_t port, struct clinux_address *addre
 const char *clinux_resolve_error(int code) { return gai_strerror(code); }
 
 int clinux_open_log(const char *path) {
+    int flags = O_APPEND | O_CREAT | O_CLOEXEC | O_NOCTTY | O_NONBLOCK;
     int fd;
-    do fd = open(path, O_WRONLY | O_APPEND | O_CREAT | O_CLOEXEC | O_NOCTTY | O_NONBLOCK, 0640); while (fd < 0 && errno == EINTR);
+    do fd = open(path, O_WRONLY | flags, 0640); while (fd < 0 && errno == EINTR);
+    if (fd < 0 && errno == ENXIO) {
+        /* A FIFO without a reader. Opened for reading as well, it holds what is written until one comes. */
+        struct stat found;
+        if (stat(path, &found) < 0 || !S_ISFIFO(found.st_mode)) return -ENXIO;
+        do fd = open(path, O_RDWR | O_CLOEXEC | O_NOCTTY | O_NONBLOCK); while (fd < 0 && errno == EINTR);
+    }
     return fd < 0 ? -errno : fd;
 }

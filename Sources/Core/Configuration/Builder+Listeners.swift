@@ -22,10 +22,24 @@ extension Builder {
             }
             var own = configuration.limits
             if let given = element.block("limits") { own = limits(given, over: own) }
-            configuration.listeners.append(ListenerConfiguration(name: name, address: address, limits: own))
+            var listener = ListenerConfiguration(name: name, address: address, limits: own)
+            if let given = element.block("proxy_protocol") { listener.proxyProtocol = proxyTrusted(given, address) }
+            configuration.listeners.append(listener)
             places.listeners.append(LoadResult.Place(mark: place.mark, path: place.trail.text))
         }
         if !isAnyOn { diagnostics.error(value.mark, value.trail, "needs at least one listener that is enabled") }
+    }
+
+    /// Who may send PROXY headers: anybody else could call himself what he likes.
+    private mutating func proxyTrusted(_ value: Value, _ address: ListenAddress) -> [AddressBlock] {
+        let given = value["trusted"]
+        let trusted = given?.elements.compactMap(\.addressBlock) ?? configuration.server.trustedProxies
+        if case .tcp = address, trusted.isEmpty, given?.elements.isEmpty ?? (value.entry("trusted") == nil) {
+            diagnostics.error(
+                given?.mark ?? value.mark, given?.trail ?? value.trail,
+                "nobody is trusted to send PROXY headers; set trusted here, or server.trusted_proxies")
+        }
+        return trusted
     }
 
     private mutating func checkProtocols(_ value: Value?) {
@@ -44,6 +58,8 @@ extension Builder {
         if let value {
             admin.enabled = value.isEnabled
             if case .secret(let token)? = value["token"]?.content { admin.token = token }
+            admin.hosts = value["hosts"]?.elements.compactMap(\.text) ?? []
+            set(&admin.metrics, value["metrics"]?.truth)
             if case .listenAddress(let address)? = value["address"]?.content { admin.address = address }
             let mark = value["address"]?.mark ?? value.mark
             let trail = value["address"]?.trail ?? value.trail.appending("address")
@@ -52,12 +68,29 @@ extension Builder {
             if admin.enabled, !admin.address.isLocal, !hasToken {
                 diagnostics.error(mark, trail, "\(admin.address.text) can be reached by other machines and needs admin.token")
             }
+            if admin.enabled, let token = value["token"] { checkToken(token, admin) }
         }
         configuration.admin = admin
+        checkAdminAddress(admin, isWritten: value != nil)
+    }
+
+    private mutating func checkToken(_ value: Value, _ admin: AdminConfiguration) {
+        let bytes = admin.token.bytes.count
+        guard bytes > 0, bytes < Defaults.adminTokenBytes else { return }
+        let few = "a token of \(bytes) bytes can be guessed; at least \(Defaults.adminTokenBytes)"
+        if admin.address.isLocal {
+            diagnostics.warning(value.mark, value.trail, "\(few) are better")
+        } else {
+            diagnostics.error(
+                value.mark, value.trail, "\(few) are needed, since \(admin.address.text) can be reached by other machines")
+        }
+    }
+
+    private mutating func checkAdminAddress(_ admin: AdminConfiguration, isWritten: Bool) {
         guard admin.enabled, !admin.address.isAnyPort else { return }
         for (i, listener) in configuration.listeners.enumerated() where listener.address == admin.address {
-            let place = value == nil ? places.listeners[i] : places.admin
-            let other = value == nil ? "the admin listener" : places.listeners[i].path
+            let place = isWritten ? places.admin : places.listeners[i]
+            let other = !isWritten ? "the admin listener" : places.listeners[i].path
             diagnostics.append(
                 Diagnostic(
                     .error, mark: place.mark, path: place.path, message: "the address \(admin.address.text) is taken by \(other)")

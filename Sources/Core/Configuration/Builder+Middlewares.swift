@@ -3,7 +3,7 @@ import Primitives
 /// Middlewares.
 extension Builder {
     /// Those that keep somebody out: a route that names one must not be open because it is missing.
-    private static var guards: [String] { ["jwt", "api_key", "authorize", "ip_access"] }
+    private static var guards: [String] { ["jwt", "api_key", "authorize", "ip_access", "custom"] }
 
     mutating func buildMiddleware(_ entry: Value.Entry) {
         let value = entry.value
@@ -14,6 +14,7 @@ extension Builder {
         }
         let kind = first.key
         let body = first.value
+        places.middlewares[entry.key] = LoadResult.Place(mark: body.mark, path: body.trail.text)
         switch kind {
         case "jwt": checkJWT(body)
         case "authorize": checkAuthorize(body)
@@ -33,10 +34,44 @@ extension Builder {
             add(entry.key, .headers(rules))
         case "body_size":
             if let max = body["max"]?.integer { add(entry.key, .bodySize(max: max)) } else { middlewares[entry.key] = .broken }
+        case "cors":
+            add(entry.key, .cors(cors(body)))
+        case "ip_access":
+            let allow = body["allow"]?.elements.compactMap(\.addressBlock) ?? []
+            let deny = body["deny"]?.elements.compactMap(\.addressBlock) ?? []
+            if allow.isEmpty, deny.isEmpty, !hasInvalid(body, ["allow", "deny"]) {
+                diagnostics.error(body.mark, body.trail, "allow or deny must name somebody")
+            }
+            add(entry.key, .ipAccess(allow: allow, deny: deny))
+        case "custom":
+            let options = (body["options"]?.entries ?? []).compactMap { option in
+                option.value.text.map { CustomOption(name: option.key, value: $0) }
+            }
+            guard let type = body["type"]?.text else {
+                middlewares[entry.key] = .broken
+                return
+            }
+            add(entry.key, .custom(type: type, options: options))
         default:
             diagnostics.withoutEffect(kind, first.keyMark, body.trail)
             middlewares[entry.key] = .unavailable(kind: kind, guards: Builder.guards.contains(kind))
         }
+    }
+
+    private func hasInvalid(_ value: Value, _ keys: [String]) -> Bool {
+        value.entries.contains { entry in
+            keys.contains(entry.key) && (entry.value.isInvalid || entry.value.elements.contains(where: \.isInvalid))
+        }
+    }
+
+    private func cors(_ value: Value) -> CORSConfiguration {
+        var cors = CORSConfiguration(allowOrigins: value["allow_origins"]?.elements.compactMap(\.text) ?? [])
+        if let methods = value["allow_methods"] { cors.allowMethods = methods.elements.compactMap(\.text) }
+        cors.allowHeaders = value["allow_headers"]?.elements.compactMap(\.text) ?? []
+        cors.exposeHeaders = value["expose_headers"]?.elements.compactMap(\.text) ?? []
+        set(&cors.allowCredentials, value["allow_credentials"]?.truth)
+        set(&cors.maxAge, value["max_age"]?.duration)
+        return cors
     }
 
     private mutating func add(_ name: String, _ kind: MiddlewareKind) {
@@ -97,6 +132,9 @@ extension Builder {
     }
 
     private mutating func checkCORS(_ value: Value) {
+        if value.isEnabled, let null = value["allow_origins"]?.elements.first(where: { $0.text == "null" }) {
+            diagnostics.warning(null.mark, null.trail, "null is the origin of every sandboxed page, whoever wrote it")
+        }
         guard value["allow_credentials"]?.truth == true,
             let any = value["allow_origins"]?.elements.first(where: { $0.text == "*" })
         else { return }

@@ -62,6 +62,9 @@ struct Builder {
         set(&server.workers, value["workers"]?.count)
         set(&server.logLevel, word(value["log_level"]))
         set(&server.drainTimeout, value["drain_timeout"]?.duration)
+        set(&server.drainDelay, value["drain_delay"]?.duration)
+        server.pidFile = value["pid_file"]?.text
+        set(&server.logOutput, value["log_output"]?.logOutput)
         server.trustedProxies = value["trusted_proxies"]?.elements.compactMap(\.addressBlock) ?? []
         if let name = value["via"]?.text { server.via = name == "auto" ? .generated : .named(name) }
         if let header = value["request_id"]?["header"], let name = header.text {
@@ -101,13 +104,9 @@ struct Builder {
         places.accessLog = LoadResult.Place(mark: value.mark, path: value.trail.text)
         var log = AccessLogConfiguration()
         set(&log.format, word(value["format"]))
-        switch value["output"]?.text {
-        case nil: break
-        case "stdout": log.output = .standardOutput
-        case "stderr": log.output = .standardError
-        case "none": log.output = .off
-        case let path?: log.output = .file(path)
-        }
+        set(&log.output, value["output"]?.logOutput)
+        log.requestHeaders = value["request_headers"]?.elements.compactMap(\.text) ?? []
+        log.redact = value["redact"]?.elements.compactMap(\.text) ?? []
         if !value.isEnabled { log.output = .off }
         configuration.accessLog = log
     }

@@ -3,21 +3,34 @@ public enum ConfigurationReader {
     /// - Parameters:
     ///   - root: The file, or nil when its text could not be read; `earlier` then says why.
     ///   - file: How the file is called in diagnostics.
+    ///   - bytes: The text of the file, for `LoadResult.origin`.
     ///   - earlier: What the reader of the text has found already.
     public static func read(
-        _ root: Node?, file: String, source: some SecretSource, earlier: [Diagnostic] = []
+        _ root: Node?, file: String, bytes: [UInt8] = [], source: some SecretSource, earlier: [Diagnostic] = []
     ) -> LoadResult {
         var list = DiagnosticList()
         for diagnostic in earlier { list.append(diagnostic) }
         guard let root else {
             return LoadResult(configuration: nil, diagnostics: list.sorted(), filesRead: [file], places: .init())
         }
-        var validator = Validator(diagnostics: list, source: source)
-        let value = validator.validate(root, as: .object(Schema.root), at: .root)
+        let recorder = RecordingSource(source)
+        var older = OlderNames(Validator(diagnostics: list, source: recorder))
+        let tree = older.apply(to: root)
+        var validator = older.validator
+        let value = validator.validate(tree, as: .object(Schema.root), at: .root)
         var builder = Builder(diagnostics: validator.diagnostics)
         builder.build(value)
-        return LoadResult(
+        var result = LoadResult(
             configuration: builder.diagnostics.hasErrors ? nil : builder.configuration,
             diagnostics: builder.diagnostics.sorted(), filesRead: [file] + validator.filesRead, places: builder.places)
+        result.origin = ConfigurationOrigin(file: file, bytes: bytes, environment: recorder.values)
+        return result
+    }
+
+    /// What is in force, told from the same tree and the variables that were read with it.
+    public static func effective(_ root: Node, file: String, source: some SecretSource) -> EffectiveConfiguration {
+        var older = OlderNames(Validator(diagnostics: DiagnosticList(), source: source))
+        let tree = older.apply(to: root)
+        return EffectiveConfiguration(tree: tree, older: older.places, source: source)
     }
 }

@@ -9,6 +9,10 @@ public enum Defaults {
     public static var logLevel: LogLevel { .info }
     /// Longer than an ordinary request, shorter than what systemd waits before it kills (90 s).
     public static var drainTimeout: TimeAmount { .seconds(30) }
+    /// Off: only who has a balancer before him that asks `/ready` gains by it.
+    public static var drainDelay: TimeAmount { .zero }
+    /// systemd's journal takes it from there, apart from the access log on stdout.
+    public static var logOutput: LogOutput { .standardError }
     /// A pseudonym that no second gateway in the chain shares, or its requests would look like a loop.
     public static var via: ViaPseudonym { .generated }
     public static var requestIDHeader: String { "X-Request-ID" }
@@ -24,9 +28,12 @@ public enum Defaults {
 
     /// Loopback: it has no password.
     public static var adminAddress: ListenAddress { .tcp(IPAddress(v4: 0x7f00_0001), port: 9901) }
+    public static var adminMetrics: Bool { true }
+    /// Bytes. 128 bits, when they are drawn at random.
+    public static var adminTokenBytes: Int { 16 }
     public static var accessLogFormat: AccessLogFormat { .json }
     /// systemd's journal takes it from there.
-    public static var accessLogOutput: AccessLogOutput { .standardOutput }
+    public static var accessLogOutput: LogOutput { .standardOutput }
 
     // What a client may take.
 
@@ -78,6 +85,13 @@ public enum Defaults {
     public static var queueTimeout: TimeAmount { .seconds(1) }
     /// As often as a changed address is noticed by container networks.
     public static var resolveInterval: TimeAmount { .seconds(5) }
+
+    // Middlewares.
+
+    /// What a page may do to another site without CORS (Fetch, "CORS-safelisted method").
+    public static var corsMethods: [String] { ["GET", "HEAD", "POST"] }
+    /// Few preflights, and a rule that is withdrawn is gone from browsers soon.
+    public static var corsMaxAge: TimeAmount { .seconds(600) }
 
     // Routes.
 

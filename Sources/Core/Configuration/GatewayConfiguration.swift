@@ -26,6 +26,12 @@ public struct ServerConfiguration: Sendable, Equatable {
     public var logLevel = Defaults.logLevel
     /// How long running requests may go on after SIGTERM before their connections are closed.
     public var drainTimeout = Defaults.drainTimeout
+    /// How long `/ready` says 503 after SIGTERM, before the listeners close.
+    public var drainDelay = Defaults.drainDelay
+    /// An absolute path; nil writes none.
+    public var pidFile: String?
+    /// Where the messages of the process go; never `off`.
+    public var logOutput = Defaults.logOutput
     /// Peers whose `X-Forwarded-*`, `Forwarded` and request id are believed.
     public var trustedProxies: [AddressBlock] = []
     public var via = Defaults.via
@@ -95,6 +101,11 @@ public struct AdminConfiguration: Sendable, Equatable {
     /// What a caller must show as `Authorization: Bearer …`; empty when none is asked for, which only a loopback address or a
     /// Unix socket may do.
     public var token = Secret()
+    /// Names in lower case under which callers may reach it, beside its address and `localhost`: a page of another site can make
+    /// its name point here (DNS rebinding).
+    public var hosts: [String] = []
+    /// Whether it serves `/metrics`.
+    public var metrics = Defaults.adminMetrics
 
     public init() {}
 }
@@ -102,18 +113,14 @@ public struct AdminConfiguration: Sendable, Equatable {
 public struct AccessLogConfiguration: Sendable, Equatable {
     public var format = Defaults.accessLogFormat
     public var output = Defaults.accessLogOutput
+    /// Names of fields of the request that are logged, as written. The values of those that hold secrets stay masked.
+    public var requestHeaders: [String] = []
+    /// Names of fields and of query parameters whose values are masked, beside those that are known to hold secrets; as written.
+    public var redact: [String] = []
 
     public init() {}
 }
 
 public enum AccessLogFormat: String, Sendable, Equatable, CaseIterable {
     case json, combined
-}
-
-public enum AccessLogOutput: Sendable, Equatable {
-    case off
-    case standardOutput
-    case standardError
-    /// An absolute path.
-    case file(String)
 }

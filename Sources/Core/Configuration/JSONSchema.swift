@@ -10,8 +10,26 @@ public enum JSONSchema {
         var root = object(Schema.root)
         root.insert(("$schema", .string("https://json-schema.org/draft/2020-12/schema")), at: 0)
         root.insert(("title", .string("Sluice configuration")), at: 1)
+        older(&root)
         root.append(("$defs", .object(definitions)))
         return JSONValue.object(root).pretty() + "\n"
+    }
+
+    /// The older names stand beside the others, and can stand for the listeners.
+    private static func older(_ root: inout Members) {
+        guard let i = root.firstIndex(where: { $0.0 == "properties" }), case .object(var properties) = root[i].1 else { return }
+        for key in Schema.older {
+            var members: Members = [("description", .string("Older name: " + key.summary)), ("deprecated", .bool(true))]
+            members += shape(key.shape)
+            properties.append((key.name, .object(members)))
+        }
+        root[i].1 = .object(properties)
+        root.removeAll { $0.0 == "required" }
+        root.append(
+            (
+                "anyOf",
+                .array(["listeners", "host", "port"].map { .object([("required", .array([.string($0)]))]) })
+            ))
     }
 
     private typealias Members = [(String, JSONValue)]
@@ -110,16 +128,41 @@ public enum JSONSchema {
                 ("type", .array([.string("string"), .string("number")])), ("pattern", .string("^[0-9]+(\\.[0-9]+)?%?$")),
             ])
         case .rate: orVariable(string("^[0-9]+/(s|m|h|d)$"))
+        case .logOutput(let off):
+            orVariable(string("^(\((LogOutput.words(off: off) + ["/.+", "syslog\\+(udp|tcp)://.+", "syslog\\+unix:/.+"]).joined(separator: "|")))$"))
         case .listenAddress: orVariable(string("^(.+:[0-9]+|unix:/.+)$"))
         case .instanceURL: orVariable(string("^(https?://[^/?#@]+/?|unix:/.+)$"))
         case .method: orVariable(string("^[A-Z0-9!#$%&'*+.^_`|~-]+$"))
         case .pathPattern, .path, .rewritePath: orVariable(string("^/[^?#\\\\ ]*$"))
-        case .hostField, .text, .name, .token: [("type", .array([.string("string"), .string("number"), .string("boolean")]))]
-        case .fieldValue, .fixedFieldValue, .secret:
-            [("type", .array([.string("string"), .string("number"), .string("boolean")]))]
-        case .addressBlock, .hostPattern, .fieldName, .location, .filePath, .url, .origin: [("type", .string("string"))]
+        case .name: orVariable(text("^\(nameCharacters){1,128}$"))
+        case .token: orVariable(text("^\(tokenCharacters){1,128}$"))
+        case .fieldName: orVariable(string("^\(tokenCharacters){1,256}$"))
+        case .hostField: orVariable(text("^[A-Za-z0-9_.:\\[\\]-]{1,264}$"))
+        case .hostPattern: orVariable(string("^(\\*|(\\*\\.)?[A-Za-z0-9_.-]+|\\[[0-9A-Fa-f:.]+\\])$"))
+        case .hostName: orVariable(string("^([A-Za-z0-9_.-]+|\\[[0-9A-Fa-f:.]+\\])$"))
+        case .addressBlock: orVariable(string("^[0-9A-Fa-f:.]+(/[0-9]{1,3})?$"))
+        case .filePath(let words): orVariable(string("^(\((words + ["/.+"]).joined(separator: "|")))$"))
+        case .url(let schemes): orVariable(string("^(\(schemes.joined(separator: "|")))://[^@ ]+$"))
+        case .origin: orVariable(string("^(\\*|null|[A-Za-z][A-Za-z0-9+.-]*://[^/?#@ ]+)$"))
+        case .text(let maximum, false): text("^[^\\u0000-\\u0008\\u000a-\\u001f\\u007f]{1,\(maximum)}$")
+        case .text(let maximum, true): plainText + [("maxLength", .number(maximum))]
+        case .fieldValue, .fixedFieldValue, .location:
+            text("^[^\\u0000-\\u0008\\u000a-\\u001f\\u007f]{0,8192}$")
+        case .secret: plainText + [("minLength", .number(1))]
+        case .option: plainText
         }
     }
+
+    private static var nameCharacters: String { "[A-Za-z0-9_.:/@-]" }
+    private static var tokenCharacters: String { "[A-Za-z0-9!#$%&'*+.^_`|~-]" }
+
+    /// A scalar that is text for the gateway, whatever YAML makes of it.
+    private static var plainText: Members {
+        [("type", .array([.string("string"), .string("number"), .string("boolean")]))]
+    }
+
+    /// The pattern counts where YAML reads text.
+    private static func text(_ pattern: String) -> Members { plainText + [("pattern", .string(pattern))] }
 
     /// A word, and where it is a number the number, which is how an editor reads it.
     private static func alternatives(_ word: String) -> [JSONValue] {
@@ -138,8 +181,8 @@ public enum JSONSchema {
 
     private static func pattern(_ rule: KeyRule) -> String {
         switch rule {
-        case .name: "^[A-Za-z0-9_.:/@-]{1,128}$"
-        case .fieldName, .changeableFieldName: "^[A-Za-z0-9!#$%&'*+.^_`|~-]{1,256}$"
+        case .name: "^\(nameCharacters){1,128}$"
+        case .fieldName, .changeableFieldName: "^\(tokenCharacters){1,256}$"
         case .parameter: "^.{1,256}$"
         }
     }
@@ -155,7 +198,8 @@ public enum JSONSchema {
         return .string(unquoted(text))
     }
 
-    private static func unquoted(_ text: String) -> String {
+    /// A default of the tables without its quotes.
+    static func unquoted(_ text: String) -> String {
         text.count >= 2 && text.hasPrefix("\"") && text.hasSuffix("\"") ? String(text.dropFirst().dropLast()) : text
     }
 }

@@ -6,6 +6,9 @@ public struct ListenerConfiguration: Sendable, Equatable {
     public var address: ListenAddress
     /// The file's `limits` with what this listener says laid over them.
     public var limits: LimitsConfiguration
+    /// Peers that must begin each connection with a PROXY header, which says who the client is; nil is off. Empty only on a
+    /// Unix socket, whose peers have no address.
+    public var proxyProtocol: [AddressBlock]?
 
     public init(name: String, address: ListenAddress, limits: LimitsConfiguration = LimitsConfiguration()) {
         self.name = name

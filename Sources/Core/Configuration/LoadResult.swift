@@ -9,6 +9,8 @@ public struct LoadResult: Sendable {
     /// Where the parts of `configuration` stand, for what is found only when they are put to use (a port in use, two routes
     /// that tie). Kept apart so that a file in which only lines moved compares equal.
     public var places: Places
+    /// What `ConfigurationLoader.effective` needs; nil when there was no text.
+    public var origin: ConfigurationOrigin?
 
     public init(configuration: GatewayConfiguration?, diagnostics: [Diagnostic], filesRead: [String], places: Places) {
         self.configuration = configuration
@@ -38,6 +40,8 @@ public struct LoadResult: Sendable {
         public var services: [Place] = []
         /// Of `routes[i].match`.
         public var routes: [Place] = []
+        /// Of the block that says what kind it is, by the middleware's name.
+        public var middlewares: [String: Place] = [:]
         public var admin = Place(mark: Mark(file: "", line: 1, column: 1), path: "admin")
         public var accessLog = Place(mark: Mark(file: "", line: 1, column: 1), path: "access_log")
 

@@ -1,4 +1,4 @@
-/// A place in a file; line and column count from 1, the column in characters.
+/// A place in a file; line and column count from 1, the column in characters. Line 0 is the file as a whole, or what is no file.
 public struct Mark: Sendable, Hashable, Comparable, CustomStringConvertible {
     public var file: String
     public var line: Int
@@ -10,9 +10,15 @@ public struct Mark: Sendable, Hashable, Comparable, CustomStringConvertible {
         self.column = column
     }
 
+    /// A file that could not be read, so that there is no line to show.
+    public init(file: String) { self.init(file: file, line: 0, column: 0) }
+
+    /// A value that comes from an environment variable.
+    public init(environment name: String) { self.init(file: "environment \(name)", line: 0, column: 0) }
+
     public static func < (a: Mark, b: Mark) -> Bool {
         (a.line, a.column) < (b.line, b.column)
     }
 
-    public var description: String { "\(file):\(line):\(column)" }
+    public var description: String { line == 0 ? file : "\(file):\(line):\(column)" }
 }

@@ -1,3 +1,5 @@
+import Primitives
+
 /// A named step that routes put into their chain.
 public struct MiddlewareConfiguration: Sendable, Equatable {
     public var name: String
@@ -13,6 +15,38 @@ public enum MiddlewareKind: Sendable, Equatable {
     case headers(HeaderRules)
     /// A request body longer than this many bytes gets 413; `Int.max` is no limit.
     case bodySize(max: Int)
+    case cors(CORSConfiguration)
+    /// Who is let in by address: not those of `deny`, and if `allow` is not empty only those of it. One of them is not empty.
+    case ipAccess(allow: [AddressBlock], deny: [AddressBlock])
+    /// A kind that the daemon was built with. In the order of the file; no name stands twice.
+    case custom(type: String, options: [CustomOption])
+}
+
+/// Which scripts of other sites are let in (Fetch, "CORS protocol").
+public struct CORSConfiguration: Sendable, Equatable {
+    /// In lower case: `https://example.com`, `https://*.example.com`, `*`, `null`.
+    public var allowOrigins: [String]
+    public var allowMethods = Defaults.corsMethods
+    /// Names as written.
+    public var allowHeaders: [String] = []
+    public var exposeHeaders: [String] = []
+    /// Never beside the origin `*`.
+    public var allowCredentials = false
+    /// How long a browser may keep the answer to a preflight.
+    public var maxAge = Defaults.corsMaxAge
+
+    public init(allowOrigins: [String]) { self.allowOrigins = allowOrigins }
+}
+
+/// One setting of a custom middleware: text, whatever it was in the file. It may be a secret.
+public struct CustomOption: Sendable, Equatable {
+    public var name: String
+    public var value: String
+
+    public init(name: String, value: String) {
+        self.name = name
+        self.value = value
+    }
 }
 
 /// Changes to the fields of a request on its way to the backend and of an answer on its way to the client.

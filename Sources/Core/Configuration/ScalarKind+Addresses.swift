@@ -162,14 +162,7 @@ extension ScalarKind {
         return .value(.text(text))
     }
 
-    func readOrigin(_ text: String) -> ScalarReading {
-        if text == "*" || text == "null" { return .value(.text(text)) }
-        for scheme in ["https://", "http://"] where text.hasPrefix(scheme) {
-            let rest = text.dropFirst(scheme.utf8.count)
-            let host = ScalarKind.splitPort(rest)?.host ?? rest
-            let name = host.hasPrefix("*.") ? host.dropFirst(2) : host
-            if ScalarKind.hostName(name) != nil || IPAddress(String(name)) != nil { return .value(.text(text)) }
-        }
-        return unexpected(text)
+    func readHostName(_ text: String) -> ScalarReading {
+        text.utf8.contains(ASCII.asterisk) ? unexpected(text) : readHostPattern(text)
     }
 }

@@ -111,6 +111,7 @@ extension ScalarKind {
 enum AmountText {
     static func of(_ amount: TimeAmount) -> String {
         if amount == .forever { return "off" }
+        if amount == .zero { return "0s" }
         for (unit, factor) in ScalarKind.durationUnits.reversed() where amount.nanoseconds % factor == 0 {
             if amount.nanoseconds / factor > 0 { return "\(amount.nanoseconds / factor)\(unit)" }
         }

@@ -33,6 +33,9 @@ extension ScalarKind {
         case .filePath(let words): readFilePath(text, words)
         case .url(let schemes): readURL(text, schemes)
         case .origin: readOrigin(text)
+        case .hostName: readHostName(text)
+        case .logOutput(let off): readLogOutput(text, off: off)
+        case .option: .value(.text(text))
         }
     }
 

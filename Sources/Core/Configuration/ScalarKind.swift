@@ -51,6 +51,12 @@ enum ScalarKind {
     case filePath(orWord: [String] = [])
     case url(schemes: [String])
     case origin
+    /// A host name or an address without a port and without `*`.
+    case hostName
+    /// `stdout`, `stderr`, `journald`, a file, or syslog; `none` where it may be switched off.
+    case logOutput(off: Bool)
+    /// Text of any form, or a secret by `file:` or `cred:`.
+    case option
 
     /// What is expected, for a message.
     var expected: String {
@@ -83,7 +89,11 @@ enum ScalarKind {
         case .secret: "a secret, file:/path or cred:name"
         case .filePath(let words): words.isEmpty ? "an absolute path" : ScalarKind.choice(words + ["an absolute path"])
         case .url(let schemes): "a URL that begins with \(schemes.map { $0 + "://" }.joined(separator: " or "))"
-        case .origin: "an origin such as https://example.com, or *"
+        case .origin: "an origin such as https://example.com or https://*.example.com, or *, or null"
+        case .hostName: "a host name such as gateway.example.com"
+        case .logOutput(let off):
+            ScalarKind.choice(LogOutput.words(off: off) + ["an absolute path", "syslog+udp://host, syslog+tcp://host or syslog+unix:/path"])
+        case .option: "text, file:/path or cred:name"
         }
     }
 

@@ -10,12 +10,15 @@ extension Schema {
                 Key("jwt", .object(jwt), "Lets in who shows a JSON Web Token.", .judgedByBuilder),
                 Key("api_key", .object(apiKey), "Lets in who shows an API key.", .judgedByBuilder),
                 Key("authorize", .object(authorize), "Lets in who has a scope, a role or a permission.", .judgedByBuilder),
-                Key("ip_access", .object(ipAccess), "Lets in by address.", .judgedByBuilder),
+                Key("ip_access", .object(ipAccess), "Lets in by address."),
                 Key("rate_limit", .object(rateLimit), "Limits requests over time.", .judgedByBuilder),
-                Key("cors", .object(cors), "Lets scripts of other sites in.", .judgedByBuilder),
+                Key("cors", .object(cors), "Lets scripts of other sites in."),
                 Key("cache", .object(cache), "Keeps answers.", .judgedByBuilder),
+                Key("custom", .object(custom), "A kind that this daemon was built with."),
             ],
-            exactlyOneOf: ["headers", "body_size", "jwt", "api_key", "authorize", "ip_access", "rate_limit", "cors", "cache"])
+            exactlyOneOf: [
+                "headers", "body_size", "jwt", "api_key", "authorize", "ip_access", "rate_limit", "cors", "cache", "custom",
+            ])
     }
 
     static var headerRules: ObjectShape {
@@ -131,7 +134,7 @@ extension Schema {
                 "allow_origins", .list(.scalar(.origin), orOne: true, count: 1...1024), required: true,
                 "Sites whose scripts are let in, or *."),
             Key(
-                "allow_methods", .list(.scalar(.method), orOne: true, count: 0...64), default: "[GET, HEAD, POST]",
+                "allow_methods", .list(.scalar(.method), orOne: true, count: 0...64), default: "[\(Defaults.corsMethods.joined(separator: ", "))]",
                 "What they may do."),
             Key(
                 "allow_headers", .list(.scalar(.token), orOne: true, count: 0...256), default: "[]",
@@ -140,7 +143,16 @@ extension Schema {
                 "expose_headers", .list(.scalar(.token), orOne: true, count: 0...256), default: "[]", "Fields that they may read."
             ),
             Key("allow_credentials", .scalar(.truth), default: "false", "Whether cookies are sent; never with *."),
-            Key("max_age", .scalar(.duration(.zero ... .seconds(86_400))), default: "10m", "How long a preflight is remembered."),
+            Key("max_age", .scalar(.duration(.zero ... .seconds(86_400))), default: AmountText.of(Defaults.corsMaxAge), "How long a preflight is remembered."),
+        ])
+    }
+
+    static var custom: ObjectShape {
+        ObjectShape([
+            Key("type", .scalar(.name), required: true, "The name under which the daemon knows it."),
+            Key(
+                "options", .map(.name, .scalar(.option), maximum: 256), default: "{}",
+                "Its settings. One that begins with file: or cred: is read like a secret."),
         ])
     }
 

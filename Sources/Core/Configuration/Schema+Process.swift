@@ -40,6 +40,13 @@ enum Schema {
                     "drain_timeout", .scalar(.duration(anyTime)), default: AmountText.of(Defaults.drainTimeout),
                     "How long running requests may go on after SIGTERM."),
                 Key(
+                    "drain_delay", .scalar(.duration(.zero ... .seconds(3600))), default: AmountText.of(Defaults.drainDelay),
+                    "How long /ready says 503 after SIGTERM before the listeners close, so that a balancer sees it."),
+                Key("pid_file", .scalar(.filePath()), "A file that holds the process id while it runs. Left out: none."),
+                Key(
+                    "log_output", .scalar(.logOutput(off: false)), default: Defaults.logOutput.text,
+                    "Where the messages of the process go."),
+                Key(
                     "trusted_proxies", .list(.scalar(.addressBlock), orOne: true, count: 0...10_000), default: "[]",
                     "Addresses of proxies before this one, whose X-Forwarded-* fields and request ids are believed."),
                 Key(
@@ -97,11 +104,22 @@ enum Schema {
                 "protocols", .list(.scalar(.word(["http/1.1", "h2", "h2c"])), orOne: true, count: 1...3), default: "[http/1.1]",
                 "The protocols that it speaks. h2 and h2c have no effect in this version.", .judgedByBuilder),
             Key(
+                "proxy_protocol", .object(proxyProtocol),
+                "Whether each connection begins with a PROXY header, version 1 or 2, that says who the client is."),
+            Key(
                 "limits", .object(limits(ofListener: true)),
                 "What a client may take here; what is left out is as in the file's limits."),
             Key(
                 "tls", .object(tls), "Encryption.",
                 .refused("TLS is not available in this version, and the listener would speak plain text")),
+        ])
+    }
+
+    static var proxyProtocol: ObjectShape {
+        ObjectShape([
+            Key(
+                "trusted", .list(.scalar(.addressBlock), orOne: true, count: 0...10_000),
+                "Peers whose header is believed; others are refused. Left out: server.trusted_proxies.")
         ])
     }
 
@@ -137,7 +155,11 @@ enum Schema {
             Key(
                 "address", .scalar(.listenAddress), default: Defaults.adminAddress.text,
                 "Where it listens. An address that others can reach needs a token."),
-            Key("token", .scalar(.secret), "What callers show as Authorization: Bearer ….", .built),
+            Key("token", .scalar(.secret), "What callers show as Authorization: Bearer …. At least 16 bytes."),
+            Key(
+                "hosts", .list(.scalar(.hostName), orOne: true, count: 0...64), default: "[]",
+                "Names under which callers may reach it, beside its address and localhost."),
+            Key("metrics", .scalar(.truth), default: "\(Defaults.adminMetrics)", "Whether it serves /metrics."),
         ])
     }
 
@@ -216,7 +238,13 @@ enum Schema {
             Key(
                 "format", .scalar(.word(AccessLogFormat.allCases.map(\.rawValue))), default: Defaults.accessLogFormat.rawValue,
                 "json, or the combined format of Apache and nginx."),
-            Key("output", .scalar(.filePath(orWord: ["stdout", "stderr", "none"])), default: "stdout", "Where the lines go."),
+            Key("output", .scalar(.logOutput(off: true)), default: Defaults.accessLogOutput.text, "Where the lines go."),
+            Key(
+                "request_headers", .list(.scalar(.token), orOne: true, count: 0...64), default: "[]",
+                "Fields of the request that are logged; the values of those that hold secrets stay masked."),
+            Key(
+                "redact", .list(.scalar(.text(maximum: 256)), orOne: true, count: 0...256), default: "[]",
+                "Fields and query parameters whose values are masked, beside those that are known to hold secrets."),
         ])
     }
 }

@@ -2,6 +2,8 @@
 public protocol SecretSource {
     /// The value of an environment variable, nil when it is not set.
     func environment(_ name: String) -> String?
+    /// The names of all variables that are set, in no order.
+    var environmentNames: [String] { get }
     /// The content of a file.
     func file(_ path: String) -> Result<SecretFile, SecretFileFailure>
 }

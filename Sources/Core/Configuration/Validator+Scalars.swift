@@ -12,6 +12,7 @@ extension Validator {
         }
         if kind.hasVariables { return readTemplate(expansion, kind, mark, trail) }
         if case .secret = kind { return readSecret(expansion.text, mark, trail) }
+        if case .option = kind { return readOption(expansion.text, mark, trail) }
         switch kind.read(expansion.text) {
         case .value(let content):
             return content
@@ -44,6 +45,24 @@ extension Validator {
         return .template(pieces)
     }
 
+    /// Text as it is, or the content of a secret's file.
+    private mutating func readOption(_ text: String, _ mark: Mark, _ trail: KeyTrail) -> Value.Content {
+        guard text.hasPrefix("file:") || text.hasPrefix("cred:") else {
+            if case .problem(let message, _) = ScalarKind.text(maximum: 64 << 10, lines: true).read(text) {
+                diagnostics.error(mark, trail, message)
+                return .invalid
+            }
+            return .text(text)
+        }
+        let content = readSecret(text, mark, trail)
+        guard case .secret(let secret) = content else { return content }
+        guard let value = String(validating: secret.bytes, as: UTF8.self) else {
+            diagnostics.error(mark, trail, "the file is not UTF-8")
+            return .invalid
+        }
+        return .text(value)
+    }
+
     /// The value itself, or the content of a file without the line break at its end.
     private mutating func readSecret(_ text: String, _ mark: Mark, _ trail: KeyTrail) -> Value.Content {
         let path: String
@@ -57,6 +76,10 @@ extension Validator {
             }
             path = directory + "/" + text.dropFirst(5)
         } else {
+            if text == SecretWords.mask {
+                diagnostics.error(mark, trail, "*** stands for a secret that was not shown; write the secret itself")
+                return .invalid
+            }
             if text.isEmpty { diagnostics.error(mark, trail, "is empty") }
             return text.isEmpty ? .invalid : .secret(Secret(Array(text.utf8)))
         }

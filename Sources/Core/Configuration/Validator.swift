@@ -4,7 +4,7 @@ import Primitives
 /// after a mistake, so that one run finds all of them.
 struct Validator {
     var diagnostics: DiagnosticList
-    let source: any SecretSource
+    var source: any SecretSource
     /// The secrets that were read.
     var filesRead: [String] = []
 

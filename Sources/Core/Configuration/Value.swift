@@ -23,6 +23,7 @@ struct Value {
         case block(AddressBlock)
         case template([HeaderValuePiece])
         case secret(Secret)
+        case logOutput(LogOutput)
         case list([Value])
         case object([Entry], enabled: Bool)
     }
@@ -109,6 +110,11 @@ struct Value {
 
     var template: [HeaderValuePiece]? {
         if case .template(let pieces) = content { return pieces }
+        return nil
+    }
+
+    var logOutput: LogOutput? {
+        if case .logOutput(let output) = content { return output }
         return nil
     }
 }

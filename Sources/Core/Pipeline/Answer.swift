@@ -37,6 +37,17 @@ public struct Answer: Sendable {
         Answer(status: status, fields: fields, content: .error(code: code, message: message), reason: reason)
     }
 
+    /// A body of plain text.
+    public static func text(_ body: String, status: UInt16 = 200, fields: [(name: String, value: String)] = []) -> Answer {
+        Answer(status: status, fields: fields, body: Array(body.utf8), contentType: "text/plain; charset=utf-8")
+    }
+
+    /// A body of JSON, in one line.
+    public static func json(_ body: JSONValue, status: UInt16 = 200, fields: [(name: String, value: String)] = []) -> Answer {
+        Answer(
+            status: status, fields: fields, body: Array((body.text + "\n").utf8), contentType: "application/json; charset=utf-8")
+    }
+
     /// Makes `head` the head of this answer: status and the fields of `fields` and `content`.
     ///
     /// Fields that are no fields, and those that the gateway writes itself (framing, `Connection`, `Date`, …), are left out.

@@ -6,7 +6,15 @@ public enum Stage: Sendable {
     case headers(HeaderRules)
     /// Bytes that the body may have, in place of the listener's limit; 0 is no limit.
     case bodySize(limit: UInt64)
+    case ipAccess(IPAccessRules)
+    case cors(CORSRules)
     case custom(any Middleware)
+}
+
+extension Stage {
+    fileprivate var isCORS: Bool {
+        if case .cors = self { true } else { false }
+    }
 }
 
 /// How far a phase came.
@@ -25,35 +33,57 @@ public enum ChainOutcome: Sendable {
 /// The request phase runs from the first stage to the last, the response phase back. Each can be taken up at any index, so a
 /// suspended exchange needs no stack of its own. Stages are kept as small plain values with indices, so that running them
 /// retains nothing; only `custom` costs a call through a protocol.
+///
+/// `cors` is put before all others, wherever it is listed: an answer that any other stage makes then passes its response phase, so
+/// that a script can read why it was refused.
 public final class Chain: Sendable {
     private enum Step {
         case headers(Int)
         case bodySize(UInt64)
+        case ipAccess(Int)
+        case cors(Int)
         case custom(Int)
     }
 
+    /// In the order in which they run, each with its place in the list that was given; for reports.
+    public let stages: [(place: Int, stage: Stage)]
     private let steps: [Step]
     private let headerRules: [HeaderRules]
+    private let ipAccessRules: [IPAccessRules]
+    private let corsRules: [CORSRules]
     private let middlewares: [any Middleware]
 
     public init(_ stages: [Stage]) {
         var steps = [Step]()
         var headerRules = [HeaderRules]()
+        var ipAccessRules = [IPAccessRules]()
+        var corsRules = [CORSRules]()
         var middlewares = [any Middleware]()
-        for stage in stages {
+        let given = stages.enumerated().map { (place: $0.offset, stage: $0.element) }
+        let ordered = given.filter { $0.stage.isCORS } + given.filter { !$0.stage.isCORS }
+        for (_, stage) in ordered {
             switch stage {
             case .headers(let rules):
                 steps.append(.headers(headerRules.count))
                 headerRules.append(rules)
             case .bodySize(let limit):
                 steps.append(.bodySize(limit == 0 ? .max : limit))
+            case .ipAccess(let rules):
+                steps.append(.ipAccess(ipAccessRules.count))
+                ipAccessRules.append(rules)
+            case .cors(let rules):
+                steps.append(.cors(corsRules.count))
+                corsRules.append(rules)
             case .custom(let middleware):
                 steps.append(.custom(middlewares.count))
                 middlewares.append(middleware)
             }
         }
+        self.stages = ordered
         self.steps = steps
         self.headerRules = headerRules
+        self.ipAccessRules = ipAccessRules
+        self.corsRules = corsRules
         self.middlewares = middlewares
     }
 
@@ -68,9 +98,18 @@ public final class Chain: Sendable {
         switch steps[index] {
         case .headers: return "headers"
         case .bodySize: return "body_size"
+        case .ipAccess: return "ip_access"
+        case .cors: return "cors"
         case .custom(let k): return middlewares[k].name
         }
     }
+
+    /// Whether some stage answers preflights, so that the worker asks before it runs the chain.
+    public var answersPreflight: Bool { !corsRules.isEmpty }
+
+    /// The answer to a preflight, to be given before the chain runs: a browser sends one without credentials, and what follows it
+    /// passes all stages. No stage sees it, in either phase. Nil where the head is no preflight or no stage answers those.
+    public func preflight(_ head: borrowing RequestHead) -> Answer? { corsRules.first?.preflight(head) }
 
     /// Runs the request phase from `index` on: 0 at first, the suspended stage's index + 1 when it has been resumed.
     public func runRequest(
@@ -84,6 +123,10 @@ public final class Chain: Sendable {
             case .bodySize(let limit):
                 context.bodyLimit = limit
                 if case .length(let declared) = head.framing, declared > limit { return .answer(.bodyTooLarge, at: i) }
+            case .ipAccess(let k):
+                if !ipAccessRules[k].admits(context) { return .answer(.ipDenied, at: i) }
+            case .cors(let k):
+                if let answer = corsRules[k].preflight(head) { return .answer(answer, at: i) }
             case .custom(let k):
                 let before = head.headers.count
                 context.suspensionPoint = SuspensionPoint(exchange: context.exchangeToken, phase: .request, stage: i)
@@ -110,7 +153,9 @@ public final class Chain: Sendable {
             switch steps[i] {
             case .headers(let k):
                 headerRules[k].apply(to: &head, request: request, context)
-            case .bodySize: break
+            case .bodySize, .ipAccess: break
+            case .cors(let k):
+                corsRules[k].apply(to: &head, request: request)
             case .custom(let k):
                 let before = head.headers.count
                 context.suspensionPoint = SuspensionPoint(exchange: context.exchangeToken, phase: .response, stage: i)

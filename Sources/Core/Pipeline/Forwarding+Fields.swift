@@ -15,13 +15,16 @@ extension Forwarding {
         var isGood = true
         if !hasHost(head), !appendHost(to: &out, head, authority) { isGood = false }
         // What a trusted peer said stays: it has seen the client. Of the others, nothing was left.
-        let kept = context.isTrustedPeer ? context.received : FieldSet()
+        var kept = context.isTrustedPeer ? context.received : FieldSet()
         let writesX = context.forwardedStyle.writesX
+        let writesForwarded = context.forwardedStyle.writesForwarded
         if writesX {
+            // A client that only the other family names belongs into this list too.
+            if writesForwarded, kept.contains(.forwarded), namesHop(context) { kept = kept | [.xForwardedFor] }
             if kept.contains(.xForwardedFor), !appendForwardedFor(to: &out, head, context) { isGood = false }
             if context.hasStrippedPrefix, !appendPrefix(to: &out, head, kept) { isGood = false }
         }
-        if context.forwardedStyle.writesForwarded, !appendForwarded(to: &out, head, context) { isGood = false }
+        if writesForwarded, !appendForwarded(to: &out, head, context) { isGood = false }
         if rule.addsTimestamp { appendTimestamp(to: &out, context) }
         if context.maxForwards >= 0 { appendMaxForwards(to: &out, context.maxForwards) }
 
@@ -140,6 +143,10 @@ extension Forwarding {
         return isGood
     }
 
+    /// Whether a trusted peer has named another client than itself. Where it did so in one family of fields alone, the list of the
+    /// other begins with this client: whoever reads the one must see whom a reader of the other sees.
+    private func namesHop(_ context: borrowing RequestContext) -> Bool { context.clientAddress != context.peerAddress }
+
     /// The list of addresses: what a trusted peer said before, in all fields, and the peer. One field, since many read only the
     /// first.
     @inline(never)
@@ -149,6 +156,10 @@ extension Forwarding {
         var isGood = true
         var isFirst = true
         out.appendText("X-Forwarded-For: ")
+        if !context.received.contains(.xForwardedFor) {
+            out.appendText(of: context.clientAddress)
+            isFirst = false
+        }
         for i in 0..<head.headers.count where head.headers.fields[i].id == .xForwardedFor {
             if head.headers.fields[i].valueCount == 0 { continue }
             if !isFirst { out.appendText(", ") }
@@ -202,16 +213,17 @@ extension Forwarding {
                 if !out.append(checkedValue: head.headers.value(i)) { isGood = false }
                 out.appendText(", ")
             }
+        } else if context.isTrustedPeer, namesHop(context) {
+            appendNode(to: &out, context.clientAddress)
+            if context.received.contains(.xForwardedProto) {
+                out.appendText(context.clientScheme == .https ? ";proto=https" : ";proto=http")
+            }
+            out.appendText(", ")
         }
         if context.peerIsUnixSocket {
             out.appendText("for=unknown")
-        } else if context.peerAddress.isV4 {
-            out.appendText("for=")
-            out.appendText(of: context.peerAddress)
         } else {
-            out.appendText("for=\"[")
-            out.appendText(of: context.peerAddress)
-            out.appendText("]\"")
+            appendNode(to: &out, context.peerAddress)
         }
         let host = clientHost(head)
         if !host.isEmpty, isQuotable(head.bytes(host)) {
@@ -221,6 +233,17 @@ extension Forwarding {
         }
         out.appendLine(context.scheme == .https ? ";proto=https" : ";proto=http")
         return isGood
+    }
+
+    private func appendNode(to out: inout ByteBuffer, _ address: IPAddress) {
+        if address.isV4 {
+            out.appendText("for=")
+            out.appendText(of: address)
+        } else {
+            out.appendText("for=\"[")
+            out.appendText(of: address)
+            out.appendText("]\"")
+        }
     }
 
     /// Whether the host can stand between quotes without escapes; every host that is one can.

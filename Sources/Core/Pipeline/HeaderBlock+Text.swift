@@ -10,6 +10,31 @@ extension HeaderBlock {
         return String(validating: value(index).array(), as: UTF8.self)
     }
 
+    /// The values of all fields with this name, in their order; those that are not UTF-8 are left out.
+    public func texts(_ name: String) -> [String] {
+        let lowercase = name.utf8.map(ASCII.lowercased)
+        var found: [String] = []
+        var next = 0
+        while let index = firstIndex(named: lowercase.span.bytes, from: next) {
+            if let value = String(validating: value(index).array(), as: UTF8.self) { found.append(value) }
+            next = index + 1
+        }
+        return found
+    }
+
+    /// Whether there is a field of this name, in any case.
+    public func has(_ name: String) -> Bool {
+        let lowercase = name.utf8.map(ASCII.lowercased)
+        return firstIndex(named: lowercase.span.bytes) != nil
+    }
+
+    /// Removes all fields of this name, in any case. Those that carry the message (`Host`, `Content-Length`, …) are written by the
+    /// gateway whatever is removed here.
+    public mutating func remove(_ name: String) {
+        let lowercase = name.utf8.map(ASCII.lowercased)
+        removeAll(named: lowercase.span.bytes)
+    }
+
     /// Adds a field; false, and no field, when the name is no token, the value has control bytes, or the field is the gateway's.
     @discardableResult
     public mutating func add(_ name: String, _ value: String) -> Bool {

@@ -119,6 +119,11 @@ public struct RequestContext: ~Copyable {
 
     var wallClock: Timestamp { Timestamp(nanoseconds: Int64(clamping: unixNanoseconds)) }
 
+    /// The client as it is believed, as text: `192.0.2.1`; nil where it came over a Unix socket and no proxy has named it.
+    public var clientText: String? { hasClientAddress ? clientAddress.text : nil }
+    /// The request id as text.
+    public var requestIDText: String { String(decoding: requestID.array(), as: UTF8.self) }
+
     /// Names as text, for middleware; nil while unknown.
     public var routeName: String? { text(names.routes, routeIndex) }
     public var serviceName: String? { text(names.services, serviceIndex) }

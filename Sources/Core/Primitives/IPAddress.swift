@@ -206,6 +206,15 @@ public struct AddressBlock: Hashable, Sendable {
         network = address
     }
 
+    /// The block's last address; `network` is its first.
+    public var last: IPAddress { IPAddress(high: network.high | ~highMask, low: network.low | ~lowMask) }
+
+    /// `10.0.0.0/8`, always with the length of the prefix.
+    public var text: String {
+        let bits = highMask.nonzeroBitCount + lowMask.nonzeroBitCount
+        return "\(network.text)/\(network.isV4 ? bits - 96 : bits)"
+    }
+
     public func contains(_ address: IPAddress) -> Bool {
         address.high & highMask == network.high && address.low & lowMask == network.low
     }

@@ -8,7 +8,7 @@ extension RouteStorage {
         return true
     }
 
-    private func holds(_ condition: Condition, _ head: borrowing RequestHead) -> Bool {
+    func holds(_ condition: Condition, _ head: borrowing RequestHead) -> Bool {
         let found = condition.isQuery ? queryHas(condition, head) : headersHave(condition, head)
         switch condition.test {
         case .present, .anyOf: return found

@@ -105,7 +105,7 @@ extension RouteStorage {
         }
     }
 
-    private func takesCustomMethod(_ entry: Entry, _ head: borrowing RequestHead) -> Bool {
+    func takesCustomMethod(_ entry: Entry, _ head: borrowing RequestHead) -> Bool {
         guard case .other = head.method else { return false }
         for i in entry.customMethods where head.bytes(head.methodRange).equals(bytes(texts[Int(i)])) { return true }
         return false

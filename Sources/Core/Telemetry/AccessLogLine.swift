@@ -11,7 +11,7 @@ public enum AccessLogFormat: Sendable {
 /// Writes one line of the access log, with its line end.
 ///
 /// What is not known is `null` (`-` in the combined form). Texts from the request are cut to a length, escaped, and rid of the
-/// values of query parameters that look like secrets; no other field of the request is shown.
+/// values of query parameters that look like secrets; no other field of the request is shown but those that the rules name.
 public enum AccessLogLine {
     // The most bytes of each text that are shown.
     static var requestIDBytesMax: Int { 128 }
@@ -23,31 +23,49 @@ public enum AccessLogLine {
     static var refererBytesMax: Int { 512 }
     /// More than all keys, numbers, dates and addresses of a line together.
     private static var frameBytesMax: Int { 1536 }
+    /// The brace and the line feed.
+    private static var lineEndBytes: Int { 2 }
 
     /// - Parameter labels: those of the configuration that the request was served under.
     public static func append(
         _ record: AccessRecord, _ text: borrowing AccessText, labels: MetricsLabels, format: AccessLogFormat,
-        into buffer: inout ByteBuffer
+        rules: AccessLogRules = AccessLogRules(), into buffer: inout ByteBuffer
     ) {
         var clock = SecondText()
-        append(record, text, labels: labels, format: format, clock: &clock, into: &buffer)
+        append(record, text, labels: labels, format: format, rules: rules, clock: &clock, into: &buffer)
+    }
+
+    /// The line of a request with the fields that the rules ask for, as they are now: those that were removed are not shown.
+    /// - Parameter clock: kept from line to line.
+    public static func append(
+        _ record: AccessRecord, _ head: borrowing RequestHead, requestID: RawSpan, labels: MetricsLabels, format: AccessLogFormat,
+        rules: AccessLogRules, clock: inout SecondText, into buffer: inout ByteBuffer
+    ) {
+        append(
+            record, AccessText(head, requestID: requestID), labels: labels, format: format, rules: rules, clock: &clock,
+            into: &buffer)
+        guard rules.showsFields, format == .json else { return }
+        // Behind the last key.
+        buffer.truncate(to: buffer.count - lineEndBytes)
+        rules.appendFields(head.headers, into: &buffer)
+        buffer.append("}\n")
     }
 
     /// The same for a writer of many lines.
     /// - Parameter clock: kept from line to line.
     public static func append(
         _ record: AccessRecord, _ text: borrowing AccessText, labels: MetricsLabels, format: AccessLogFormat,
-        clock: inout SecondText, into buffer: inout ByteBuffer
+        rules: AccessLogRules = AccessLogRules(), clock: inout SecondText, into buffer: inout ByteBuffer
     ) {
         switch format {
-        case .json: appendJSON(record, text, labels, &clock, into: &buffer)
-        case .combined: appendCombined(record, text, into: &buffer)
+        case .json: appendJSON(record, text, labels, rules, &clock, into: &buffer)
+        case .combined: appendCombined(record, text, rules, into: &buffer)
         }
     }
 
     private static func appendJSON(
-        _ record: AccessRecord, _ text: borrowing AccessText, _ labels: MetricsLabels, _ clock: inout SecondText,
-        into buffer: inout ByteBuffer
+        _ record: AccessRecord, _ text: borrowing AccessText, _ labels: MetricsLabels, _ rules: AccessLogRules,
+        _ clock: inout SecondText, into buffer: inout ByteBuffer
     ) {
         let requestID = JSONText.prefix(of: text.requestID, limit: requestIDBytesMax)
         let method = JSONText.prefix(of: text.method, limit: methodBytesMax)
@@ -55,12 +73,14 @@ public enum AccessLogLine {
         let path = JSONText.prefix(of: text.path, limit: pathBytesMax)
         let query = JSONText.prefix(of: text.query, limit: queryBytesMax)
         let userAgent = JSONText.prefix(of: text.userAgent, limit: userAgentBytesMax)
-        let referer = JSONText.prefix(of: text.referer, limit: refererBytesMax)
+        let referer = text.referer
+        let isTarget = text.isTarget
         let isPlain =
-            JSONText.isPlain(path) && JSONText.isPlain(userAgent) && JSONText.isPlain(host) && JSONText.isPlain(requestID)
+            !isTarget && JSONText.isPlain(path) && JSONText.isPlain(userAgent) && JSONText.isPlain(host)
+            && JSONText.isPlain(requestID)
             && JSONText.isPlain(method)
         let plain = path.byteCount + userAgent.byteCount + host.byteCount + requestID.byteCount + method.byteCount
-        let masked = query.byteCount + referer.byteCount
+        let masked = query.byteCount + min(referer.byteCount, refererBytesMax)
         let room = frameBytesMax + labels.jsonBytesMax + plain * (isPlain ? 1 : JSONText.growthMax) + masked * JSONText.growthMax
         buffer.withFreeSpace(room) { free in
             var line = TextCursor(free)
@@ -89,9 +109,13 @@ public enum AccessLogLine {
             line.write(record.isSecure ? ",\"scheme\":\"https\",\"host\":" : ",\"scheme\":\"http\",\"host\":")
             line.write(text: host, isPlain)
             line.write(",\"path\":")
-            line.write(text: path, isPlain)
+            if isTarget {
+                line.write(jsonAddress: text.path, limit: pathBytesMax, rules)
+            } else {
+                line.write(text: path, isPlain)
+            }
             line.write(",\"query\":")
-            line.write(jsonQuery: query)
+            line.write(jsonQuery: query, rules)
             line.write(",\"route\":")
             labels.write(route: record.route, to: &line)
             line.write(",\"service\":")
@@ -125,7 +149,7 @@ public enum AccessLogLine {
             line.write(",\"user_agent\":")
             line.write(text: userAgent, isPlain)
             line.write(",\"referer\":")
-            line.write(jsonReferer: referer)
+            line.write(jsonAddress: referer, limit: refererBytesMax, rules)
             line.write(",\"config_generation\":")
             line.write(decimal: labels.generation)
             line.write("}\n")
@@ -134,13 +158,17 @@ public enum AccessLogLine {
     }
 
     /// `client - - [time] "method path?query version" status bytes "referer" "agent"`
-    private static func appendCombined(_ record: AccessRecord, _ text: borrowing AccessText, into buffer: inout ByteBuffer) {
+    private static func appendCombined(
+        _ record: AccessRecord, _ text: borrowing AccessText, _ rules: AccessLogRules, into buffer: inout ByteBuffer
+    ) {
         let method = JSONText.prefix(of: text.method, limit: methodBytesMax)
         let path = JSONText.prefix(of: text.path, limit: pathBytesMax)
         let query = JSONText.prefix(of: text.query, limit: queryBytesMax)
         let userAgent = JSONText.prefix(of: text.userAgent, limit: userAgentBytesMax)
-        let referer = JSONText.prefix(of: text.referer, limit: refererBytesMax)
-        let texts = method.byteCount + path.byteCount + query.byteCount + referer.byteCount + userAgent.byteCount
+        let referer = text.referer
+        let isTarget = text.isTarget
+        let texts =
+            method.byteCount + path.byteCount + query.byteCount + min(referer.byteCount, refererBytesMax) + userAgent.byteCount
         buffer.withFreeSpace(frameBytesMax + texts * JSONText.growthMax) { free in
             var line = TextCursor(free)
             if let client = record.client {
@@ -154,10 +182,14 @@ public enum AccessLogLine {
             if method.byteCount > 0 {
                 line.write(combinedText: method)
                 line.write(ASCII.space)
-                line.write(combinedText: path)
+                if isTarget {
+                    line.write(address: text.path, limit: pathBytesMax, .combined, rules)
+                } else {
+                    line.write(combinedText: path)
+                }
                 if query.byteCount > 0 {
                     line.write(ASCII.question)
-                    line.write(query: query, .combined)
+                    line.write(query: query, .combined, rules)
                 }
                 switch record.version {
                 case .http10: line.write(" HTTP/1.0")
@@ -172,7 +204,7 @@ public enum AccessLogLine {
             line.write(decimal: record.bytesOut)
             line.write(" \"")
             if referer.byteCount > 0 {
-                line.write(referer: referer, .combined)
+                line.write(address: referer, limit: refererBytesMax, .combined, rules)
             } else {
                 line.write(ASCII.dash)
             }
@@ -198,17 +230,17 @@ extension TextCursor {
         write(ASCII.quote)
     }
 
-    fileprivate mutating func write(jsonQuery query: RawSpan) {
+    fileprivate mutating func write(jsonQuery query: RawSpan, _ rules: AccessLogRules) {
         guard query.byteCount > 0 else { return write("null") }
         write(ASCII.quote)
-        write(query: query, .json)
+        write(query: query, .json, rules)
         write(ASCII.quote)
     }
 
-    fileprivate mutating func write(jsonReferer referer: RawSpan) {
-        guard referer.byteCount > 0 else { return write("null") }
+    fileprivate mutating func write(jsonAddress address: RawSpan, limit: Int, _ rules: AccessLogRules) {
+        guard address.byteCount > 0 else { return write("null") }
         write(ASCII.quote)
-        write(referer: referer, .json)
+        write(address: address, limit: limit, .json, rules)
         write(ASCII.quote)
     }
 

@@ -55,6 +55,8 @@ public struct AccessText: ~Escapable {
     public let method: RawSpan
     public let host: RawSpan
     public let path: RawSpan
+    /// `path` is a target as it came: an address perhaps, with user information.
+    let isTarget: Bool
     /// Without the `?`.
     public let query: RawSpan
     public let userAgent: RawSpan
@@ -68,6 +70,7 @@ public struct AccessText: ~Escapable {
         self.method = method
         self.host = host
         self.path = path
+        isTarget = false
         self.query = query
         self.userAgent = userAgent
         self.referer = referer
@@ -83,8 +86,10 @@ public struct AccessText: ~Escapable {
             let target = head.bytes(head.targetRange)
             let end = target.firstIndex(of: ASCII.question) ?? target.byteCount
             path = target.extracting(0..<end)
+            isTarget = true
             query = target.extracting(min(end + 1, target.byteCount)..<target.byteCount)
         } else {
+            isTarget = false
             path = head.bytes(head.path)
             query = head.bytes(head.query ?? 0..<0)
         }

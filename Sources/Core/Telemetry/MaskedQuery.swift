@@ -9,7 +9,7 @@ enum LineEscape {
 
 extension TextCursor {
     /// A query without the values of parameters that look like secrets; it takes up to six bytes for each byte.
-    mutating func write(query: RawSpan, _ escape: LineEscape) {
+    mutating func write(query: RawSpan, _ escape: LineEscape, _ rules: AccessLogRules) {
         let n = query.byteCount
         var start = 0
         while start < n {
@@ -19,7 +19,7 @@ extension TextCursor {
                 if equals == nil, query[end] == ASCII.equals { equals = end }
                 end += 1
             }
-            if let equals, equals + 1 < end, SecretNames.matches(query.extracting(start..<equals)) {
+            if let equals, equals + 1 < end, SecretNames.matches(query.extracting(start..<equals), rules) {
                 write(query.extracting(start..<equals + 1), escape)
                 write("***")
             } else {
@@ -30,37 +30,23 @@ extension TextCursor {
         }
     }
 
-    /// A referring address: its query as above, and without the user information that some clients leave in (RFC 9110 §10.1.3).
-    mutating func write(referer: RawSpan, _ escape: LineEscape) {
-        let n = referer.byteCount
-        var end = 0
-        while end < n, !isSeparator(referer[end]) { end += 1 }
-        let address = referer.extracting(0..<end)
-        if let user = userInformation(address) {
-            write(address.extracting(0..<user.lowerBound), escape)
-            write("***")
-            write(address.extracting(user.upperBound..<end), escape)
-        } else {
-            write(address, escape)
+    /// The beginning of an address, of at most `limit` bytes: its query as above, and without the user information that some clients
+    /// leave in (RFC 9110 §10.1.3), which is found even where the cut goes through it.
+    mutating func write(address whole: RawSpan, limit: Int, _ escape: LineEscape, _ rules: AccessLogRules) {
+        let shown = JSONText.prefix(of: whole, limit: limit)
+        let n = shown.byteCount
+        var start = 0
+        if let user = MaskedText.userInformation(whole) {
+            write(whole.extracting(0..<min(user.lowerBound, n)), escape)
+            if user.lowerBound < n { write("***") }
+            start = min(user.upperBound, n)
         }
+        var end = start
+        while end < n, !isSeparator(shown[end]) { end += 1 }
+        write(shown.extracting(start..<end), escape)
         guard end < n else { return }
-        write(referer[end])
-        write(query: referer.extracting(end + 1..<n), escape)
-    }
-
-    /// Where `user:password` stands, if there is any.
-    private func userInformation(_ address: RawSpan) -> Range<Int>? {
-        guard let colon = address.firstIndex(of: ASCII.colon), colon + 2 < address.byteCount,
-            address[colon + 1] == ASCII.slash, address[colon + 2] == ASCII.slash
-        else { return nil }
-        var at: Int?
-        var i = colon + 3
-        while i < address.byteCount, address[i] != ASCII.slash {
-            if address[i] == 0x40 { at = i }
-            i += 1
-        }
-        guard let at, at > colon + 3 else { return nil }
-        return colon + 3..<at
+        write(shown[end])
+        write(query: shown.extracting(end + 1..<n), escape, rules)
     }
 
     /// What parts parameters, for one reader or another; `#` and a second `?` as well, so that nothing hides behind them.

@@ -116,12 +116,21 @@ public enum ConnectionResult: UInt8, Sendable, CaseIterable {
     case overLimit
     /// More than one client address may hold.
     case overClientLimit
+    /// Not trusted to say who the client is, on a listener of the PROXY protocol.
+    case proxyPeerRefused
+    /// The PROXY header did not come in time.
+    case proxyHeaderMissing
+    /// The PROXY header was broken.
+    case proxyHeaderInvalid
 
     var name: StaticString {
         switch self {
         case .accepted: "accepted"
         case .overLimit: "over_limit"
         case .overClientLimit: "over_client_limit"
+        case .proxyPeerRefused: "proxy_peer_refused"
+        case .proxyHeaderMissing: "proxy_header_missing"
+        case .proxyHeaderInvalid: "proxy_header_invalid"
         }
     }
 }

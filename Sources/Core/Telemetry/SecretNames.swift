@@ -1,14 +1,34 @@
 import Primitives
 
-/// Which query parameters hold secrets, by their name: their values are never logged.
+/// Which query parameters and fields hold secrets, by their name: their values are never logged.
 ///
 /// A name that holds one of the words anywhere, in any case, percent-encoded or not, counts: a harmless value that is masked
 /// costs less than a secret that is not.
-enum SecretNames {
+public enum SecretNames {
     /// Longer names are taken for secrets unread.
     private static var nameBytesMax: Int { 64 }
 
-    static func matches(_ name: RawSpan) -> Bool {
+    /// Names that say it alone, wherever they stand: as keys of the daemon's log.
+    static func isAlwaysSecret(_ name: String) -> Bool {
+        switch name {
+        case "authorization", "proxy-authorization", "cookie", "set-cookie", "x-api-key", "token", "access_token", "password",
+            "secret":
+            true
+        default: false
+        }
+    }
+
+    /// Whether what stands behind the name and a colon is a secret, in any case: fields of requests that carry credentials.
+    static func isField(_ name: RawSpan) -> Bool {
+        name.equals(ignoringCase: "authorization") || name.equals(ignoringCase: "proxy-authorization")
+            || name.equals(ignoringCase: "cookie") || name.equals(ignoringCase: "set-cookie")
+            || name.equals(ignoringCase: "x-api-key") || name.equals(ignoringCase: "password")
+    }
+
+    public static func matches(_ name: RawSpan) -> Bool { matches(name, AccessLogRules()) }
+
+    /// - Parameter rules: may list more names.
+    static func matches(_ name: RawSpan, _ rules: AccessLogRules) -> Bool {
         var decoded = InlineArray<64, UInt8>(repeating: 0)
         var count = 0
         var i = 0
@@ -25,7 +45,8 @@ enum SecretNames {
             decoded[count] = ASCII.lowercased(c)
             count += 1
         }
-        return holdsWord(decoded.span.bytes.extracting(0..<count))
+        let decodedName = decoded.span.bytes.extracting(0..<count)
+        return holdsWord(decodedName) || rules.redacts(decodedName)
     }
 
     private static func holdsWord(_ name: RawSpan) -> Bool {
@@ -34,7 +55,7 @@ enum SecretNames {
             let found =
                 switch name[i] {
                 case 0x61: begins(rest, "authorization") || begins(rest, "assertion")
-                case 0x63: begins(rest, "code") || begins(rest, "credential")
+                case 0x63: begins(rest, "code") || begins(rest, "credential") || begins(rest, "cookie")
                 case 0x6a: begins(rest, "jwt")
                 case 0x6b: begins(rest, "key")
                 case 0x70: begins(rest, "passw") || begins(rest, "passphrase") || begins(rest, "pwd")

@@ -112,7 +112,7 @@ public struct WorkerMetrics: ~Copyable {
         tables.listeners.add(1, to: row &+ ListenerCells.results &+ Int(result.rawValue))
         switch result {
         case .accepted: tables.listeners.add(1, to: row &+ ListenerCells.connections)
-        case .overLimit, .overClientLimit: break
+        case .overLimit, .overClientLimit, .proxyPeerRefused, .proxyHeaderMissing, .proxyHeaderInvalid: break
         }
     }
 

@@ -9,8 +9,7 @@ public enum ConfigurationLoader {
             let file = try FileReader.read(path, maximum: YAMLReader.bytesMaximum)
             return load(file.bytes, name: path, source: source)
         } catch {
-            let mark = Mark(file: path, line: 1, column: 1)
-            let failure = Diagnostic(.error, mark: mark, path: "", message: "cannot read the file: \(error.reason)")
+            let failure = Diagnostic(.error, mark: Mark(file: path), path: "", message: "cannot read the file: \(error.reason)")
             return ConfigurationReader.read(nil, file: path, source: source, earlier: [failure])
         }
     }
@@ -25,8 +24,22 @@ public enum ConfigurationLoader {
         load(bytes, name: name, source: SystemSecretSource(table: environment))
     }
 
+    /// Reads bytes that somebody has sent, with the process's own environment.
+    public static func load(posted bytes: [UInt8], name: String) -> LoadResult {
+        load(bytes, name: name, source: SystemSecretSource(table: nil))
+    }
+
     private static func load(_ bytes: [UInt8], name: String, source: SystemSecretSource) -> LoadResult {
         let (root, diagnostics) = YAMLReader.read(bytes, file: name)
-        return ConfigurationReader.read(root, file: name, source: source, earlier: diagnostics)
+        return ConfigurationReader.read(root, file: name, bytes: bytes, source: source, earlier: diagnostics)
+    }
+
+    /// Every value that is in force, and where it comes from. The file and the environment are those of the load, not of now.
+    public static func effective(_ origin: ConfigurationOrigin) -> EffectiveConfiguration {
+        let (root, _) = YAMLReader.read(origin.bytes, file: origin.file)
+        let source = SystemSecretSource(table: origin.environment)
+        let start = Mark(file: origin.file, line: 1, column: 1)
+        let tree = root ?? Node(mark: start, content: .mapping([]))
+        return ConfigurationReader.effective(tree, file: origin.file, source: source)
     }
 }

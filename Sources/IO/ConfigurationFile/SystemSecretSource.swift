@@ -14,6 +14,18 @@ struct SystemSecretSource: SecretSource {
         return getenv(name).map { String(cString: $0) }
     }
 
+    var environmentNames: [String] {
+        if let table { return Array(table.keys) }
+        var names: [String] = []
+        // Only our own threads could change it, and none does.
+        var entry = environ
+        while let text = entry.pointee {
+            names.append(String(String(cString: text).prefix { $0 != "=" }))
+            entry += 1
+        }
+        return names
+    }
+
     func file(_ path: String) -> Result<SecretFile, SecretFileFailure> {
         do {
             let file = try FileReader.read(path, maximum: SystemSecretSource.bytesMaximum)

@@ -6,7 +6,7 @@ import Reactor
 import Routing
 import Telemetry
 
-/// The admin listener as a gateway of its own: three routes that need no service.
+/// The admin listener as a gateway of its own: routes that need no service, behind a guard.
 enum AdminSnapshot {
     static func build(
         _ configuration: GatewayConfiguration, number: Int, generatedName: String, version: String
@@ -17,18 +17,30 @@ enum AdminSnapshot {
         admin.listeners = [ListenerConfiguration(name: "admin", address: configuration.admin.address)]
         let everywhere = ["0.0.0.0/0", "::/0"].compactMap { AddressBlock($0) }
         admin.routes = [
-            route("health", .health), route("ready", .ready), route("metrics", .metrics(allow: everywhere)),
+            route("health", "/health", ["GET"], .health), route("ready", "/ready", ["GET"], .ready),
+            // The API itself says which of its paths there are.
+            route("api", "/*", [], .respond(FixedResponse())),
         ]
+        if configuration.admin.metrics {
+            admin.routes.append(route("metrics", "/metrics", ["GET"], .metrics(allow: everywhere)))
+        }
         var none = InstanceRegistry()
-        return try SnapshotBuilder(
+        var builder = SnapshotBuilder(
             number: number, configuration: admin, places: LoadResult.Places(), generatedName: generatedName, version: version,
-            seed: randomSeed(), adminToken: configuration.admin.token.bytes
-        ).build(&none, labels: .empty())
+            seed: randomSeed())
+        builder.guardStage = .custom(AdminGuard(token: configuration.admin.token.bytes, hosts: configuration.admin.hosts))
+        builder.actions = ["api": .administer]
+        return try builder.build(&none, labels: .empty())
     }
 
-    private static func route(_ name: String, _ action: RouteAction) -> RouteConfiguration {
-        var match = RouteMatch(path: "/\(name)")
-        match.methods = ["GET"]
-        return RouteConfiguration(name: name, match: match, action: action)
+    private static func route(
+        _ name: String, _ path: String, _ methods: [String], _ action: RouteAction
+    ) -> RouteConfiguration {
+        var match = RouteMatch(path: path)
+        match.methods = methods
+        var route = RouteConfiguration(name: name, match: match, action: action)
+        // Bodies are configurations, and have a limit of their own.
+        route.requestBody = .unlimited
+        return route
     }
 }

@@ -48,6 +48,16 @@ final class ControlHub: WorkerControl {
 
     func drained(worker: Int) { mailbox.post(.drained(worker: worker)) }
 
+    func adopted(_ number: Int, worker: Int) { mailbox.post(.adopted(number, worker: worker)) }
+
+    func released(_ snapshot: GatewaySnapshot) { mailbox.post(.released(snapshot)) }
+
+    func beat(worker: Int) { mailbox.post(.beat(worker: worker)) }
+
+    func administer(_ request: AdminRequest, for sink: any ResumptionSink, _ point: SuspensionPoint) {
+        mailbox.post(.administer(request, sink, point))
+    }
+
     func renderMetrics(for sink: any ResumptionSink, _ point: SuspensionPoint, openMetrics: Bool) {
         mailbox.post(.render(sink, point, openMetrics: openMetrics))
     }

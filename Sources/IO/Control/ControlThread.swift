@@ -17,46 +17,80 @@ enum ControlMessage: Sendable {
     case drained(worker: Int)
     case broken(BrokenMessage)
     case render(any ResumptionSink, SuspensionPoint, openMetrics: Bool)
+    case administer(AdminRequest, any ResumptionSink, SuspensionPoint)
+    case adopted(Int, worker: Int)
+    /// The last reference to it may be the message's: it is taken apart here, and not by a worker.
+    case released(GatewaySnapshot)
+    case beat(worker: Int)
 }
 
-/// The process but for its workers: signals, configuration, names, counters. Runs on the main thread.
+/// The process but for its workers: signals, configuration, names, counters, the admin API. Runs on the main thread.
 ///
-/// It builds every snapshot, so that no worker ever compiles a route table; workers hear of it through their mailboxes.
+/// It builds every snapshot, so that no worker ever compiles a route table; workers hear of it through their mailboxes. The files beside
+/// this one hold its parts: +Reload, +Upgrade, +Drain, +Admin, +Logs.
 public final class ControlThread {
-    /// How long the first look-ups of names may hold up the start or a reload.
-    private static var resolveWait: TimeAmount { .seconds(2) }
-
-    private let path: String
-    private let version: String
-    private let log: Log
+    let path: String
+    let middlewares: [MiddlewareType]
+    let version: String
+    let log: Log
+    let hub: ControlHub
+    let resolver: Resolver
+    let generatedName: String
+    let limits: ConnectionLimits
+    let service: ServiceManager
+    /// As it was at the start.
+    let environment: [String: String]
+    let startedAt = Timestamp(nanoseconds: Int64(clamping: Clock.realtime))
+    let startedInstant = Clock.monotonic
     private let signals: SignalDescriptor
-    private let hub: ControlHub
-    private let resolver: Resolver
-    private let generatedName: String
-    private let limits: ConnectionLimits
-    private var listeners = ListenerSet()
-    private var accessLog: LogWriter?
-    private var registry = InstanceRegistry()
-    private var store: MetricsStore
-    private var configuration: GatewayConfiguration
-    private var generation = 0
-    private var drainedWorkers: Set<Int> = []
-    private var scrape = Scrape()
-    private var lostLines: UInt64 = 0
+    var listeners: ListenerSet
+    var accessLog: LogWriter?
+    var registry = InstanceRegistry()
+    var store: MetricsStore
+    var configuration: GatewayConfiguration
+    /// Where `configuration` comes from.
+    var origin: ConfigurationOrigin?
+    /// What the data workers serve new requests under.
+    var snapshot: GatewaySnapshot
+    var generation = 1
+    var reload = Reload()
+    var upgrade: Upgrade?
+    var departure = Departure.none
+    var drainedWorkers: Set<Int> = []
+    var scrape = Scrape()
+    var lostLines: UInt64 = 0
+    private var watchdog: Watchdog?
 
     /// - Throws: one line that says what stands in the way of a start.
-    public init(path: String, loaded: LoadResult, version: String) throws(StartError) {
+    /// - Parameter middlewares: the types that `custom:` may name.
+    public init(
+        path: String, loaded: LoadResult, version: String, middlewares: [MiddlewareType] = []
+    ) throws(StartError) {
         guard let configuration = loaded.configuration else { throw StartError("no configuration") }
         self.path = path
+        self.middlewares = middlewares
         self.version = version
         self.configuration = configuration
+        origin = loaded.origin
+        environment = processEnvironment()
+        _ = ProgramPath.current
+        service = ServiceManager(environment: environment, processID: getpid())
+        listeners = ListenerSet(inherited: InheritedSockets(environment: environment, processID: getpid()))
+        if let descriptor = environment[Upgrade.readyVariable].flatMap({ Int32($0) }), descriptor > 2 {
+            setCloseOnExec(descriptor)
+        }
+        let errorWriter: LogWriter
         do {
             // First, so that every later thread has the signals blocked.
             signals = try SignalDescriptor()
             hub = try ControlHub()
-            let errorWriter = try LogWriter(.standardError)
-            let log = Log(errorWriter, level: Self.level(configuration))
-            self.log = log
+        } catch {
+            throw StartError("cannot start: \(SystemError.text(error.error))")
+        }
+        errorWriter = try Self.openLog(configuration)
+        let log = Log(errorWriter, level: Self.level(configuration))
+        self.log = log
+        do {
             resolver = try Resolver { host, error in
                 if let error {
                     log.warn(
@@ -66,7 +100,7 @@ public final class ControlThread {
                 }
             }
         } catch {
-            throw StartError("cannot start: \(error)")
+            throw StartError("cannot start: \(SystemError.text(error.error))")
         }
         let descriptors = raiseDescriptorLimit()
         limits = ConnectionLimits(limit: Self.connectionLimit(configuration, descriptors: descriptors))
@@ -74,18 +108,25 @@ public final class ControlThread {
         let workers = Self.workerCount(configuration)
         store = MetricsStore(workers: workers + 1)
         store.build.version = version
-        store.process.start = Timestamp(nanoseconds: Int64(clamping: Clock.realtime))
+        store.process.start = startedAt
         accessLog = try Self.openAccessLog(configuration)
+        let labels = store.adopt(SnapshotBuilder.metricsNames(configuration), generation: 1, at: Clock.monotonic)
+        do {
+            snapshot = try SnapshotBuilder(
+                number: 1, configuration: configuration, places: loaded.places, generatedName: generatedName, version: version,
+                seed: randomSeed(), middlewareTypes: middlewares
+            ).build(&registry, labels: labels)
+        } catch {
+            throw StartError(error.diagnostics.map { "\($0)" }.joined(separator: "\n"))
+        }
         try start(loaded, workers: workers)
     }
 
     private func start(_ loaded: LoadResult, workers: Int) throws(StartError) {
         for warning in loaded.warnings { log.warn("configuration", ["diagnostic": .string("\(warning)")]) }
-        let snapshot: GatewaySnapshot
         let admin: GatewaySnapshot
         do {
-            snapshot = try build(configuration, loaded.places)
-            admin = try buildAdmin(configuration)
+            admin = try buildAdmin(configuration, number: 1)
         } catch {
             throw StartError(error.diagnostics.map { "\($0)" }.joined(separator: "\n"))
         }
@@ -95,9 +136,10 @@ public final class ControlThread {
         } catch {
             throw StartError(error.description)
         }
+        for note in listeners.notes { log.warn("handed over", ["note": .string(note)]) }
         resolver.start()
         watchNames(configuration)
-        resolver.waitForFirstAnswers(atMost: Self.resolveWait)
+        resolver.waitForFirstAnswers(atMost: Reload.resolveWait)
         for index in 0...workers {
             let isAdmin = index == workers
             do {
@@ -114,14 +156,19 @@ public final class ControlThread {
             }
         }
         store.configuration.generation = UInt64(generation)
-        store.configuration.lastSuccess = Timestamp(nanoseconds: Int64(clamping: Clock.realtime))
+        store.configuration.lastSuccess = startedAt
+        watchdog = Watchdog(timeout: service.watchdogTimeout, now: Clock.monotonic)
+        writeProcessID()
         hub.setReady(true)
-        log.info(
-            "ready",
+        log.event(
+            .info, "ready",
             [
                 "version": .string(version), "workers": .integer(Int64(workers)), "generation": .integer(Int64(generation)),
                 "listeners": .string(configuration.listeners.map(\.address.text).joined(separator: " ")),
+                "pid": .integer(Int64(getpid())),
             ])
+        Upgrade.sayReady(environment: environment)
+        service.ready(statusLine)
     }
 
     /// A worker on its way to its thread; nobody else touches it after that.
@@ -130,36 +177,58 @@ public final class ControlThread {
         init(_ worker: Worker) { self.worker = worker }
     }
 
+    /// What `systemctl status` shows.
+    var statusLine: String {
+        let instances = configuration.services.reduce(0) { $0 + $1.instances.count }
+        return "generation \(generation), \(configuration.listeners.count) listeners, \(configuration.routes.count) routes, "
+            + "\(configuration.services.count) services with \(instances) instances"
+    }
+
     /// Serves until a signal ends it; returns when everything has been finished and written.
     public func run() {
-        var drainEnd: Instant?
         while true {
-            var events = [
-                pollfd(fd: signals.descriptor, events: Int16(POLLIN), revents: 0),
-                pollfd(fd: hub.mailbox.descriptor, events: Int16(POLLIN), revents: 0),
-            ]
-            poll(&events, 2, scrape.isOpen || drainEnd != nil ? 50 : 1000)
+            wait()
             for message in hub.mailbox.drain() { receive(message) }
             if scrape.isOpen, Clock.monotonic >= scrape.deadline { finishScrape() }
-            var reloads = false
-            while let signal = signals.next() {
-                switch signal {
-                case SIGHUP: reloads = true
-                case SIGTERM, SIGINT, SIGQUIT:
-                    if drainEnd != nil {
-                        log.warn("stopped at once", [:])
-                        return stop()
-                    }
-                    drainEnd = beginDrain()
-                case SIGUSR1: reopenLogs()
-                default: break
-                }
-            }
-            if reloads, drainEnd == nil { reload() }
-            if let end = drainEnd, drainedWorkers.count == hub.workerCount - 1 || Clock.monotonic >= end + .seconds(1) {
-                return stop()
-            }
+            while let signal = signals.next() { received(signal) }
+            continueReload()
+            continueUpgrade()
+            if continueDeparture() { return stop() }
+            watchWorkers()
+            log.tick()
             reportLostLines()
+            log.tick()
+        }
+    }
+
+    private func wait() {
+        var events = [
+            pollfd(fd: signals.descriptor, events: Int16(POLLIN), revents: 0),
+            pollfd(fd: hub.mailbox.descriptor, events: Int16(POLLIN), revents: 0),
+            // Negative ones are passed over.
+            pollfd(fd: upgrade?.descriptor ?? -1, events: Int16(POLLIN), revents: 0),
+        ]
+        poll(&events, 3, timeout)
+    }
+
+    /// Milliseconds until something is to be looked at again.
+    private var timeout: Int32 {
+        if reload.isResolving { return 5 }
+        var milliseconds: Int32 = scrape.isOpen || reload.isRunning || departure.isUnderWay || upgrade != nil ? 50 : 1000
+        if let watchdog {
+            let left = watchdog.nextRound.since(Clock.monotonic).nanoseconds / 1_000_000
+            milliseconds = min(milliseconds, Int32(clamping: left) &+ 1)
+        }
+        return milliseconds
+    }
+
+    private func received(_ signal: Int32) {
+        switch signal {
+        case SIGHUP: reload.isWanted = true
+        case SIGTERM, SIGINT, SIGQUIT: leave()
+        case SIGUSR1: reopenLogs()
+        case SIGUSR2: beginUpgrade()
+        default: break
         }
     }
 
@@ -169,175 +238,62 @@ public final class ControlThread {
             store.receive(snapshot, worker: worker)
             if scrape.received(worker) { finishScrape() }
         case .broken(let message): report(message)
-        case .drained(let worker): drainedWorkers.insert(worker)
+        case .drained(let worker):
+            drainedWorkers.insert(worker)
+            if watchdog?.ended(worker: worker) == true { service.alive() }
         case .render(let sink, let point, let openMetrics):
-            if scrape.add(sink, point, openMetrics: openMetrics, workers: hub.workerCount) { hub.postToAll(.report) }
+            gather(Scrape.Waiting(sink: sink, point: point, purpose: .metrics(openMetrics: openMetrics)))
+        case .administer(let request, let sink, let point): administer(request, AdminCaller(request, sink: sink, point: point))
+        case .adopted(let number, let worker): reload.adopted(number, worker: worker)
+        case .released: break
+        case .beat(let worker):
+            if watchdog?.beat(worker: worker) == true { service.alive() }
         }
     }
 
-    private func report(_ message: BrokenMessage) {
-        // Not valid UTF-8, most of it: the log escapes what is no text.
-        let bytes = LogValue.string(String(decoding: message.bytes, as: UTF8.self))
-        let suppressed = LogValue.integer(Int64(message.suppressed))
-        let rule = LogValue.string("\(message.rule)")
-        switch message.sender {
-        case .client(let peer):
-            log.warn("request refused", ["rule": rule, "peer": .string(peer.text), "bytes": bytes, "suppressed": suppressed])
-        case .backend(let name):
-            log.warn(
-                "answer of a backend refused",
-                ["rule": rule, "instance": .string(name), "bytes": bytes, "suppressed": suppressed])
-        }
+    /// Workers that have not ended.
+    var runningWorkers: Set<Int> { Set(0..<hub.workerCount).subtracting(drainedWorkers) }
+
+    private func watchWorkers() {
+        guard watchdog?.roundIsDue(at: Clock.monotonic, workers: runningWorkers) == true else { return }
+        hub.postToAll(.beat)
+    }
+
+    /// Asks the workers for their counters, and answers once they are here.
+    func gather(_ request: Scrape.Waiting) {
+        let workers = runningWorkers
+        let asks = scrape.add(request, workers: workers)
+        if workers.isEmpty { finishScrape() } else if asks { hub.postToAll(.report) }
     }
 
     private func finishScrape() {
         ProcessReading.fill(&store.process)
         for waiting in scrape.close() {
-            var text = ByteBuffer(capacity: 65_536)
-            PrometheusText.render(&store, at: Clock.monotonic, openMetrics: waiting.openMetrics, into: &text)
-            let answer = Answer(
-                status: 200, fields: [("Cache-Control", "no-store")], body: text.bytes.array(),
-                contentType: "\(PrometheusText.contentType(openMetrics: waiting.openMetrics))")
-            waiting.sink.resume(waiting.point, with: .answer(answer))
+            switch waiting.purpose {
+            case .metrics(let openMetrics):
+                var text = ByteBuffer(capacity: 65_536)
+                PrometheusText.render(&store, at: Clock.monotonic, openMetrics: openMetrics, into: &text)
+                let answer = Answer(
+                    status: 200, fields: [("Cache-Control", "no-store")], body: text.bytes.array(),
+                    contentType: "\(PrometheusText.contentType(openMetrics: openMetrics))")
+                waiting.sink.resume(waiting.point, with: .answer(answer))
+            case .admin(let question, let caller): caller.answer(answer(question))
+            }
         }
     }
 
-    /// Reads the file again. Nothing of it counts unless all of it is right.
-    private func reload() {
-        let loaded = ConfigurationLoader.load(path: path)
-        for warning in loaded.warnings { log.warn("configuration", ["diagnostic": .string("\(warning)")]) }
-        guard let next = loaded.configuration else { return reloadFailed(loaded.errors.map { "\($0)" }) }
-        guard next != configuration else {
-            reloadSucceeded()
-            accessLog?.reopen()
-            return log.info("reloaded", ["generation": .integer(Int64(generation)), "changed": false])
-        }
-        let snapshot: GatewaySnapshot
-        let admin: GatewaySnapshot
-        let opened: [[OpenListener]]
-        do {
-            snapshot = try build(next, loaded.places)
-            admin = try buildAdmin(next)
-        } catch {
-            return reloadFailed(error.diagnostics.map { "\($0)" })
-        }
-        let isLogMoved = next.accessLog.output != configuration.accessLog.output
-        let newLog: LogWriter?
-        do {
-            newLog = isLogMoved ? try Self.openAccessLog(next) : accessLog
-        } catch {
-            return reloadFailed(["\(loaded.places.accessLog.mark): error: \(error.description)"])
-        }
-        do {
-            opened = try listeners.open(next, workers: hub.workerCount - 1)
-        } catch {
-            if isLogMoved { newLog?.stop() }
-            return reloadFailed(["\(error.place(in: loaded.places))\(error.description)"])
-        }
-        limits.setLimit(Self.connectionLimit(next, descriptors: raiseDescriptorLimit()))
-        warnOfWhatStays(next)
-        watchNames(next)
-        resolver.waitForFirstAnswers(atMost: Self.resolveWait)
-        for (index, sockets) in opened.enumerated() {
-            hub.post(.adopt(index == opened.count - 1 ? admin : snapshot), to: index)
-            hub.post(.listen(sockets), to: index)
-        }
-        if isLogMoved { moveAccessLog(to: newLog) } else { accessLog?.reopen() }
-        configuration = next
-        registry.adopt(next)
-        log.setLevel(Self.level(next))
-        reloadSucceeded()
-        log.info("reloaded", ["generation": .integer(Int64(generation)), "changed": true])
+    func buildAdmin(_ next: GatewayConfiguration, number: Int) throws(BuildError) -> GatewaySnapshot {
+        try AdminSnapshot.build(next, number: number, generatedName: generatedName, version: version)
     }
 
-    private func reloadSucceeded() {
-        store.configuration.reloadsSucceeded += 1
-        store.configuration.lastReloadSucceeded = true
-        store.configuration.generation = UInt64(generation)
-        store.configuration.lastSuccess = Timestamp(nanoseconds: Int64(clamping: Clock.realtime))
-    }
-
-    private func reloadFailed(_ lines: [String]) {
-        store.configuration.reloadsFailed += 1
-        store.configuration.lastReloadSucceeded = false
-        for line in lines { log.error("reload failed", ["diagnostic": .string(line), "path": .string(path)]) }
-    }
-
-    /// Changes that only a restart can bring about.
-    private func warnOfWhatStays(_ next: GatewayConfiguration) {
-        if Self.workerCount(next) != hub.workerCount - 1 { log.warn("server.workers takes effect after a restart", [:]) }
-    }
-
-    /// The old log gets what the workers still hold for it, and ends.
-    private func moveAccessLog(to new: LogWriter?) {
-        let old = accessLog
-        accessLog = new
-        lostLines = new?.droppedLines ?? 0
-        hub.postToAll(.log(new))
-        old?.stop(afterMilliseconds: 2000)
-    }
-
-    private func build(_ next: GatewayConfiguration, _ places: LoadResult.Places) throws(BuildError) -> GatewaySnapshot {
-        let labels = store.adopt(SnapshotBuilder.metricsNames(next), generation: UInt64(generation + 1), at: Clock.monotonic)
-        let snapshot = try SnapshotBuilder(
-            number: generation + 1, configuration: next, places: places, generatedName: generatedName, version: version,
-            seed: randomSeed()
-        ).build(&registry, labels: labels)
-        generation += 1
-        return snapshot
-    }
-
-    private func buildAdmin(_ next: GatewayConfiguration) throws(BuildError) -> GatewaySnapshot {
-        try AdminSnapshot.build(next, number: generation, generatedName: generatedName, version: version)
-    }
-
-    private func watchNames(_ configuration: GatewayConfiguration) {
+    func watchNames(_ configuration: GatewayConfiguration) {
         resolver.watch(
             configuration.services.flatMap { service in
                 service.instances.map { ($0, service.resolveInterval, registry.instance($0, of: service)) }
             })
     }
 
-    private func beginDrain() -> Instant {
-        hub.setReady(false)
-        let end = Clock.monotonic + configuration.server.drainTimeout
-        log.info("draining", ["timeout_ms": .integer(Int64(clamping: configuration.server.drainTimeout.nanoseconds / 1_000_000))])
-        for index in 0..<(hub.workerCount - 1) { hub.post(.drain(until: end), to: index) }
-        return end
-    }
-
-    private func stop() {
-        listeners.removeFiles()
-        log.info("stopped", [:])
-        accessLog?.finish(milliseconds: 1000)
-        log.finish()
-    }
-
-    private func reopenLogs() {
-        accessLog?.reopen()
-        log.info("log files reopened", [:])
-    }
-
-    private func reportLostLines() {
-        guard let lost = accessLog?.droppedLines, lost > lostLines else { return }
-        log.warn("access log lines were lost", ["lines": .integer(Int64(clamping: lost - lostLines))])
-        lostLines = lost
-    }
-
-    private static func openAccessLog(_ configuration: GatewayConfiguration) throws(StartError) -> LogWriter? {
-        do {
-            switch configuration.accessLog.output {
-            case .off: return nil
-            case .standardOutput: return try LogWriter(.standardOutput)
-            case .standardError: return try LogWriter(.standardError)
-            case .file(let path): return try LogWriter(.file(path))
-            }
-        } catch {
-            throw StartError("access_log.output: cannot open \(error.path): \(SystemError.text(error.error))")
-        }
-    }
-
-    private static func level(_ configuration: GatewayConfiguration) -> Telemetry.LogLevel {
+    static func level(_ configuration: GatewayConfiguration) -> Telemetry.LogLevel {
         switch configuration.server.logLevel {
         case .debug: .debug
         case .info: .info
@@ -346,7 +302,7 @@ public final class ControlThread {
         }
     }
 
-    private static func workerCount(_ configuration: GatewayConfiguration) -> Int {
+    static func workerCount(_ configuration: GatewayConfiguration) -> Int {
         switch configuration.server.workers {
         case .automatic: max(1, sysconf(Int32(_SC_NPROCESSORS_ONLN)))
         case .fixed(let count): count
@@ -354,7 +310,7 @@ public final class ControlThread {
     }
 
     /// 80 % of the descriptors, less what the upstream pools may take; never less than half of them.
-    private static func connectionLimit(_ configuration: GatewayConfiguration, descriptors: Int) -> Int {
+    static func connectionLimit(_ configuration: GatewayConfiguration, descriptors: Int) -> Int {
         switch configuration.limits.connections {
         case .fixed(let count): return count
         case .automatic:

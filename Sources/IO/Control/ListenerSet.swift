@@ -25,73 +25,145 @@ struct ListenerSet {
             return "cannot listen on \(address) for \(name): \(SystemError.text(error))\(hint)"
         }
 
-        /// `file:line:column: ` of the listener's address.
-        func place(in places: LoadResult.Places) -> String {
-            guard let index, places.listeners.indices.contains(index) else { return "\(places.admin.mark): error: " }
-            return "\(places.listeners[index].mark): error: "
+        /// The same, at the listener's address in the file.
+        func diagnostic(in places: LoadResult.Places) -> Diagnostic {
+            let place =
+                if let index, places.listeners.indices.contains(index) { places.listeners[index] } else { places.admin }
+            return Diagnostic(.error, mark: place.mark, path: place.path, message: description)
         }
     }
 
-    private var open: Set<ListenAddress> = []
-    private var openAdmin: ListenAddress?
+    private struct Open {
+        var name: String
+        /// In use by the workers, who also close them.
+        var sockets: [ListeningSocket]
+    }
+
+    private var open: [ListenAddress: Open] = [:]
+    private var openAdmin: (address: ListenAddress, open: Open)?
+    /// What came with the start of the process.
+    private var inherited: InheritedSockets
+    /// Addresses that differ from what the file says, for the log.
+    private(set) var notes: [String] = []
+
+    init(inherited: InheritedSockets) { self.inherited = inherited }
+
+    /// All sockets that are in use, to be handed to a successor.
+    var handedOver: [(name: String, descriptor: Int32)] {
+        var all: [(name: String, descriptor: Int32)] = []
+        for entry in open.values { all += entry.sockets.map { (entry.name, $0.descriptor) } }
+        if let openAdmin { all += openAdmin.open.sockets.map { (openAdmin.open.name, $0.descriptor) } }
+        return all
+    }
 
     /// Opens what is not open yet, all or nothing. What is not named any more is closed by the workers, each its own.
     /// - Returns: for each data worker, and at last for the admin worker, the sockets that are new to it.
     mutating func open(_ configuration: GatewayConfiguration, workers: Int) throws(OpenError) -> [[OpenListener]] {
         var result = [[OpenListener]](repeating: [], count: workers + 1)
-        var named: Set<ListenAddress> = []
+        var next: [ListenAddress: Open] = [:]
+        var nextAdmin: (address: ListenAddress, open: Open)?
+        notes = []
         do throws(OpenError) {
             for (index, listener) in configuration.listeners.enumerated() {
-                named.insert(listener.address)
-                guard !open.contains(listener.address) else { continue }
-                let sockets = try Self.sockets(listener.address, count: workers, name: "listener \(listener.name)", index: index)
-                for (worker, socket) in sockets.enumerated() {
-                    result[worker].append(OpenListener(address: listener.address, socket: socket))
+                if var known = open[listener.address] {
+                    known.name = listener.name
+                    next[listener.address] = known
+                    continue
+                }
+                let sockets = try sockets(listener.address, count: workers, name: listener.name, index: index)
+                next[listener.address] = Open(name: listener.name, sockets: sockets)
+                for (i, socket) in sockets.enumerated() {
+                    result[i % workers].append(OpenListener(address: listener.address, socket: socket))
                 }
             }
             if configuration.admin.enabled {
                 let address = configuration.admin.address
-                guard named.insert(address).inserted else {
+                guard next[address] == nil else {
                     throw OpenError(name: "admin", index: nil, address: address.text, error: 98)
                 }
-                if openAdmin != address {
-                    let sockets = try Self.sockets(address, count: 1, name: "admin", index: nil)
-                    result[workers].append(OpenListener(address: address, socket: sockets[0]))
+                if let known = openAdmin, known.address == address {
+                    nextAdmin = known
+                } else {
+                    let sockets = try sockets(address, count: 1, name: "admin", index: nil)
+                    nextAdmin = (address, Open(name: "admin", sockets: sockets))
+                    for socket in sockets { result[workers].append(OpenListener(address: address, socket: socket)) }
                 }
             }
         } catch {
             for listeners in result { for listener in listeners { listener.socket.close() } }
             throw error
         }
-        let admin = configuration.admin.enabled ? configuration.admin.address : nil
-        for address in open.subtracting(named) { Self.removeFile(address) }
-        if let old = openAdmin, !named.contains(old) { Self.removeFile(old) }
-        open = named
-        if let admin { open.remove(admin) }
-        openAdmin = admin
+        for address in open.keys where next[address] == nil { Self.removeFile(address) }
+        if let old = openAdmin, nextAdmin?.address != old.address, next[old.address] == nil { Self.removeFile(old.address) }
+        open = next
+        openAdmin = nextAdmin
+        let left = inherited.closeRest()
+        notes += left.map { "a socket that was handed over belongs to no listener and is closed: \($0)" }
         return result
     }
 
     /// Takes the socket files away; a new process could not tell them from those of a running one.
     func removeFiles() {
-        for address in open { Self.removeFile(address) }
-        if let openAdmin { Self.removeFile(openAdmin) }
+        for address in open.keys { Self.removeFile(address) }
+        if let openAdmin { Self.removeFile(openAdmin.address) }
     }
 
     private static func removeFile(_ address: ListenAddress) {
         if case .unix(let path) = address { removeSocketFile(path) }
     }
 
-    private static func sockets(
+    /// At least `count` sockets for an address, or for what takes its place.
+    private mutating func sockets(
         _ address: ListenAddress, count: Int, name: String, index: Int?
     ) throws(OpenError) -> [ListeningSocket] {
+        var sockets = inherited.take(name: name, address: address)
+        do throws(PollerError) {
+            if let first = sockets.first {
+                if !Self.isAt(first, address) {
+                    notes.append("listener \(name) serves the socket that was handed over, at \(first.address.text)")
+                }
+                while sockets.count < count { sockets.append(try Self.another(like: first)) }
+                return sockets
+            }
+            return try Self.new(address, count: count, isAdmin: index == nil)
+        } catch {
+            for socket in sockets { socket.close() }
+            throw OpenError(
+                name: index == nil ? "admin" : "listener \(name)", index: index, address: address.text, error: error.error)
+        }
+    }
+
+    private static func isAt(_ socket: ListeningSocket, _ address: ListenAddress) -> Bool {
+        switch (socket.address.kind, address) {
+        case (.unix(let bound), .unix(let path)): bound == path
+        case (.internet(let bound, let boundPort, _), .tcp(let ip, let port)): bound == ip && (port == 0 || boundPort == port)
+        default: false
+        }
+    }
+
+    /// A socket of its own beside one that shares its port, or else the same one again.
+    private static func another(like first: ListeningSocket) throws(PollerError) -> ListeningSocket {
+        if first.sharesPort, case .internet = first.address.kind {
+            do throws(PollerError) {
+                return try ListeningSocket.open(first.address, backlog: backlog, sharesPort: true)
+            } catch {
+                // Opened by another user: the kernel lets nobody else onto the port.
+            }
+        }
+        return try first.duplicate()
+    }
+
+    private static func new(
+        _ address: ListenAddress, count: Int, isAdmin: Bool
+    ) throws(PollerError) -> [ListeningSocket] {
         var sockets: [ListeningSocket] = []
         do throws(PollerError) {
             switch address {
             case .unix(let path):
                 guard let socketAddress = SocketAddress(unixPath: path) else { throw PollerError(error: 36) }
-                // One socket file, one socket; the workers take turns at it.
-                let socket = try ListeningSocket.open(socketAddress, backlog: backlog, sharesPort: false)
+                // One socket file, one socket; the workers take turns at it. Whoever may write to the admin's is let in.
+                let socket = try ListeningSocket.open(
+                    socketAddress, backlog: backlog, sharesPort: false, fileMode: isAdmin ? 0o660 : 0o777)
                 sockets = [socket]
                 for _ in 1..<max(1, count) { sockets.append(try socket.duplicate()) }
             case .tcp(let ip, let port):
@@ -101,10 +173,10 @@ struct ListenerSet {
                 first.close()
                 for _ in 0..<count { sockets.append(try ListeningSocket.open(bound, backlog: backlog, sharesPort: true)) }
             }
+            return sockets
         } catch {
             for socket in sockets { socket.close() }
-            throw OpenError(name: name, index: index, address: address.text, error: error.error)
+            throw error
         }
-        return sockets
     }
 }

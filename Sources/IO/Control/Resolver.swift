@@ -63,12 +63,14 @@ final class Resolver: Sendable {
         wake.signal()
     }
 
+    /// Whether every name has been tried once.
+    var hasFirstAnswers: Bool { work.withLock { work in !work.entries.values.contains { $0.isFirst } } }
+
     /// Waits until every name has been tried once, or for `timeout`.
     func waitForFirstAnswers(atMost timeout: TimeAmount) {
         let end = Clock.monotonic + timeout
         while Clock.monotonic < end {
-            let isPending = work.withLock { work in work.entries.values.contains { $0.isFirst } }
-            guard isPending else { return }
+            if hasFirstAnswers { return }
             usleep(5000)
         }
     }

@@ -1,16 +1,23 @@
 import Pipeline
 import Primitives
 import Reactor
+import Telemetry
 
-/// Requests for the metrics that wait for the workers' counters. Those that come while one is under way share its answer.
+/// Requests that wait for the workers' counters. Those that come while one is under way share its answer.
 struct Scrape {
     /// A worker that does not answer in time is shown as it was last seen.
     private static var timeout: TimeAmount { .milliseconds(500) }
 
+    /// What is to be said once the counters are here.
+    enum Purpose {
+        case metrics(openMetrics: Bool)
+        case admin(AdminAnswer, AdminCaller)
+    }
+
     struct Waiting {
         var sink: any ResumptionSink
         var point: SuspensionPoint
-        var openMetrics: Bool
+        var purpose: Purpose
     }
 
     private var waiting: [Waiting] = []
@@ -20,11 +27,11 @@ struct Scrape {
     var isOpen: Bool { !waiting.isEmpty }
 
     /// - Returns: whether the workers are to be asked.
-    mutating func add(_ sink: any ResumptionSink, _ point: SuspensionPoint, openMetrics: Bool, workers: Int) -> Bool {
+    mutating func add(_ request: Waiting, workers: Set<Int>) -> Bool {
         let isFirst = waiting.isEmpty
-        waiting.append(Waiting(sink: sink, point: point, openMetrics: openMetrics))
+        waiting.append(request)
         if isFirst {
-            missing = Set(0..<workers)
+            missing = workers
             deadline = Clock.monotonic + Self.timeout
         }
         return isFirst

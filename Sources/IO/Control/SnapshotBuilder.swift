@@ -19,8 +19,12 @@ struct SnapshotBuilder {
     let generatedName: String
     let version: String
     let seed: UInt64
-    /// What every request must show as a bearer token; empty for none.
-    var adminToken: [UInt8] = []
+    /// Stands before all others, on every route.
+    var guardStage: Stage?
+    /// Actions that no file can ask for, by the route's name.
+    var actions: [String: RouteRuntime.Action] = [:]
+    /// Types that `custom:` may name.
+    var middlewareTypes: [MiddlewareType] = []
     /// Stages that stand before those of the file, by the route's name.
     var stages: [String: [Stage]] = [:]
 
@@ -142,12 +146,26 @@ struct SnapshotBuilder {
                     throw fault("middlewares.\(middleware.name)", "\(error)")
                 }
             case .bodySize(let max): stages.append(.bodySize(limit: max == .max ? 0 : UInt64(max)))
+            case .ipAccess(let allow, let deny): stages.append(.ipAccess(IPAccessRules(allow: allow, deny: deny)))
+            case .cors(let cors):
+                do {
+                    stages.append(.cors(try Self.rules(cors)))
+                } catch {
+                    throw fault("middlewares.\(middleware.name)", "\(error)")
+                }
+            case .custom(let type, let options):
+                stages.append(.custom(try custom(middleware.name, type: type, options)))
             }
         }
         return stages
     }
 
-    private var tokenStage: [Stage] { adminToken.isEmpty ? [] : [.custom(BearerToken(adminToken))] }
+    private static func rules(_ cors: CORSConfiguration) throws(CORSRuleError) -> CORSRules {
+        try CORSRules(
+            allowOrigins: cors.allowOrigins, allowMethods: cors.allowMethods, allowHeaders: cors.allowHeaders,
+            exposeHeaders: cors.exposeHeaders, allowCredentials: cors.allowCredentials,
+            maxAgeSeconds: Int(clamping: cors.maxAge.nanoseconds / 1_000_000_000))
+    }
 
     private static func rules(_ changes: HeaderChanges) -> [Pipeline.HeaderRule] {
         changes.remove.map { Pipeline.HeaderRule(.remove, name: Array($0.utf8)) }
@@ -219,7 +237,7 @@ struct SnapshotBuilder {
             }
             return RouteRuntime(
                 index: index, action: try action(route, rule), service: service,
-                chain: Chain(tokenStage + (self.stages[route.name] ?? []) + route.middlewares.map { stages[$0] }),
+                chain: chain(route, stages),
                 encodedSlash: encodedSlash(route.path.encodedSlash),
                 rewriter: try rewriter(route, rule),
                 bodyLimit: bodyLimit(route.requestBody), allowsBody: route.allowBody, timeouts: route.timeouts,
@@ -229,7 +247,12 @@ struct SnapshotBuilder {
         }
     }
 
+    private func chain(_ route: RouteConfiguration, _ stages: [Stage]) -> Chain {
+        Chain((guardStage.map { [$0] } ?? []) + (self.stages[route.name] ?? []) + route.middlewares.map { stages[$0] })
+    }
+
     private func action(_ route: RouteConfiguration, _ rule: RouteRule) throws -> RouteRuntime.Action {
+        if let action = actions[route.name] { return action }
         if case .on(let message, let retryAfter) = route.maintenance {
             return .maintenance(maintenance(message, retryAfter))
         }

@@ -7,6 +7,8 @@ import Telemetry
 /// The request that runs on it lives in an exchange of its own.
 public struct ClientConnection {
     public enum Phase: UInt8 {
+        /// The balancer before us is to say who the client is (PROXY protocol).
+        case proxyHeader
         /// Between requests, or a head is arriving.
         case head
         /// A request is being answered.

@@ -51,6 +51,13 @@ public final class ConnectionLimits: Sendable {
         return .admitted
     }
 
+    /// Counts a connection in that is already there, whatever the limits say.
+    public func countIn(_ peer: IPAddress) {
+        total.add(1, ordering: .relaxed)
+        let key = peer.countingKey
+        shard(key).counts.withLock { $0[key, default: 0] += 1 }
+    }
+
     public func release(_ peer: IPAddress) {
         let key = peer.countingKey
         shard(key).counts.withLock { counts in

@@ -14,7 +14,9 @@ struct ExchangeRecord: ~Copyable {
     enum Step: UInt8 {
         /// Reading the head, or done.
         case idle
-        /// A middleware has suspended the request phase.
+        /// The request's body is read whole, for the route's action.
+        case collecting
+        /// A middleware, or the route's action, has suspended the request phase.
         case requestSuspended
         /// In the service's queue.
         case queued
@@ -67,6 +69,8 @@ struct ExchangeRecord: ~Copyable {
     /// `100 Continue` is still owed.
     var owesContinue = false
     var requestTrailers = Incoming()
+    /// A body that is read whole.
+    var collected: [UInt8] = []
 
     var responseBody = BodyReader(.none)
     var responseTrailers = Incoming()
@@ -122,6 +126,7 @@ struct ExchangeRecord: ~Copyable {
         owesContinue = false
         uploadFailed = false
         requestTrailers.discard()
+        collected = []
         responseTrailers.discard()
         clientFraming = .none
         clientMayContinue = true

@@ -27,6 +27,7 @@ public final class GatewaySnapshot: Sendable {
     let routeLabels: [Label]
     let serviceLabels: [Label]
     let instanceLabels: [Label]
+    public let accessLogRules: AccessLogRules
     /// What the health endpoints answer with as the version.
     public let version: String
     // Read for every request, and so kept where reading retains nothing. Written once; the memory lives as long as the snapshot.
@@ -55,6 +56,8 @@ public final class GatewaySnapshot: Sendable {
         serviceLabels = Self.labels(labels.services, count: services.count)
         instanceLabels = Self.labels(labels.instances, count: names.instances.count)
         self.version = version
+        let log = configuration.accessLog
+        accessLogRules = AccessLogRules(requestHeaders: log.requestHeaders, redact: log.redact)
         routeCount = routes.count
         self.routes = Self.memory(routes)
         listenerRules = Self.memory(listeners.map(\.rules))
@@ -76,6 +79,12 @@ public final class GatewaySnapshot: Sendable {
         labels.isEmpty ? [Label](repeating: .none, count: count) : labels
     }
 
+    /// The route at this index of `routeTable.rules`; for reports.
+    public func route(_ index: Int) -> RouteRuntime {
+        precondition(index >= 0 && index < routeCount, "there is no such route")
+        return routes[index]
+    }
+
     deinit {
         Self.free(routes, count: routeCount)
         Self.free(listenerRules, count: listeners.count)
@@ -93,6 +102,8 @@ public struct RouteRuntime: Sendable {
         case health
         case ready
         case metrics(allow: [AddressBlock])
+        /// The admin API.
+        case administer
         /// 503.
         case maintenance(Answer)
     }
@@ -158,6 +169,10 @@ public struct RouteRuntime: Sendable {
         requestTimeout = timeouts.request
         connectTimeout = timeouts.connect
     }
+
+    // For reports.
+    public var chain: Chain { chainOwner }
+    public var forwarding: Forwarding { forwardingOwner }
 }
 
 /// A service, ready to be called.
@@ -199,24 +214,33 @@ public final class ServiceRuntime: Sendable {
 public struct ListenerRuntime: Sendable {
     public let name: String
     public let address: ListenAddress
+    /// Who may connect, where a connection has to begin with a PROXY header.
+    public let proxyPeers: [AddressBlock]
     let rules: ListenerRules
 
     public init(_ configuration: ListenerConfiguration, mergesSlashes: Bool) {
         name = configuration.name
         address = configuration.address
+        proxyPeers = configuration.proxyProtocol ?? []
         let limits = configuration.limits
         rules = ListenerRules(
-            limits: limits,
+            limits: limits, expectsProxyHeader: configuration.proxyProtocol != nil,
             parser: HTTP1.Limits(
                 requestTargetBytes: limits.requestTargetBytes, fieldBytes: limits.requestFieldBytes,
                 headerBytes: limits.requestHeaderBytes, fieldCount: limits.requestHeaders),
             target: TargetPolicy(scheme: .http, mergeSlashes: mergesSlashes))
     }
+
+    // For reports.
+    public var limits: LimitsConfiguration { rules.limits }
+    public var parserLimits: HTTP1.Limits { rules.parser }
+    public var targetPolicy: TargetPolicy { rules.target }
 }
 
 /// The numbers among them.
 struct ListenerRules: Sendable {
     let limits: LimitsConfiguration
+    let expectsProxyHeader: Bool
     let parser: HTTP1.Limits
     let target: TargetPolicy
 }

@@ -6,7 +6,7 @@ import Routing
 
 /// Which refusal each fault of a request is answered with; the fault's own sentence goes with it as the detail.
 extension RequestFault {
-    var refusal: Refusal {
+    public var refusal: Refusal {
         switch status {
         case 414: .uriTooLong
         case 417: .expectationFailed
@@ -18,7 +18,7 @@ extension RequestFault {
 }
 
 extension TargetFault {
-    var refusal: Refusal {
+    public var refusal: Refusal {
         switch self {
         case .connectNotAllowed, .traceNotAllowed: .methodNeverAllowed
         default: closesConnection ? .badRequest : .unacceptable.closing()
@@ -27,7 +27,7 @@ extension TargetFault {
 }
 
 extension HeadFault {
-    var refusal: Refusal {
+    public var refusal: Refusal {
         switch self {
         case .loop: .loopDetected
         default: .unacceptable.closing()

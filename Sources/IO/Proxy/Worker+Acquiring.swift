@@ -190,7 +190,7 @@ extension Worker {
     /// Gives what has become free to those who wait, in their order.
     func serveQueues() {
         hasQueueWork = false
-        for queue in queues {
+        for queue in queues.values {
             while let waiter = queue.waiters.popFirst() {
                 let token = Token(raw: waiter)
                 guard exchanges.isLive(token), case .queued = exchanges.pointer(token.index).pointee.step else { continue }
@@ -259,7 +259,7 @@ extension Worker {
             carryOut(exchange.pointee.machine.acquiringGivenUp(.queueTimedOut), slot)
         case .requestSuspended, .responseSuspended:
             requestTimedOut(slot)
-        case .idle, .connecting, .forwarded, .answered:
+        case .idle, .connecting, .forwarded, .answered, .collecting:
             break
         }
     }
@@ -274,7 +274,7 @@ extension Worker {
             exchange.pointee.heldResponse = nil
             let last = exchange.pointee.route.map { $0.pointee.stages - 1 } ?? -1
             exchange.pointee.responseStage = min(exchange.pointee.suspendedStage - 1, last)
-        case .idle, .connecting, .forwarded, .answered: break
+        case .idle, .collecting, .connecting, .forwarded, .answered: break
         }
         exchange.pointee.step = .idle
         if exchange.pointee.backend >= 0 {

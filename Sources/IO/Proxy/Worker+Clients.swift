@@ -36,9 +36,15 @@ extension Worker {
         let client = clients.pointer(index)
         switch client.pointee.phase {
         case .head: readHead(index)
-        case .exchange: continueForwarding(Int(client.pointee.exchange))
+        case .exchange: continueExchange(Int(client.pointee.exchange))
         case .lingering: readLingering(index)
+        case .proxyHeader: readProxyHeader(index)
         }
+    }
+
+    private func continueExchange(_ slot: Int) {
+        if case .collecting = exchanges.pointer(slot).pointee.step { return continueCollecting(slot) }
+        continueForwarding(slot)
     }
 
     private func readHead(_ index: Int) {
@@ -157,7 +163,7 @@ extension Worker {
         case .all:
             client.pointee.deadline.clear()
             switch client.pointee.phase {
-            case .head:
+            case .head, .proxyHeader:
                 armIdleClient(index)
                 deferClient(index)
             case .exchange: clientDrained(Int(client.pointee.exchange))
@@ -218,6 +224,7 @@ extension Worker {
         guard client.pointee.deadline.fired(at: now, token, on: &timers) else { return }
         switch client.pointee.phase {
         case .lingering: closeClient(token.index, reset: !client.pointee.outgoing.isEmpty)
+        case .proxyHeader: refuseProxyHeader(token.index, .proxyHeaderMissing, "header_missing")
         case .head:
             if client.pointee.input.isEmpty || !client.pointee.outgoing.isEmpty {
                 closeClient(token.index, reset: !client.pointee.outgoing.isEmpty)

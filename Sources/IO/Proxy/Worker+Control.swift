@@ -23,6 +23,10 @@ public enum WorkerMessage: Sendable {
     /// Close an idle connection to this instance: another worker needs its slot.
     case giveBack(InstanceState)
     case resume(SuspensionPoint, ResumeVerdict)
+    /// Say that the loop turns.
+    case beat
+    /// Say that what was posted before has been done, for the configuration of this number.
+    case acknowledge(Int)
     /// Finish what runs, by then at the latest.
     case drain(until: Instant)
     case stop
@@ -73,6 +77,14 @@ public protocol WorkerControl: AnyObject, Sendable {
     func drained(worker: Int)
     /// Renders the metrics on another thread and resumes the point with them.
     func renderMetrics(for sink: any ResumptionSink, _ point: SuspensionPoint, openMetrics: Bool)
+    /// Answers a request to the admin API on another thread and resumes the point with the answer.
+    func administer(_ request: AdminRequest, for sink: any ResumptionSink, _ point: SuspensionPoint)
+    /// New requests run under the configuration of this number.
+    func adopted(_ number: Int, worker: Int)
+    /// Nothing of this worker runs under the configuration any more. Taking a large one apart is not a worker's work.
+    func released(_ snapshot: GatewaySnapshot)
+    /// The loop turns.
+    func beat(worker: Int)
 }
 
 /// Brings resumptions from any thread back to the worker.
@@ -100,6 +112,8 @@ extension Worker {
             case .slotFreed: slotFreed()
             case .giveBack(let instance): giveBack(instance)
             case .resume(let point, let verdict): resume(point, verdict)
+            case .beat: control.beat(worker: index)
+            case .acknowledge(let number): control.adopted(number, worker: index)
             case .drain(let until): startDrain(until: until)
             case .stop: phase = .stopped
             }
@@ -126,6 +140,7 @@ extension Worker {
     func adopt(_ snapshot: GatewaySnapshot) {
         let old = current
         var named: [PoolPointer] = []
+        named.reserveCapacity(snapshot.names.instances.count)
         for service in snapshot.services {
             let queue = queue(of: service.state)
             let label = snapshot.serviceLabels[service.index]
@@ -142,8 +157,12 @@ extension Worker {
         listenerRules = snapshot.listenerRules
         currentNumber += 1
         hasQueueWork = true
-        if old.inFlight > 0 { retiring.append(old) }
+        if old.inFlight > 0 { retiring.append(old) } else { control.released(old.snapshot) }
+        // It only stands in for the generation of records that have none, and must not keep its configuration for that.
+        if initial.inFlight == 0 { initial.snapshot = snapshot }
+        exchangesForget(names: snapshot.names)
         metrics.adopt(snapshot.labels)
+        accessLogRules = snapshot.accessLogRules
         accessLogFormat = snapshot.configuration.accessLog.format == .json ? .json : .combined
         retirePools(except: Set(named))
         for i in listeners.indices where listeners[i].socket.descriptor >= 0 {
@@ -153,10 +172,18 @@ extension Worker {
         }
     }
 
+    /// Free records would otherwise keep the names of the configuration under which they were used last.
+    private func exchangesForget(names: NameTable) {
+        for i in 0..<exchanges.capacity where !exchanges.isTaken(i) {
+            exchanges.pointer(i).pointee.context.names = names
+            exchanges.pointer(i).pointee.generationNumber = -1
+        }
+    }
+
     private func queue(of state: ServiceState) -> ServiceQueue {
-        if let queue = queues.first(where: { $0.state === state }) { return queue }
+        if let queue = queues[ObjectIdentifier(state)] { return queue }
         let queue = ServiceQueue(state: state)
-        queues.append(queue)
+        queues[ObjectIdentifier(state)] = queue
         return queue
     }
 
@@ -165,15 +192,16 @@ extension Worker {
     {
         let policy = ConnectionPool.Policy(
             idleTimeout: settings.idleTimeout, requestsPerConnection: settings.maxRequestsPerConnection)
-        for case let pool? in pools where pool.pointee.state === instance {
+        if let pool = poolsByInstance[ObjectIdentifier(instance)] {
             pool.pointee.pool.revive(policy: policy)
             pool.pointee.label = label
             return pool
         }
-        let index = pools.firstIndex { $0 == nil } ?? pools.count
+        let index = freePools.popLast() ?? pools.count
         let pool = PoolPointer.allocate(capacity: 1)
         pool.initialize(to: InstancePool(index: Int32(index), state: instance, queue: queue, label: label, policy: policy))
         if index < pools.count { pools[index] = pool } else { pools.append(pool) }
+        poolsByInstance[ObjectIdentifier(instance)] = pool
         return pool
     }
 
@@ -188,15 +216,21 @@ extension Worker {
 
     /// Forgets configurations under which nothing runs any more, and the pools that only they named.
     func dropRetired() {
-        retiring.removeAll { $0.inFlight == 0 }
+        retiring.removeAll { generation in
+            guard generation.inFlight == 0 else { return false }
+            control.released(generation.snapshot)
+            return true
+        }
         guard retiring.isEmpty else { return }
         for index in pools.indices {
             guard let pool = pools[index], pool.pointee.pool.isRetired, pool.pointee.pool.openCount == 0 else { continue }
+            poolsByInstance[ObjectIdentifier(pool.pointee.state)] = nil
             free(pool)
             pools[index] = nil
+            freePools.append(index)
         }
-        let used = Set(pools.compactMap { $0.map { ObjectIdentifier($0.pointee.queue) } })
-        queues.removeAll { $0.waiters.isEmpty && !used.contains(ObjectIdentifier($0)) }
+        let used = Set(pools.compactMap { $0.map { ObjectIdentifier($0.pointee.queue.state) } })
+        queues = queues.filter { !$0.value.waiters.isEmpty || used.contains($0.key) }
     }
 
     private func free(_ pool: PoolPointer) {
@@ -231,7 +265,11 @@ extension Worker {
     /// or out keeps its own time.
     private func hurryIdle(_ index: Int, _ deadline: Instant) {
         let client = clients.pointer(index)
-        guard case .head = client.pointee.phase, client.pointee.input.isEmpty, client.pointee.outgoing.isEmpty else { return }
+        switch client.pointee.phase {
+        case .head, .proxyHeader: break
+        case .exchange, .lingering: return
+        }
+        guard client.pointee.input.isEmpty, client.pointee.outgoing.isEmpty else { return }
         armClient(index, min(client.pointee.deadline.instant, deadline))
     }
 

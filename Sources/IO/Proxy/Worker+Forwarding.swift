@@ -83,7 +83,7 @@ extension Worker {
         continueForwarding(slot)
     }
 
-    private func sendContinue(_ slot: Int) {
+    func sendContinue(_ slot: Int) {
         let index = Int(exchanges.pointer(slot).pointee.client)
         let client = clients.pointer(index)
         out.clear()

@@ -56,7 +56,13 @@ extension Worker {
         guard let listenerIndex = listeners[listener].index else { return calls.close(fd, 1) }
         let label = current.snapshot.listenerLabels[listenerIndex]
         let address = peer.family == 1 ? IPAddress(v4: 0) : IPAddress(high: peer.high, low: peer.low)
-        let limit = peer.family == 1 ? Int.max : listenerRules[listenerIndex].limits.connectionsPerClient
+        let hasProxyHeader = listenerRules[listenerIndex].expectsProxyHeader
+        if hasProxyHeader, peer.family != 1, !current.snapshot.listeners[listenerIndex].proxyPeers.contains(address) {
+            return refuseProxyPeer(fd, address, label)
+        }
+        // Behind a balancer the client is not known yet.
+        let isUncounted = hasProxyHeader || peer.family == 1
+        let limit = isUncounted ? Int.max : listenerRules[listenerIndex].limits.connectionsPerClient
         switch limits.admit(address, perClient: limit) {
         case .admitted: break
         case .full:
@@ -75,6 +81,7 @@ extension Worker {
         client.pointee.port = peer.port
         client.pointee.isUnix = peer.family == 1
         client.pointee.openedAt = now
+        if hasProxyHeader { client.pointee.phase = .proxyHeader }
         poller.addConnection(fd, Token(.client, index: index, generation: generation))
         listeners[listener].openClients += 1
         count(label, .accepted)
@@ -83,7 +90,7 @@ extension Worker {
         armClient(index, now + listenerRules[listenerIndex].limits.headerTimeout)
     }
 
-    private func count(_ label: Label, _ result: ConnectionResult) {
+    func count(_ label: Label, _ result: ConnectionResult) {
         if !isAdmin { metrics.connection(label, result) }
     }
 

@@ -52,8 +52,8 @@ extension Worker {
         _ record: AccessRecord, _ head: borrowing RequestHead, _ context: borrowing RequestContext, _ labels: MetricsLabels
     ) {
         AccessLogLine.append(
-            record, AccessText(head, requestID: context.requestID), labels: labels, format: accessLogFormat, clock: &logClock,
-            into: &logLines)
+            record, head, requestID: context.requestID, labels: labels, format: accessLogFormat, rules: accessLogRules,
+            clock: &logClock, into: &logLines)
     }
 
     /// Reports a message that broke a rule, at most one every tenth of a second: whoever sends garbage must not fill the log with it.

@@ -22,6 +22,8 @@ extension Worker {
         case suspended
         /// The answer comes from another thread.
         case awaitsMetrics(openMetrics: Bool)
+        /// The admin API answers, once the body is here.
+        case administer
     }
 
     /// - Parameter rest: what was received behind the head; empty when that is in the connection's `input`.
@@ -41,6 +43,8 @@ extension Worker {
             exchanges.pointer(slot).pointee.responseStage = stage
             respond(slot, answer, reason)
         case .suspended: break
+        case .administer:
+            if exchanges.pointer(slot).pointee.machine.requestRead { collected(slot) } else { startCollecting(slot) }
         case .awaitsMetrics(let openMetrics):
             let exchange = exchanges.pointer(slot).pointee.context.exchangeToken
             control.renderMetrics(
@@ -78,6 +82,9 @@ extension Worker {
         if let fault = CanonicalTarget.resolve(&exchange.pointee.head, policy: target) {
             return reject(slot, fault.refusal, fault.reason, fault.message)
         }
+        if case .options = exchange.pointee.head.method, let answer = preflight(slot, snapshot) {
+            return .answer(answer, responseFrom: -1, reason: .response)
+        }
         switch snapshot.routeTable.match(exchange.pointee.head) {
         case .route(let index):
             exchange.pointee.route = snapshot.routes + index
@@ -96,6 +103,21 @@ extension Worker {
         case .noRoute: return unrouted(slot)
         }
         return enterRoute(slot, snapshot)
+    }
+
+    /// The answer to a browser that asks whether it may send a request, from the route that would take that one.
+    private func preflight(_ slot: Int, _ snapshot: GatewaySnapshot) -> Answer? {
+        let exchange = exchanges.pointer(slot)
+        guard case .route(let index) = snapshot.routeTable.matchAnnounced(by: &exchange.pointee.head),
+            let answer = snapshot.routes[index].chainReference._withUnsafeGuaranteedRef({ $0.preflight(exchange.pointee.head) })
+        else { return nil }
+        exchange.pointee.route = snapshot.routes + index
+        exchange.pointee.context.routeIndex = index
+        if !isAdmin {
+            metrics.requestStarted(snapshot.routeLabels[index])
+            exchange.pointee.isCounted = true
+        }
+        return answer
     }
 
     /// A head that could be read and is not accepted.
@@ -184,6 +206,7 @@ extension Worker {
         case .health: return .answer(healthAnswer(snapshot), responseFrom: last, reason: .response)
         case .ready: return .answer(readyAnswer(snapshot), responseFrom: last, reason: .response)
         case .metrics(let allow): return awaitMetrics(slot, allow)
+        case .administer: return .administer
         case .maintenance(let answer): return .answer(answer, responseFrom: last, reason: .maintenance)
         }
     }
@@ -245,6 +268,21 @@ extension Worker {
         let accept = exchange.pointee.head.headers.firstIndex(of: .accept)
         let openMetrics = accept.map { PrometheusText.wantsOpenMetrics(accept: exchange.pointee.head.headers.value($0)) } ?? false
         return .awaitsMetrics(openMetrics: openMetrics)
+    }
+
+    /// The request's body is here; the control thread is to answer.
+    func collected(_ slot: Int) {
+        let exchange = exchanges.pointer(slot)
+        exchange.pointee.step = .requestSuspended
+        exchange.pointee.suspendedStage = Self.actionStage
+        exchange.pointee.waitDeadline = now + .seconds(60)
+        armExchange(slot)
+        let request = AdminRequest(
+            exchange.pointee.head, requestID: exchange.pointee.context.requestID, body: exchange.pointee.collected)
+        exchange.pointee.collected = []
+        control.administer(
+            request, for: sink,
+            SuspensionPoint(exchange: exchange.pointee.context.exchangeToken, phase: .request, stage: Self.actionStage))
     }
 
     /// A middleware, or the control thread, has made up its mind.

@@ -30,6 +30,7 @@ public final class Worker {
     let limits: ConnectionLimits
     var accessLog: LogWriter?
     var accessLogFormat: Telemetry.AccessLogFormat
+    var accessLogRules = AccessLogRules()
     let control: any WorkerControl
     let sink: WorkerResumptionSink
 
@@ -40,7 +41,12 @@ public final class Worker {
     var listeners: [ListenerState] = []
     /// Pools of all configurations that are in use; nil where one has gone.
     var pools: [PoolPointer?] = []
-    var queues: [ServiceQueue] = []
+    /// The same by the instance they lead to.
+    var poolsByInstance: [ObjectIdentifier: PoolPointer] = [:]
+    /// Places in `pools` that are nil.
+    var freePools: [Int] = []
+    /// By the service's state.
+    var queues: [ObjectIdentifier: ServiceQueue] = [:]
     /// Requests in all queues of this worker.
     var waitingCount = 0
     /// A connection or a slot has become free while requests waited.
@@ -115,7 +121,7 @@ public final class Worker {
     }
 
     /// Keeps what new exchange records point to before their first request.
-    private let initial: Generation
+    let initial: Generation
 
     deinit { receiveBuffer.deallocate() }
 

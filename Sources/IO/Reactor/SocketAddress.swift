@@ -63,14 +63,29 @@ public struct ListeningSocket: Sendable {
     public let address: SocketAddress
 
     /// - Throws: the error number: in use (98), no permission (13), no such address (99), …
-    public static func open(_ address: SocketAddress, backlog: Int32, sharesPort: Bool) throws(PollerError) -> ListeningSocket {
+    /// - Parameter fileMode: of a Unix socket's file, less the process's umask.
+    public static func open(
+        _ address: SocketAddress, backlog: Int32, sharesPort: Bool, fileMode: UInt32 = 0o777
+    ) throws(PollerError) -> ListeningSocket {
         var raw = address.raw
-        let fd = clinux_listen(&raw, backlog, sharesPort ? 1 : 0)
+        let fd = clinux_listen(&raw, backlog, sharesPort ? 1 : 0, fileMode)
         guard fd >= 0 else { throw PollerError(error: Int(-fd)) }
         var bound = clinux_address()
         let known = clinux_local_address(fd, &bound) == 0 && bound.family != 1
         return ListeningSocket(descriptor: fd, address: known ? SocketAddress(bound) : address)
     }
+
+    /// A socket that another process has opened and handed over; nil where the descriptor is no listening socket.
+    public static func adopting(_ descriptor: Int32) -> ListeningSocket? {
+        var bound = clinux_address()
+        guard clinux_is_listening(descriptor) == 1, clinux_local_address(descriptor, &bound) == 0,
+            clinux_adopt_listener(descriptor) == 0
+        else { return nil }
+        return ListeningSocket(descriptor: descriptor, address: SocketAddress(bound))
+    }
+
+    /// Whether others may listen on the same port.
+    public var sharesPort: Bool { clinux_shares_port(descriptor) == 1 }
 
     /// Another descriptor for the same socket.
     public func duplicate() throws(PollerError) -> ListeningSocket {

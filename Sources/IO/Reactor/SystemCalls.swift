@@ -77,6 +77,7 @@ public enum SystemError {
     public static var tooManyOpen: Int { 24 }
     public static var brokenPipe: Int { 32 }
     public static var protocolError: Int { 71 }
+    public static var messageTooLong: Int { 90 }
     public static var networkUnreachable: Int { 101 }
     public static var connectionAborted: Int { 103 }
     public static var connectionReset: Int { 104 }

@@ -83,6 +83,8 @@ struct SchemaTests {
     }
 
     private struct NoSecrets: SecretSource {
+        var environmentNames: [String] { [] }
+
         func environment(_ name: String) -> String? { nil }
         func file(_ path: String) -> Result<SecretFile, SecretFileFailure> { .failure(SecretFileFailure(reason: "none")) }
     }

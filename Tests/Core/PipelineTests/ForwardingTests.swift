@@ -147,6 +147,75 @@ import Testing
         #expect(named.contains("X-Real-IP: 192.0.2.1"))
     }
 
+    /// Fields of the trusted peer; the two lists that go upstream when both families are written.
+    private static let oneFamily: [(peer: String, fields: [String], x: String?, forwarded: String)] = [
+        // Nobody but the peer is named.
+        ("10.0.0.1", [], "10.0.0.1", "for=10.0.0.1;host=\"a\";proto=http"),
+        ("10.0.0.1", ["X-Forwarded-For: 10.0.0.1"], "10.0.0.1, 10.0.0.1", "for=10.0.0.1;host=\"a\";proto=http"),
+        // Only X-Forwarded-For.
+        (
+            "10.0.0.1", ["X-Forwarded-For: 192.0.2.1"], "192.0.2.1, 10.0.0.1",
+            "for=192.0.2.1, for=10.0.0.1;host=\"a\";proto=http"
+        ),
+        (
+            "10.0.0.1", ["X-Forwarded-For: 6.6.6.6, 192.0.2.1, 10.0.0.9", "X-Forwarded-Proto: https"],
+            "6.6.6.6, 192.0.2.1, 10.0.0.9, 10.0.0.1", "for=192.0.2.1;proto=https, for=10.0.0.1;host=\"a\";proto=http"
+        ),
+        (
+            "10.0.0.1", ["X-Forwarded-For: 2001:db8::1"], "2001:db8::1, 10.0.0.1",
+            "for=\"[2001:db8::1]\", for=10.0.0.1;host=\"a\";proto=http"
+        ),
+        ("10.0.0.1", ["X-Forwarded-For: nonsense"], "nonsense, 10.0.0.1", "for=10.0.0.1;host=\"a\";proto=http"),
+        // Only Forwarded.
+        (
+            "10.0.0.1", ["Forwarded: for=192.0.2.1"], "192.0.2.1, 10.0.0.1",
+            "for=192.0.2.1, for=10.0.0.1;host=\"a\";proto=http"
+        ),
+        (
+            "10.0.0.1", ["Forwarded: for=6.6.6.6, for=\"[2001:db8::1]:80\"", "Forwarded: for=10.0.0.9"], "2001:db8::1, 10.0.0.1",
+            "for=6.6.6.6, for=\"[2001:db8::1]:80\", for=10.0.0.9, for=10.0.0.1;host=\"a\";proto=http"
+        ),
+        ("10.0.0.1", ["Forwarded: for=unknown"], "10.0.0.1", "for=unknown, for=10.0.0.1;host=\"a\";proto=http"),
+        // Both: each goes on as it came.
+        (
+            "10.0.0.1", ["Forwarded: for=192.0.2.2", "X-Forwarded-For: 192.0.2.1"], "192.0.2.1, 10.0.0.1",
+            "for=192.0.2.2, for=10.0.0.1;host=\"a\";proto=http"
+        ),
+        // A Unix socket, which has no address of its own.
+        ("unix", ["X-Forwarded-For: 192.0.2.1"], "192.0.2.1", "for=192.0.2.1, for=unknown;host=\"a\";proto=http"),
+        ("unix", ["Forwarded: for=192.0.2.1"], "192.0.2.1", "for=192.0.2.1, for=unknown;host=\"a\";proto=http"),
+        // A stranger names nobody.
+        (
+            "198.51.100.7", ["X-Forwarded-For: 192.0.2.1"], "198.51.100.7", "for=198.51.100.7;host=\"a\";proto=http"
+        ),
+        ("198.51.100.7", ["Forwarded: for=192.0.2.1"], "198.51.100.7", "for=198.51.100.7;host=\"a\";proto=http"),
+    ]
+
+    @Test(arguments: ForwardingTests.oneFamily)
+    func `both families name the client that a trusted proxy named in one of them`(
+        _ peer: String, _ fields: [String], _ x: String?, _ forwarded: String
+    ) throws {
+        var head = request("GET / HTTP/1.1", "Host: a")
+        for field in fields { add(field, to: &head.headers) }
+        let lines = try upstream(head, peer: peer == "unix" ? "0.0.0.0" : peer, unixSocket: peer == "unix", style: .both)
+        #expect(lines.filter { $0.hasPrefix("X-Forwarded-For") } == (x.map { ["X-Forwarded-For: \($0)"] } ?? []))
+        #expect(lines.filter { $0.hasPrefix("Forwarded") } == ["Forwarded: \(forwarded)"])
+        // The last of what is in front of the peer is the client, as X-Real-IP has it.
+        let isNamed = fields.contains { $0.contains("192.0.2.1") || $0.contains("2001:db8::1") } && peer != "198.51.100.7"
+        let client = isNamed ? (fields.contains { $0.contains("2001:") } ? "2001:db8::1" : "192.0.2.1") : peer
+        #expect(lines.filter { $0.hasPrefix("X-Real-IP") } == ["X-Real-IP: \(client)"])
+    }
+
+    @Test func `one family alone says nothing of what a trusted proxy said in the other`() throws {
+        let x = try upstream(request("GET / HTTP/1.1", "Host: a", "Forwarded: for=192.0.2.1"), peer: "10.0.0.1")
+        #expect(x.filter { $0.contains("or") && $0.contains("192.0.2.1") } == [])
+        #expect(x.contains("X-Forwarded-For: 10.0.0.1"))
+        let forwarded = try upstream(
+            request("GET / HTTP/1.1", "Host: a", "X-Forwarded-For: 192.0.2.1"), peer: "10.0.0.1", style: .rfc7239)
+        #expect(forwarded.contains("Forwarded: for=10.0.0.1;host=\"a\";proto=http"))
+        #expect(!forwarded.contains { $0.hasPrefix("X-Forwarded") })
+    }
+
     @Test func `Host is the client's, the instance's or a literal one`() throws {
         let hosts: [(Forwarding.Host, String)] = [
             (.fromClient, "Host: a"), (.ofInstance, "Host: 10.0.0.5:8080"),

@@ -22,7 +22,9 @@ func makeHead(
         head.headers.add(.host, value: Array(host.utf8).span.bytes)
     }
     for (name, value) in fields {
-        head.headers.add(.other, name: Array(name.utf8).span.bytes, value: Array(value.utf8).span.bytes)
+        let nameBytes = Array(name.utf8)
+        let id = FieldID(lowercasing: nameBytes.span.bytes)
+        head.headers.add(id, name: nameBytes.span.bytes, value: Array(value.utf8).span.bytes)
     }
     return head
 }

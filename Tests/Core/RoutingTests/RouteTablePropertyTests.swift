@@ -112,6 +112,33 @@ struct RouteTablePropertyTests {
             "the dice must reach every outcome: \(routed) \(refused) \(methodMisses)")
     }
 
+    @Test func `a preflight finds the route that the announced request would find`() throws {
+        let seed: UInt64 = 0x0164_0164
+        print("seed \(seed)")
+        var dice = Dice(random: RandomSource(seed: seed))
+        var found = Set<RouteMatch>()
+        for _ in 0..<60 {
+            let (table, _, _) = try Self.table(dice.pick([3, 12]), &dice)
+            for _ in 0..<60 {
+                var request = Self.request(&dice)
+                let plain = Self.head(request)
+                let expected = table.match(plain)
+                request.fields += [("Origin", "https://a.example"), ("Access-Control-Request-Method", request.method)]
+                request.method = "OPTIONS"
+                var head = Self.head(request)
+                let answer = table.match(head)
+                let announced = table.matchAnnounced(by: &head)
+                #expect(announced == expected, "\(request)")
+                // Nothing is left changed.
+                #expect(head.text(head.methodRange) == "OPTIONS")
+                #expect(head.method == .options)
+                #expect(table.match(head) == answer)
+                found.insert(expected)
+            }
+        }
+        #expect(found.isSuperset(of: [.noRoute, .methodUnknown, .methodNotAllowed]) && found.count > 8)
+    }
+
     private func allow(_ naive: NaiveMatcher, _ misses: [Int]) -> String {
         let all = ["GET", "HEAD", "POST", "PUT", "DELETE", "OPTIONS", "PATCH"]
         var allowed = Set<String>()

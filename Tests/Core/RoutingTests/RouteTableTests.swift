@@ -71,6 +71,32 @@ struct RouteTableTests {
         #expect(try found(rules, "/x/q/c") == "right")
     }
 
+    @Test func `a route for GET and POST alone is found by its preflights and by no other OPTIONS`() throws {
+        let table = try RouteTable(
+            [rule("api", "/api", methods: ["GET", "POST"]), rule("purge", "/p", methods: ["PURGE"])], seed: 5)
+        let matched = { (method: String, target: String, fields: [(String, String)]) throws -> RouteMatch? in
+            var head = makeHead(method, target, fields: fields)
+            #expect(CanonicalTarget.resolve(&head, policy: TargetPolicy()) == nil)
+            return table.matchAnnounced(by: &head)
+        }
+        let origin = ("Origin", "https://a.example")
+        let asks = { (method: String) in [origin, ("access-control-request-method", method)] }
+        #expect(try matched("OPTIONS", "/api", asks("POST")) == .route(0))
+        #expect(try matched("OPTIONS", "/api", asks("HEAD")) == .route(0))
+        #expect(try matched("OPTIONS", "/api", asks("PUT")) == .methodNotAllowed)
+        #expect(try matched("OPTIONS", "/api", asks("get")) == .methodUnknown)
+        #expect(try matched("OPTIONS", "/p", asks("PURGE")) == .route(1))
+        #expect(try matched("OPTIONS", "/p", asks("BAN")) == .methodUnknown)
+        #expect(try matched("OPTIONS", "/nowhere", asks("GET")) == .noRoute)
+        // No preflights.
+        #expect(try matched("OPTIONS", "/api", []) == nil)
+        #expect(try matched("OPTIONS", "/api", [origin]) == nil)
+        #expect(try matched("OPTIONS", "/api", [asks("GET")[1]]) == nil)
+        #expect(try matched("OPTIONS", "/api", asks("")) == nil)
+        #expect(try matched("OPTIONS", "/api", asks("GET POST")) == nil)
+        #expect(try matched("GET", "/api", asks("GET")) == nil)
+    }
+
     @Test func `a template whose literal way ends is left for the parameter's way`() throws {
         let rules = try [rule("a", "/x/lit/{b}/end"), rule("b", "/x/{a}/two/{c}")]
         #expect(try found(rules, "/x/lit/two/three") == "b")

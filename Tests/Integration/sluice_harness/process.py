@@ -1,5 +1,7 @@
 """The daemon as a process: started on free ports in a directory of its own, watched, and checked when it ends."""
 
+import ctypes
+import fcntl
 import json
 import os
 import random
@@ -9,6 +11,7 @@ import socket
 import subprocess
 import threading
 import time
+from json import dumps
 from pathlib import Path
 
 from . import yaml
@@ -93,6 +96,40 @@ def parsed(line: str) -> dict:
     return value if isinstance(value, dict) else {}
 
 
+class Successor:
+    """A process that a daemon has started in its place. It becomes ours when the daemon ends (PR_SET_CHILD_SUBREAPER)."""
+
+    def __init__(self, pid: int):
+        ctypes.CDLL(None).prctl(36, 1, 0, 0, 0)
+        self.pid = pid
+        self.returncode = None
+
+    def poll(self):
+        if self.returncode is None:
+            try:
+                pid, status = os.waitpid(self.pid, os.WNOHANG)
+            except ChildProcessError:
+                return None if os.path.exists(f"/proc/{self.pid}") else -1
+            if pid:
+                self.returncode = os.waitstatus_to_exitcode(status)
+        return self.returncode
+
+    def wait(self, timeout: float | None = None):
+        end = deadline(timeout if timeout is not None else 60)
+        while self.poll() is None:
+            if time.monotonic() > end:
+                raise subprocess.TimeoutExpired("the successor", timeout)
+            time.sleep(0.005)
+        return self.returncode
+
+    def send_signal(self, number: int):
+        if self.poll() is None:
+            os.kill(self.pid, number)
+
+    def kill(self):
+        self.send_signal(signal.SIGKILL)
+
+
 class Gateway:
     """One running daemon.
 
@@ -101,7 +138,7 @@ class Gateway:
     """
 
     def __init__(self, configuration, directory: Path, arguments=(), environment=None, descriptors: int | None = None,
-                 stdout=None, wait_ready: bool = True):
+                 stdout=None, wait_ready: bool = True, sockets=(), binary: str | None = None):
         self.directory = Path(directory)
         self.directory.mkdir(parents=True, exist_ok=True)
         self.config_path = self.directory / "sluice.yaml"
@@ -111,18 +148,28 @@ class Gateway:
         self.check_descriptors = True
         self.expected_exit = 0
         self.finished = False
+        self.admin_socket: str | None = None     # where the admin listener is a Unix socket
         self.write_config(configuration)
 
-        def limit():
+        def prepare():
             if descriptors is not None:
                 resource.setrlimit(resource.RLIMIT_NOFILE, (descriptors, descriptors))
+            # As systemd hands sockets over: from 3 on.
+            high = [fcntl.fcntl(entry.fileno(), fcntl.F_DUPFD_CLOEXEC, 3 + len(sockets)) for _, entry in sockets]
+            for index, descriptor in enumerate(high):
+                os.dup2(descriptor, 3 + index)
 
         env = dict(os.environ)
         env.update(environment or {})
+        self.command = [binary or sluice_binary(), "run", "--config", str(self.config_path), *arguments]
+        command = self.command
+        if sockets:
+            env.update(LISTEN_FDS=str(len(sockets)), LISTEN_FDNAMES=":".join(name for name, _ in sockets))
+            command = ["/bin/sh", "-c", 'LISTEN_PID=$$ exec "$@"', "sh", *command]
         self.process = subprocess.Popen(
-            [sluice_binary(), "run", "--config", str(self.config_path), *arguments], stdin=subprocess.DEVNULL,
-            stdout=stdout if stdout is not None else subprocess.PIPE, stderr=subprocess.PIPE, env=env, preexec_fn=limit,
-            cwd=self.directory)
+            command, stdin=subprocess.DEVNULL,
+            stdout=stdout if stdout is not None else subprocess.PIPE, stderr=subprocess.PIPE, env=env, preexec_fn=prepare,
+            cwd=self.directory, close_fds=not sockets)
         self.pid = self.process.pid
         self.stderr = Lines(self.process.stderr)
         self.stdout = Lines(self.process.stdout) if stdout is None else None
@@ -154,7 +201,11 @@ class Gateway:
             text = yaml.dump(whole)
             names = [entry["name"] for entry in whole["listeners"]
                      if entry.get("enabled", True) and not entry["address"].startswith("unix:")]
-            if not whole["admin"].get("address", "").startswith("unix:"):
+            address = whole["admin"].get("address", "")
+            if address.startswith("unix:"):
+                self.admin_socket = address[5:].replace("@dir@", str(self.directory))
+            elif whole["admin"].get("enabled", True):
+                self.admin_socket = None
                 names.append("admin")
             self.configured_ports = [name for name in names if name in self.ports]
         else:
@@ -180,6 +231,8 @@ class Gateway:
     # Talking to it
 
     def address(self, listener: str = "web"):
+        if listener == "admin" and self.admin_socket:
+            return self.admin_socket
         return ("127.0.0.1", self.ports[listener])
 
     def connect(self, listener: str = "web", source: str | None = None, **more) -> Connection:
@@ -187,9 +240,34 @@ class Gateway:
 
     def request(self, method="GET", target="/", headers=(), body: bytes | None = None, listener: str = "web",
                 source: str | None = None, **more) -> Response:
-        """One request on a connection of its own."""
+        """One request on a connection of its own. The admin listener is asked by its address: it answers to no other name."""
+        if listener == "admin":
+            more.setdefault("host", f"127.0.0.1:{self.ports['admin']}")
         with self.connect(listener, source) as connection:
             return connection.request(method, target, headers, body, **more)
+
+    def admin(self, method="GET", target="/", json=None, headers=(), body: bytes | str | None = None, token: str | None = None,
+              text: bool = False, **more) -> Response:
+        """One request to the admin API as a program sends it: `json` or `body` with the Content-Type, and what a write needs.
+
+        With `text`, the answer is asked for in the form for people.
+        """
+        fields = list(headers.items() if isinstance(headers, dict) else headers)
+        named = {name.lower() for name, _ in fields}
+        if json is not None:
+            body = dumps(json).encode()
+        elif isinstance(body, str):
+            body = body.encode()
+        if token is not None:
+            fields.append(("Authorization", f"Bearer {token}"))
+        if text:
+            fields.append(("Accept", "text/plain"))
+        if body is not None and "content-type" not in named:
+            fields.append(("Content-Type", "application/json" if json is not None else "application/yaml"))
+        elif body is None and method in ("POST", "PUT"):
+            fields.append(("X-Sluice-Admin", "1"))
+            body = b""
+        return self.request(method, target, fields, body, listener="admin", **more)
 
     def exchange(self, data: bytes, listener: str = "web", timeout: float = 10) -> bytes:
         """Sends these bytes and returns everything until the gateway closes."""
@@ -261,6 +339,23 @@ class Gateway:
     def cpu_seconds(self) -> float:
         fields = Path(f"/proc/{self.pid}/stat").read_text().rsplit(")", 1)[1].split()
         return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
+    def upgrade(self, seconds: float = 15) -> int:
+        """Sends SIGUSR2, waits until the new process serves and the old one has gone; from then on this is the new one."""
+        ctypes.CDLL(None).prctl(36, 1, 0, 0, 0)
+        start = len(self.stderr.lines)
+        self.signal(signal.SIGUSR2)
+        verdicts = ("upgrade done; the new process serves", "upgrade failed; this process goes on serving")
+        entry = parsed(self.stderr.wait(lambda line: parsed(line).get("message") in verdicts, seconds, start, "the upgrade's verdict"))
+        assert entry["message"] == verdicts[0], entry
+        self.succeed(entry["new_pid"], seconds)
+        return self.pid
+
+    def succeed(self, pid: int, seconds: float = 15):
+        """The old process ends well, and this is the new one."""
+        assert self.process.wait(seconds * SCALE) == 0
+        self.process = Successor(pid)
+        self.pid = pid
 
     def is_running(self) -> bool:
         return self.process.poll() is None

@@ -381,4 +381,8 @@ final class SimulatedControl: WorkerControl, @unchecked Sendable {
     }
     func drained(worker: Int) {}
     func renderMetrics(for sink: any ResumptionSink, _ point: SuspensionPoint, openMetrics: Bool) {}
+    func administer(_ request: AdminRequest, for sink: any ResumptionSink, _ point: SuspensionPoint) {}
+    func adopted(_ number: Int, worker: Int) {}
+    func released(_ snapshot: GatewaySnapshot) {}
+    func beat(worker: Int) {}
 }

@@ -7,6 +7,8 @@
 #include <sys/epoll.h>
 #include <sys/types.h>
 
+#include "CLinuxProcess.h"
+
 /* Each returns what the system call returned, or -errno. None restarts after a signal, but where said. */
 int clinux_epoll_create(void);
 int clinux_epoll_add(int epoll, int fd, uint32_t events, uint64_t data);
@@ -29,12 +31,15 @@ struct clinux_address {
     char path[108];       /* Unix: as given, NUL-terminated */
 };
 
-/* A listening socket: non-blocking, close-on-exec, SO_REUSEADDR; SO_REUSEPORT where asked for. */
-int clinux_listen(const struct clinux_address *address, int backlog, int reuse_port);
+/* A listening socket: non-blocking, close-on-exec, SO_REUSEADDR; SO_REUSEPORT where asked for. The file of a Unix socket gets
+   `mode`, less the process's umask. */
+int clinux_listen(const struct clinux_address *address, int backlog, int reuse_port, mode_t mode);
 /* A non-blocking, close-on-exec connection, with TCP_NODELAY where it is TCP. */
 int clinux_accept(int listener, struct clinux_address *peer);
 /* Starts to connect; the socket is non-blocking, and `EINPROGRESS` is no error. */
 int clinux_connect(const struct clinux_address *address);
+/* A datagram socket, non-blocking and close-on-exec, that sends to this address and hears of its errors. */
+int clinux_connect_datagram(const struct clinux_address *address);
 /* The error that a connect ended with, 0 for none. */
 int clinux_socket_error(int fd);
 /* The address a socket is bound to. */
@@ -72,7 +77,8 @@ int clinux_next_signal(int fd);
 int clinux_resolve(const char *host, uint16_t port, struct clinux_address *addresses, int capacity);
 const char *clinux_resolve_error(int code);
 
-/* Opens a log for appending: created 0640, close-on-exec, never a controlling terminal, a FIFO without waiting for a reader. */
+/* Opens a log for appending: created 0640, close-on-exec, never a controlling terminal, a FIFO without waiting for a reader
+ * (and where there is none, held open for one). */
 int clinux_open_log(const char *path);
 
 #endif

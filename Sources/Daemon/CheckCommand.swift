@@ -1,0 +1,43 @@
+import ArgumentParser
+import Configuration
+import ConfigurationFile
+import Control
+import Pipeline
+import Primitives
+
+struct CheckCommand: ServingCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "check", abstract: "Read the configuration and say what is wrong with it (-t).",
+        discussion: "Opens no port and asks no daemon. Warnings leave the exit code at 0.")
+
+    @OptionGroup var file: ConfigOption
+    @Flag(help: "Print JSON.") var json = false
+
+    func run(with middlewares: [MiddlewareType]) throws {
+        let loaded = ConfigurationLoader.load(path: file.config)
+        var problems = loaded.diagnostics
+        if let configuration = loaded.configuration {
+            problems += ConfigurationCheck.run(configuration, loaded.places, middlewares: middlewares)
+        }
+        let isValid = !problems.contains { $0.severity == .error }
+        if json {
+            try Output.print(
+                JSONValue.object([("valid", .bool(isValid)), ("problems", .array(problems.map(Self.json)))]).pretty())
+            if !isValid { throw CommandFailure() }
+            return
+        }
+        for problem in problems where problem.severity == .warning { Output.error("\(problem)") }
+        guard isValid else { throw CommandFailure(lines: problems.filter { $0.severity == .error }.map { "\($0)" }) }
+        try Output.print("\(file.config): ok")
+    }
+
+    /// The same form as in the answer to `POST /config/validate`.
+    static func json(_ problem: Diagnostic) -> JSONValue {
+        .object([
+            ("severity", .string(problem.severity.rawValue)), ("file", .string(problem.mark.file)),
+            ("line", .number(problem.mark.line)), ("column", .number(problem.mark.column)), ("path", .string(problem.path)),
+            ("message", .string(problem.message)),
+            ("hint", problem.suggestion.isEmpty ? .null : .string(problem.suggestion)),
+        ])
+    }
+}

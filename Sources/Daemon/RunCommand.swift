@@ -1,0 +1,22 @@
+import ArgumentParser
+import Configuration
+import ConfigurationFile
+import Control
+import Pipeline
+
+struct RunCommand: ServingCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "run", abstract: "Serve, in the foreground, until SIGTERM.")
+
+    @OptionGroup var file: ConfigOption
+
+    func run(with middlewares: [MiddlewareType]) throws {
+        let loaded = ConfigurationLoader.load(path: file.config)
+        guard loaded.configuration != nil else { throw CommandFailure(lines: loaded.errors.map { "\($0)" }) }
+        do {
+            try ControlThread(path: file.config, loaded: loaded, version: Version.number, middlewares: middlewares).run()
+        } catch {
+            throw CommandFailure(lines: [error.description])
+        }
+    }
+}

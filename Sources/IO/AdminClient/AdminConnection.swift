@@ -1,0 +1,97 @@
+import Glibc
+import Primitives
+
+/// Asks the admin listener of a daemon, and waits for the answer. A connection serves one request.
+public struct AdminConnection: Sendable {
+    public static var bodyBytesMax: Int { 64 << 20 }
+
+    private let endpoint: AdminEndpoint
+    private let timeout: TimeAmount
+    private let bodyBytesMax: Int
+
+    /// - Parameters:
+    ///   - timeout: from the start of connecting to the last byte of the answer.
+    ///   - bodyBytesMax: a longer body is an error.
+    public init(_ endpoint: AdminEndpoint, timeout: TimeAmount, bodyBytesMax: Int = AdminConnection.bodyBytesMax) {
+        self.endpoint = endpoint
+        self.timeout = timeout
+        self.bodyBytesMax = bodyBytesMax
+    }
+
+    /// - Throws: when there is no answer; an answer that says no is one.
+    public func send(_ request: AdminRequest) throws(AdminError) -> AdminAnswer {
+        let deadline = (Instant(nanoseconds: ClientSocket.now) + timeout).nanoseconds
+        let socket: ClientSocket
+        do {
+            socket = try ClientSocket(connectingTo: endpoint.address, deadline: deadline)
+        } catch {
+            throw cannotConnect(error)
+        }
+        do {
+            try socket.send(request.bytes(for: endpoint))
+        } catch {
+            // It may have answered before it read everything.
+            if case .timedOut = error { throw noAnswer() }
+        }
+        return try receive(socket)
+    }
+
+    private func receive(_ socket: borrowing ClientSocket) throws(AdminError) -> AdminAnswer {
+        var reader = AnswerReader(bodyBytesMax: bodyBytesMax)
+        var chunk = [UInt8](repeating: 0, count: 65_536)
+        while true {
+            let count: Int
+            do {
+                count = try socket.receive(into: &chunk)
+            } catch {
+                throw failed(error)
+            }
+            switch count == 0 ? reader.inputClosed() : reader.received(chunk[..<count]) {
+            case .needMore: if count == 0 { throw cutOff() }
+            case .complete: return reader.answer()
+            case .malformed(let rule):
+                throw AdminError(.noAnswer, "\(name) does not answer in HTTP/1.1 (\(rule)); is it the admin listener of Sluice?")
+            case .tooLong:
+                throw AdminError(.noAnswer, "the answer of \(name) is longer than \(bodyBytesMax) bytes")
+            }
+        }
+    }
+
+    private var name: String { endpoint.address.text }
+
+    private func cannotConnect(_ failure: ClientSocket.Failure) -> AdminError {
+        switch failure {
+        case .timedOut: AdminError(.unreachable, "cannot connect to \(name): no answer within \(seconds)")
+        case .system(let error):
+            AdminError(.unreachable, "cannot connect to \(name): \(SystemText.of(error)); \(Self.remedy(error))")
+        }
+    }
+
+    private static func remedy(_ error: Int32) -> String {
+        switch error {
+        case EACCES, EPERM: "try as the daemon's user or as root"
+        case ENETUNREACH, EHOSTUNREACH, EADDRNOTAVAIL, EAFNOSUPPORT: "is that the address of the admin listener?"
+        default: "is the daemon running?"
+        }
+    }
+
+    private func failed(_ failure: ClientSocket.Failure) -> AdminError {
+        switch failure {
+        case .timedOut: noAnswer()
+        case .system(let error): AdminError(.noAnswer, "the connection to \(name) broke: \(SystemText.of(error))")
+        }
+    }
+
+    private func noAnswer() -> AdminError {
+        AdminError(.noAnswer, "no answer from \(name) within \(seconds); --timeout sets how long is waited")
+    }
+
+    private func cutOff() -> AdminError {
+        AdminError(.noAnswer, "\(name) closed the connection before its answer was complete; is it the admin listener of Sluice?")
+    }
+
+    private var seconds: String {
+        let milliseconds = timeout.nanoseconds / 1_000_000
+        return milliseconds % 1000 == 0 ? "\(milliseconds / 1000) s" : "\(milliseconds) ms"
+    }
+}

@@ -1,0 +1,75 @@
+import Configuration
+import Logs
+import Primitives
+import Proxy
+import Reactor
+import Telemetry
+
+/// The two logs: opening, rotating, what is written of broken messages.
+extension ControlThread {
+    func report(_ message: BrokenMessage) {
+        // Not valid UTF-8, most of it: the log escapes what is no text.
+        let bytes = LogValue.string(String(decoding: message.bytes, as: UTF8.self))
+        let suppressed = LogValue.integer(Int64(message.suppressed))
+        let rule = LogValue.string("\(message.rule)")
+        switch message.sender {
+        case .client(let peer):
+            log.warn("request refused", ["rule": rule, "peer": .string(peer.text), "bytes": bytes, "suppressed": suppressed])
+        case .backend(let name):
+            log.warn(
+                "answer of a backend refused",
+                ["rule": rule, "instance": .string(name), "bytes": bytes, "suppressed": suppressed])
+        }
+    }
+
+    func reopenLogs() {
+        accessLog?.reopen()
+        log.reopen()
+        log.event(.info, "log files reopened", [:])
+    }
+
+    func reportLostLines() {
+        guard let lost = accessLog?.droppedLines, lost > lostLines else { return }
+        log.warn("access log lines were lost", ["lines": .integer(Int64(clamping: lost - lostLines))])
+        lostLines = lost
+    }
+
+    /// The old log gets what the workers still hold for it, and ends.
+    func moveAccessLog(to new: LogWriter?) {
+        let old = accessLog
+        accessLog = new
+        lostLines = new?.droppedLines ?? 0
+        hub.postToAll(.log(new))
+        old?.stop(afterMilliseconds: 2000)
+    }
+
+    static func openAccessLog(_ configuration: GatewayConfiguration) throws(StartError) -> LogWriter? {
+        guard let target = target(configuration.accessLog.output) else { return nil }
+        return try open(target, "access_log.output")
+    }
+
+    static func openLog(_ configuration: GatewayConfiguration) throws(StartError) -> LogWriter {
+        try open(target(configuration.server.logOutput) ?? .standardError, "server.log_output")
+    }
+
+    private static func open(_ target: LogWriter.Target, _ key: String) throws(StartError) -> LogWriter {
+        do {
+            return try LogWriter(target)
+        } catch {
+            throw StartError("\(key): cannot open \(error.path): \(SystemError.text(error.error))")
+        }
+    }
+
+    private static func target(_ output: LogOutput) -> LogWriter.Target? {
+        switch output {
+        case .off: nil
+        case .standardOutput: .standardOutput
+        case .standardError: .standardError
+        case .file(let path): .file(path)
+        case .journald: .journald
+        case .syslog(.udp(let host, let port)): .syslog(.udp(host: host, port: port))
+        case .syslog(.tcp(let host, let port)): .syslog(.tcp(host: host, port: port))
+        case .syslog(.unix(let path)): .syslog(.unix(path: path))
+        }
+    }
+}

@@ -1,0 +1,164 @@
+import Admin
+import Configuration
+import ConfigurationFile
+import Logs
+import Primitives
+import Proxy
+import Reactor
+import Telemetry
+
+/// Reading the configuration again: nothing of it counts unless all of it is right, and the verdict is given once every worker serves under it.
+extension ControlThread {
+    func continueReload() {
+        let now = Clock.monotonic
+        switch reload.state {
+        case .idle:
+            if reload.isWanted, departure == .none { beginReload() }
+        case .resolving(let candidate, let until):
+            if resolver.hasFirstAnswers || now >= until { put(candidate) }
+        case .adopting(_, let missing, let verdict, let callers, let until):
+            guard missing.subtracting(drainedWorkers).isEmpty || now >= until else { return }
+            reload.state = .idle
+            conclude(verdict, callers)
+        }
+        if departure != .none, !reload.isRunning { turnAwayCallers() }
+    }
+
+    private func beginReload() {
+        let callers = reload.callers
+        reload.callers = []
+        reload.isWanted = false
+        service.reloading()
+        let loaded = ConfigurationLoader.load(path: path)
+        for warning in loaded.warnings { log.warn("configuration", ["diagnostic": .string("\(warning)")]) }
+        guard let next = loaded.configuration else { return refuse(loaded.diagnostics, callers) }
+        guard next != configuration else {
+            // Marks may have moved, and the values may come from elsewhere now.
+            origin = loaded.origin
+            accessLog?.reopen()
+            log.reopen()
+            return conclude(
+                ReloadVerdict(result: .unchanged, generation: generation, warnings: loaded.warnings), callers)
+        }
+        do {
+            let candidate = try prepare(next, loaded, callers)
+            watchNames(next)
+            reload.state = .resolving(candidate, until: Clock.monotonic + Reload.resolveWait)
+            continueReload()
+        } catch {
+            // The names of what stays in force stay in use.
+            _ = store.adopt(
+                SnapshotBuilder.metricsNames(configuration), generation: UInt64(generation), at: Clock.monotonic)
+            refuse(error.diagnostics + loaded.warnings, callers)
+        }
+    }
+
+    private func prepare(
+        _ next: GatewayConfiguration, _ loaded: LoadResult, _ callers: [AdminCaller]
+    ) throws(BuildError) -> Reload.Candidate {
+        let number = generation + 1
+        let labels = store.adopt(SnapshotBuilder.metricsNames(next), generation: UInt64(number), at: Clock.monotonic)
+        let snapshot = try SnapshotBuilder(
+            number: number, configuration: next, places: loaded.places, generatedName: generatedName, version: version,
+            seed: randomSeed(), middlewareTypes: middlewares
+        ).build(&registry, labels: labels)
+        let admin = try buildAdmin(next, number: number)
+        var candidate = Reload.Candidate(
+            configuration: next, origin: loaded.origin, snapshot: snapshot, admin: admin, opened: [],
+            verdict: ReloadVerdict(
+                result: .applied, generation: number, changes: ConfigurationChange.list(from: configuration, to: next),
+                warnings: loaded.warnings),
+            callers: callers)
+        let place = loaded.places.accessLog
+        do throws(StartError) {
+            if next.accessLog.output != configuration.accessLog.output {
+                candidate.movedLog = Reload.MovedLog(writer: try Self.openAccessLog(next))
+            }
+            if next.server.logOutput != configuration.server.logOutput { candidate.movedOwnLog = try Self.openLog(next) }
+        } catch {
+            candidate.movedLog?.writer?.stop()
+            throw BuildError([Diagnostic(.error, mark: place.mark, path: "", message: error.description)])
+        }
+        do {
+            candidate.opened = try listeners.open(next, workers: hub.workerCount - 1)
+        } catch {
+            candidate.movedLog?.writer?.stop()
+            candidate.movedOwnLog?.stop()
+            throw BuildError([error.diagnostic(in: loaded.places)])
+        }
+        return candidate
+    }
+
+    /// The workers get it; from here on there is no way back.
+    private func put(_ candidate: Reload.Candidate) {
+        let next = candidate.configuration
+        generation = candidate.verdict.generation
+        limits.setLimit(Self.connectionLimit(next, descriptors: raiseDescriptorLimit()))
+        if Self.workerCount(next) != hub.workerCount - 1 { log.event(.warn, "server.workers takes effect after a restart", [:]) }
+        for (index, sockets) in candidate.opened.enumerated() {
+            hub.post(.adopt(index == candidate.opened.count - 1 ? candidate.admin : candidate.snapshot), to: index)
+            hub.post(.listen(sockets), to: index)
+            hub.post(.acknowledge(generation), to: index)
+        }
+        if let moved = candidate.movedLog { moveAccessLog(to: moved.writer) } else { accessLog?.reopen() }
+        if let moved = candidate.movedOwnLog { log.move(to: moved) } else { log.reopen() }
+        let oldFile = configuration.server.pidFile
+        configuration = next
+        origin = candidate.origin
+        snapshot = candidate.snapshot
+        registry.adopt(next)
+        log.setLevel(Self.level(next))
+        if next.server.pidFile != oldFile {
+            if let oldFile { ProcessIDFile.remove(oldFile) }
+            writeProcessID()
+        }
+        reload.state = .adopting(
+            number: generation, missing: runningWorkers, candidate.verdict, candidate.callers,
+            until: Clock.monotonic + Reload.adoptWait)
+    }
+
+    private func refuse(_ diagnostics: [Diagnostic], _ callers: [AdminCaller]) {
+        conclude(ReloadVerdict(result: .refused, generation: generation, problems: diagnostics), callers)
+    }
+
+    private func conclude(_ verdict: ReloadVerdict, _ callers: [AdminCaller]) {
+        switch verdict.result {
+        case .applied, .unchanged:
+            store.configuration.reloadsSucceeded += 1
+            store.configuration.lastReloadSucceeded = true
+            store.configuration.generation = UInt64(generation)
+            store.configuration.lastSuccess = Timestamp(nanoseconds: Int64(clamping: Clock.realtime))
+            log.event(
+                .info, "reloaded",
+                [
+                    "generation": .integer(Int64(generation)), "changed": .boolean(verdict.result == .applied),
+                    "changes": .string(verdict.summary),
+                ])
+            service.ready(statusLine)
+        case .refused:
+            store.configuration.reloadsFailed += 1
+            store.configuration.lastReloadSucceeded = false
+            let errors = verdict.problems.filter { $0.severity == .error }
+            for error in errors {
+                log.event(.error, "reload failed", ["diagnostic": .string("\(error)"), "path": .string(path)])
+            }
+            service.ready("configuration refused: \(errors.first.map { "\($0)" } ?? "unreadable"); \(statusLine)")
+        }
+        let report = verdict.report
+        for caller in callers {
+            if verdict.result == .refused {
+                caller.refuse(422, "INVALID_REQUEST", verdict.message, "configuration_refused", details: report)
+            } else {
+                caller.answer(report)
+            }
+        }
+        if reload.isWanted, departure == .none { beginReload() }
+    }
+
+    /// Nothing is reloaded any more.
+    private func turnAwayCallers() {
+        let callers = reload.callers
+        reload.callers = []
+        for caller in callers { caller.refuse(503, "SERVICE_UNAVAILABLE", "the process is on its way out", "draining") }
+    }
+}

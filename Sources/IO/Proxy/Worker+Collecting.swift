@@ -1,0 +1,89 @@
+import Downstream
+import Exchange
+import HTTP1
+import HTTPMessages
+import Pipeline
+import Primitives
+import Reactor
+
+/// Requests whose body is read whole before the route's action sees it.
+extension Worker {
+    /// Bytes of a body that is kept in memory; a configuration with ten thousand routes has two millions.
+    static var collectedBytesMax: Int { 16 << 20 }
+
+    /// Begins to read the body; calls `collected` once all of it is here.
+    func startCollecting(_ slot: Int) {
+        let exchange = exchanges.pointer(slot)
+        exchange.pointee.step = .collecting
+        exchange.pointee.bodyStarted = now
+        if exchange.pointee.owesContinue {
+            exchange.pointee.owesContinue = false
+            if clients.pointer(Int(exchange.pointee.client)).pointee.input.isEmpty { sendContinue(slot) }
+        }
+        continueCollecting(slot)
+    }
+
+    func continueCollecting(_ slot: Int) {
+        let exchange = exchanges.pointer(slot)
+        let index = Int(exchange.pointee.client)
+        let client = clients.pointer(index)
+        var reads = 0
+        while !exchange.pointee.machine.requestRead {
+            if !client.pointee.input.isEmpty {
+                guard let consumed = take(slot, client.pointee.input.bytes) else { return }
+                client.pointee.input.removeFirst(consumed)
+                continue
+            }
+            guard client.pointee.isReadable else { return armClient(index, now + listenerLimits(index).bodyIdleTimeout) }
+            guard reads < Self.readsPerTurn else { return deferClient(index) }
+            reads += 1
+            let n = calls.receive(client.pointee.descriptor, receiveBuffer.baseAddress, Self.receiveBytes)
+            if n == -SystemError.again {
+                client.pointee.isReadable = false
+                continue
+            }
+            if n <= 0 { return abandonExchange(slot, .clientClosed) }
+            if n < Self.receiveBytes, !client.pointee.isHalfClosed { client.pointee.isReadable = false }
+            let bytes = UnsafeRawBufferPointer(start: receiveBuffer.baseAddress, count: n)
+            guard let consumed = take(slot, bytes) else { return }
+            if consumed < n { stash(UnsafeRawBufferPointer(rebasing: bytes[consumed...]), for: index) }
+        }
+        client.pointee.deadline.clear()
+        exchange.pointee.step = .idle
+        collected(slot)
+    }
+
+    /// - Returns: how many bytes belonged to the body; nil when the request has been answered.
+    private func take(_ slot: Int, _ bytes: UnsafeRawBufferPointer) -> Int? {
+        let exchange = exchanges.pointer(slot)
+        let input = RawSpan(_unsafeBytes: bytes)
+        var consumed = 0
+        while true {
+            switch exchange.pointee.requestBody.next(input.extracting(consumed..<bytes.count)) {
+            case .data(let range):
+                let start = consumed + range.lowerBound
+                exchange.pointee.collected.append(contentsOf: bytes[start..<(start + range.count)])
+                exchange.pointee.requestBytes += UInt64(range.count)
+                consumed += range.upperBound
+                guard exchange.pointee.collected.count <= Self.collectedBytesMax else {
+                    refuse(slot, .bodyTooLarge)
+                    return nil
+                }
+                if exchange.pointee.requestBody.isComplete {
+                    exchange.pointee.machine.requestEnded()
+                    return consumed
+                }
+            case .trailers(let range):
+                consumed += range.upperBound
+            case .needMore(let count):
+                return consumed + count
+            case .end(let count):
+                exchange.pointee.machine.requestEnded()
+                return consumed + count
+            case .refused:
+                refuse(slot, .badRequest)
+                return nil
+            }
+        }
+    }
+}

@@ -1,0 +1,75 @@
+import Downstream
+import HTTPMessages
+import Primitives
+import ProxyProtocol
+import Reactor
+import Telemetry
+
+/// Connections of balancers that say who the client is before its first request.
+///
+/// Where a listener expects such a header, nobody is served without: whoever is not named as a balancer is turned away, and a header that is
+/// missing, late or broken ends the connection without an answer, since nobody knows whom it would reach.
+extension Worker {
+    /// Somebody who is not trusted to say who the client is.
+    func refuseProxyPeer(_ descriptor: Int32, _ peer: IPAddress, _ label: Label) {
+        count(label, .proxyPeerRefused)
+        report(.client(peer), "proxy_peer_not_trusted", UnsafeRawBufferPointer(start: nil, count: 0))
+        calls.close(descriptor, 1)
+    }
+
+    func refuseProxyHeader(_ index: Int, _ result: ConnectionResult, _ rule: StaticString) {
+        let client = clients.pointer(index)
+        count(client.pointee.label, result)
+        report(.client(client.pointee.peer), rule, client.pointee.input.bytes)
+        closeClient(index)
+    }
+
+    func readProxyHeader(_ index: Int) {
+        let client = clients.pointer(index)
+        while client.pointee.isReadable {
+            let n = calls.receive(client.pointee.descriptor, receiveBuffer.baseAddress, Self.receiveBytes)
+            if n <= 0 {
+                client.pointee.isReadable = false
+                // A balancer's own check connects and says nothing; that is no fault.
+                guard n != -SystemError.again else { return }
+                guard client.pointee.input.isEmpty else { return refuseProxyHeader(index, .proxyHeaderInvalid, "header_cut_off") }
+                return closeClient(index)
+            }
+            if n < Self.receiveBytes, !client.pointee.isHalfClosed { client.pointee.isReadable = false }
+            client.pointee.input.append(UnsafeRawBufferPointer(start: receiveBuffer.baseAddress, count: n))
+            switch ProxyHeader.parse(RawSpan(_unsafeBytes: client.pointee.input.bytes)) {
+            case .needMore: continue
+            case .refused(let fault): return refuseProxyHeader(index, .proxyHeaderInvalid, fault.reason)
+            case .header(let consumed, let source):
+                client.pointee.input.removeFirst(consumed)
+                return beginBehindProxy(index, source)
+            }
+        }
+    }
+
+    private func beginBehindProxy(_ index: Int, _ source: ProxyHeader.Client) {
+        let client = clients.pointer(index)
+        if case .address(let address, let port) = source {
+            let limit = listenerLimits(index).connectionsPerClient
+            limits.release(client.pointee.peer)
+            client.pointee.peer = address
+            client.pointee.port = port
+            client.pointee.isUnix = false
+            switch limits.admit(address, perClient: limit) {
+            case .admitted: break
+            case .full, .clientFull:
+                count(client.pointee.label, .overClientLimit)
+                // Counted in once more, so that closing finds what it takes away.
+                limits.countIn(address)
+                return closeClient(index, reset: true)
+            }
+        }
+        client.pointee.phase = .head
+        client.pointee.hasUnparsedInput = !client.pointee.input.isEmpty
+        clientReadable(index)
+    }
+}
+
+extension [AddressBlock] {
+    func contains(_ address: IPAddress) -> Bool { contains { $0.contains(address) } }
+}

@@ -1,0 +1,51 @@
+import HTTPMessages
+import Pipeline
+import Primitives
+import Proxy
+import Testing
+
+@testable import Admin
+
+struct SecretTests {
+    private struct Keeper: Middleware {
+        let name = "keeper"
+        let option: String
+    }
+
+    @Test func `secrets of the configuration are in no report`() throws {
+        let snapshot = try snapshot(
+            """
+            listeners: [{name: web, address: "127.0.0.1:8000"}]
+            admin: {token: planted-admin-token-0123456789}
+            services: {users: {instances: [{url: "http://10.1.0.5:8080"}]}}
+            middlewares:
+              inject: {headers: {request: {set: {Authorization: "Bearer planted-credential", X-Upstream-Auth: planted-word, X-Session-Token: planted-token}}}}
+            routes:
+              - {name: users, match: {path: "/users/*"}, service: users, middlewares: [inject]}
+              - {name: partner, match: {path: "/users/*", headers: {X-Partner-Key: planted-key}, query: {api_key: planted-parameter}}, service: users}
+            """, stages: ["users": [.custom(Keeper(option: "planted-option"))]])
+        let now = Timestamp(seconds: 0)
+        let reading = StatusReading(
+            version: "1", startedAt: now, uptimeSeconds: 1, generation: 1, workers: 1, requestCount: 1, activeConnections: 1,
+            isDraining: false, lastReloadSucceeded: true, lastReloadAt: now)
+        let reports = [
+            RoutesReport.make(snapshot), ServicesReport.list(snapshot), StatusReport.make(reading, snapshot),
+            StatusReport.health(reading, snapshot, now: now),
+            try explain(#"{"method": "GET", "url": "http://a/users/7"}"#, snapshot),
+            try explain(#"{"method": "GET", "url": "http://a/userz"}"#, snapshot),
+            try explain(#"{"method": "GET", "url": "http://a/users/7", "headers": {"Authorization": "Bearer mine"}}"#, snapshot),
+        ]
+        for report in reports {
+            #expect(!report.text.contains("planted"), "\(report.text)")
+            #expect(!report.json.pretty().contains("planted"), "\(report.json.pretty())")
+        }
+        #expect(reports[4].json["upstream"]["head"].strings.contains("Authorization: ***"))
+        #expect(reports[4].json["candidates"][0]["because"].string == "header x-partner-key must be ***; query parameter api_key must be ***")
+    }
+
+    @Test func `a credential that the request itself brought is shown as it goes on`() throws {
+        let snapshot = try routed("- {name: a, match: {path: /a}, service: users}")
+        let report = try explain(#"{"method": "GET", "url": "http://a/a", "headers": {"Authorization": " Bearer mine "}}"#, snapshot)
+        #expect(report.json["upstream"]["head"].strings.contains("Authorization: Bearer mine"))
+    }
+}

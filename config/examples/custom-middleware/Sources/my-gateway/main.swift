@@ -1,0 +1,3 @@
+import SluiceDaemon
+
+run(middlewares: [tenantCheck, versionBridge])
