@@ -64,7 +64,8 @@ let package = Package(
         io(
             "Proxy",
             [
-                "Downstream", "Upstream", "Reactor", "ProxyProtocol", "HTTP1", "HTTPMessages", "Primitives", "Exchange", "Pooling", "Balancing",
+                "Downstream", "Upstream", "Reactor", "ProxyProtocol", "HTTP1", "HTTPMessages", "Primitives", "Exchange",
+                "Pooling", "Balancing",
                 "Pipeline", "Routing", "Configuration", "Telemetry", "Logs",
             ]),
         io(
@@ -76,7 +77,8 @@ let package = Package(
         io(
             "Control",
             [
-                "Admin", "Proxy", "HTTPMessages", "Balancing", "Pooling", "Primitives", "Logs", "Upstream", "Downstream", "Pipeline",
+                "Admin", "Proxy", "HTTPMessages", "Balancing", "Pooling", "Primitives", "Logs", "Upstream", "Downstream",
+                "Pipeline",
                 "Routing", "ConfigurationFile", "Reactor", "Configuration", "Telemetry",
             ]),
 

@@ -33,13 +33,13 @@ struct CommandLineRun {
             for line in error.lines { Output.error("sluice: \(line)") }
             return error.kind == .usage ? 2 : 1
         } catch {
+            TerminalWidth.bound()
             return SluiceCommand.exitCode(for: error) == .success ? help(error) : usage(error)
         }
     }
 
     /// `--help` and `--version` come as errors that are none.
     private func help(_ error: any Error) -> Int32 {
-        TerminalWidth.bound()
         do {
             try Output.print(SluiceCommand.fullMessage(for: error))
         } catch let failure as CommandFailure {
@@ -52,7 +52,6 @@ struct CommandLineRun {
     }
 
     private func usage(_ error: any Error) -> Int32 {
-        TerminalWidth.bound()
         Output.error(SluiceCommand.fullMessage(for: error))
         return 2
     }

@@ -1,11 +1,14 @@
 """The command line: one clear line, exit 0, 1 or 2 (hardening 189, 190; issue: bad input)."""
 
+import http.server
+import json
 import os
 import random
 import re
 import socket
 import stat
 import subprocess
+import threading
 
 import pytest
 
@@ -240,3 +243,286 @@ def test_damaged_files_are_checked_without_a_crash(config, tmp_path):
         path.write_bytes(data)
         result = subprocess.run([sluice_binary(), "check", "--config", str(path)], capture_output=True, timeout=10)
         assert result.returncode in (0, 1), (result, bytes(data))
+
+
+# Forms of the arguments
+
+
+@pytest.mark.parametrize("short,full", [
+    (["-t", "-c", "@"], ["check", "-c", "@"]), (["-c", "@", "-t"], ["check", "-c", "@"]),
+    (["--check-config", "-c", "@"], ["check", "-c", "@"]), (["-T", "-c", "@"], ["config", "show", "-c", "@"]),
+    (["-v"], ["version"]), (["-V"], ["version", "--details"]), (["--version"], ["version"]),
+], ids=str)
+def test_a_short_form_does_what_the_command_does(config, short, full):
+    path = config()
+    one, other = (run(*[path if a == "@" else a for a in form]) for form in (short, full))
+    assert one.returncode == other.returncode == 0 and one.stdout == other.stdout and one.stdout
+
+
+def test_check_says_the_same_in_json(config):
+    good = run("check", "--json", "-c", config())
+    assert good.returncode == 0 and json.loads(good.stdout) == {"valid": True, "problems": []}
+    bad = run("check", "--json", "-c", config(config_text(extra="servises: {}\n")))
+    said = json.loads(bad.stdout)
+    assert bad.returncode == 1 and bad.stderr == "" and said["valid"] is False
+    problem = said["problems"][0]
+    assert (problem["severity"], problem["line"], problem["column"], problem["hint"]) == ("error", 10, 1, "services")
+    assert problem["file"].endswith("sluice.yaml") and "unknown key" in problem["message"]
+
+
+def test_the_version_is_told_in_json():
+    result = run("version", "--json")
+    assert result.returncode == 0 and json.loads(result.stdout)["version"] == run("--version").stdout.split()[-1]
+
+
+def test_the_schema_is_json():
+    result = run("config", "schema")
+    assert result.returncode == 0 and json.loads(result.stdout) == json.loads(run("config", "schema", "--json").stdout)
+
+
+def test_config_show_tells_every_value_with_its_source_and_no_secret(config):
+    """Hardening 189."""
+    path = config(config_text().replace("admin:\n", "admin:\n  token: \"very-secret-token-value-0123456789\"\n"))
+    text = run("config", "show", "-c", path)
+    assert text.returncode == 0 and re.search(r"workers: auto +# default", text.stdout), text.stdout + text.stderr
+    assert re.search(r'address: "127\.0\.0\.1:\d+" +# \S*sluice\.yaml:3:14', text.stdout), text.stdout
+    shown = json.loads(run("config", "show", "--json", "-c", path).stdout)
+    assert shown["configuration"]["server"]["workers"] == "auto" and shown["sources"]["server.workers"] == "default"
+    assert "very-secret" not in text.stdout + json.dumps(shown)
+    bad = run("config", "show", "-c", config("nonsense: 1\n"))
+    assert bad.returncode == 1 and "sluice.yaml:1:1: error:" in bad.stderr and not bad.stdout
+
+
+@pytest.mark.parametrize("shell,check", [("bash", ["bash", "-euc"]), ("zsh", ["zsh", "-euc"]), ("fish", ["fish", "-c"])])
+def test_the_completion_loads_without_an_error(tmp_path, shell, check):
+    result = run("completion", shell)
+    assert result.returncode == 0 and "sluice" in result.stdout and "explain" in result.stdout
+    script = tmp_path / "completion"
+    script.write_text(result.stdout)
+    try:
+        load = "autoload -U compinit; compinit -D; " if shell == "zsh" else ""
+        loaded = subprocess.run([*check, f"{load}source {script}"], capture_output=True, text=True, timeout=20)
+    except FileNotFoundError:
+        assert shell != "bash"
+        pytest.skip(f"there is no {shell}")
+    assert loaded.returncode == 0 and loaded.stderr == ""
+
+
+@pytest.mark.parametrize("arguments", [
+    ["completion"], ["completion", "tcsh"], ["log", "level", "loud"], ["routes", "explain"], ["routes", "explain", "GET"],
+    ["routes", "explain", "GET", "/", "-H", "no-colon"], ["routes", "explain", "GET", "/", "--client", "nobody"],
+    ["status", "--admin", "nonsense"], ["status", "--admin", ""], ["status", "--timeout", "0"], ["status", "--token", "secret"],
+    ["routes", "list", "--limit", "0"], ["routes", "nonsense"], ["reload", "now"],
+], ids=str)
+def test_what_cannot_be_understood_is_exit_code_2(arguments):
+    result = run(*arguments)
+    no_trace_of_a_crash(result)
+    assert result.returncode == 2 and result.stderr.strip() and not result.stdout
+
+
+@pytest.mark.parametrize("columns", ["0", "-1", "1", "9223372036854775807", "-9223372036854775808", "x", ""])
+def test_a_strange_width_of_the_terminal_does_no_harm(columns):
+    for arguments in (["--help"], ["routes", "explain", "--help"], ["nonsense"]):
+        result = run(*arguments, environment={"COLUMNS": columns})
+        no_trace_of_a_crash(result)
+        assert result.returncode == (2 if arguments == ["nonsense"] else 0)
+
+
+@pytest.mark.parametrize("arguments", [
+    [b"\xff\xfe"], [b"check", b"-c", b"\xff"], [b"routes", b"explain", b"\xff", b"\xff"], [b"-" * 10_000], [b"---completion"],
+    [b"status", b"--admin", b"unix:" + b"\xff" * 200], [b"@" * 100_000], [b""], [b"--", b"--"],
+], ids=lambda arguments: repr(arguments)[:30])
+@pytest.mark.parametrize("name", [b"sluice", b"x/\xff", b"-\n$(reboot)"])
+def test_hostile_arguments_are_refused_without_a_crash(arguments, name):
+    result = subprocess.run([name, *arguments], executable=sluice_binary(), capture_output=True, timeout=10,
+                            env={b"A\xff": b"\xff", b"LC_ALL": b"\xff", b"SLUICE_ADMIN": b"\xff", b"COLUMNS": b"-5"})
+    assert result.returncode in (0, 1, 2) and b"Fatal error" not in result.stderr, result
+
+
+def test_a_reader_that_has_seen_enough_is_no_error(config):
+    result = subprocess.run(["bash", "-c", f"set -o pipefail; {sluice_binary()} config schema | head -n 1"], capture_output=True,
+                            text=True, timeout=10)
+    assert result.returncode == 0 and result.stderr == "" and result.stdout.strip() == "{"
+
+
+def test_closed_and_full_outputs_are_survived(config):
+    def shell(line):
+        return subprocess.run(["bash", "-c", line.replace("SLUICE", sluice_binary())], capture_output=True, text=True, timeout=10)
+    assert shell("SLUICE config schema >&- 2>&- <&-").returncode == 0
+    full = shell("SLUICE config schema > /dev/full")
+    assert full.returncode == 1 and full.stderr == "sluice: cannot write: No space left on device\n"
+
+
+# Commands that ask a daemon
+
+
+SERVED = {
+    "services": {"app": {"instances": [{"url": "http://127.0.0.1:1"}]}},
+    "routes": [{"name": "users", "match": {"path": "/users/*", "methods": ["GET"]}, "service": "app"},
+               {"name": "all", "match": {"path": "/*"}, "respond": {"body": "ok"}}],
+}
+
+
+def ask(sluice, *arguments, **more):
+    return run(*arguments, "-c", str(sluice.config_path), **more)
+
+
+def good(result):
+    no_trace_of_a_crash(result)
+    assert result.returncode == 0 and result.stderr == "", result
+    return result.stdout
+
+
+@pytest.mark.parametrize("arguments,says,member", [
+    (["status"], "app", "status"), (["routes", "list"], "/users/*", "data"), (["services", "list"], "127.0.0.1:1", "data"),
+    (["config", "show", "--running"], "listeners:", "configuration"), (["log", "level"], "info", "level"),
+    (["routes", "explain", "GET", "http://a/users/1"], "users", "route"), (["reload"], "nothing changed", "result"),
+], ids=str)
+def test_every_question_is_answered_for_people_and_in_json(gateway, arguments, says, member):
+    sluice = gateway(**SERVED)
+    assert says in good(ask(sluice, *arguments))
+    assert member in json.loads(good(ask(sluice, *arguments, "--json")))
+
+
+@pytest.mark.parametrize("arguments", [
+    ["status"], ["routes", "list"], ["services", "list"], ["config", "show", "--running"], ["log", "level"], ["reload"],
+    ["routes", "explain", "GET", "http://a/"],
+], ids=str)
+def test_without_a_daemon_nothing_is_guessed(config, arguments):
+    port = free_port()
+    path = config(config_text(admin=f"127.0.0.1:{port}"))
+    for extra in ([], ["--json"]):
+        result = run(*arguments, *extra, "-c", path)
+        assert result.returncode == 1 and result.stdout == ""
+        assert result.stderr == f"sluice: cannot connect to 127.0.0.1:{port}: Connection refused; is the daemon running?\n"
+
+
+def test_a_file_that_does_not_say_whom_to_ask_is_an_error_with_a_remedy(config):
+    result = run("reload", "-c", config("nonsense: 1\n"))
+    assert result.returncode == 1 and "sluice.yaml:1:1: error:" in result.stderr
+    assert result.stderr.endswith("name it with --admin or SLUICE_ADMIN\n")
+
+
+def test_reload_tells_what_changed(gateway):
+    sluice = gateway(**SERVED)
+    changed = {
+        "services": {"other": {"instances": [{"url": "http://127.0.0.1:2"}]}},
+        "routes": [{"name": "new", "match": {"path": "/users/*"}, "service": "other"}, SERVED["routes"][1]],
+        "server": {"log_level": "debug"},
+    }
+    sluice.write_config(changed)
+    lines = good(ask(sluice, "reload")).splitlines()
+    for line in ("+ routes.new", "- routes.users", "+ services.other", "- services.app", "~ server.log_level: info -> debug"):
+        assert line in lines, lines
+    sluice.write_config(SERVED)
+    said = json.loads(good(ask(sluice, "reload", "--json")))
+    assert said["result"] == "applied"
+    assert {(change["change"], change["path"]) for change in said["changes"]} >= {
+        ("removed", "routes.new"), ("added", "routes.users"), ("changed", "server.log_level")}
+
+
+def test_a_reload_that_is_refused_is_exit_code_1_with_the_diagnostics(gateway):
+    sluice = gateway(**SERVED)
+    address = f"127.0.0.1:{sluice.ports['admin']}"
+    good_text = sluice.config_path.read_text()
+    sluice.config_path.write_text(good_text + "nonsense: 1\n")
+    number = good_text.count("\n") + 1
+    text = run("reload", "--admin", address)
+    assert text.returncode == 1 and f"sluice.yaml:{number}:1: error: nonsense: unknown key" in text.stderr and not text.stdout
+    said = run("reload", "--admin", address, "--json")
+    assert said.returncode == 1 and said.stderr == ""
+    assert json.loads(said.stdout)["error"]["details"]["problems"][0]["line"] == number
+    sluice.config_path.write_text(good_text)
+    assert sluice.request().status == 200
+
+
+def test_the_level_of_the_log_is_read_and_set(gateway):
+    sluice = gateway(**SERVED)
+    assert good(ask(sluice, "log", "level")).strip() == "info"
+    assert json.loads(good(ask(sluice, "log", "level", "debug", "--json")))["level"] == "debug"
+    assert good(ask(sluice, "log", "level")).strip() == "debug"
+
+
+def test_explain_takes_fields_client_and_listener(gateway):
+    sluice = gateway(services=SERVED["services"], routes=[
+        {"name": "beta", "match": {"path": "/*", "headers": {"X-Beta": ["yes"]}}, "service": "app"},
+        {"name": "all", "match": {"path": "/*"}, "respond": {"body": "ok"}}])
+    question = ["routes", "explain", "GET", "http://a/x", "--client", "192.0.2.7", "--listener", "web"]
+    assert "beta" in good(ask(sluice, *question, "-H", "x-beta: yes", "-H", "X-Other: 1", "-H", "x-other:2"))
+    told = json.loads(good(ask(sluice, *question, "--json")))
+    assert "all" in json.dumps(told["route"])
+    unknown = ask(sluice, *question[:-1], "nowhere")
+    assert 'no listener "nowhere"' in unknown.stdout + unknown.stderr
+    assert ask(sluice, "routes", "explain", "GET", "nonsense").returncode == 1
+
+
+def test_a_token_comes_from_the_file_or_the_environment_and_is_asked_for(gateway, tmp_path):
+    sluice = gateway({**SERVED, "admin": {"address": "@admin@", "token": "very-secret-token-value-0123456789"}})
+    address = f"127.0.0.1:{sluice.ports['admin']}"
+    good(ask(sluice, "status"))
+    none = run("status", "--admin", address)
+    assert none.returncode == 1 and "asks for a token; name its file with --token-file, or set SLUICE_ADMIN_TOKEN" in none.stderr
+    wrong = run("status", environment={"SLUICE_ADMIN": address, "SLUICE_ADMIN_TOKEN": "wrong"})
+    assert wrong.returncode == 1 and "does not accept the token" in wrong.stderr
+    right = {"SLUICE_ADMIN_TOKEN": "very-secret-token-value-0123456789"}
+    good(run("status", "--admin", address, environment=right))
+    token = tmp_path / "token"
+    token.write_text("very-secret-token-value-0123456789\n")
+    good(run("status", "--admin", address, "--token-file", str(token), environment={"SLUICE_ADMIN_TOKEN": "wrong"}))
+    missing = run("status", "--admin", address, "--token-file", str(tmp_path / "none"))
+    assert missing.returncode == 1 and "No such file" in missing.stderr
+
+
+def test_an_admin_listener_on_a_unix_socket_is_asked(gateway, tmp_path):
+    path = f"/tmp/sluice-cli-{os.getpid()}.sock"
+    sluice = gateway({**SERVED, "admin": {"address": f"unix:{path}"}})
+    assert "app" in good(ask(sluice, "status"))
+    assert "app" in good(run("status", "--admin", f"unix:{path}"))
+    sluice.stop()
+    gone = run("status", "--admin", f"unix:{path}")
+    assert gone.returncode == 1 and gone.stderr == (
+        f"sluice: cannot connect to unix:{path}: No such file or directory; is the daemon running?\n")
+
+
+def test_an_admin_listener_on_every_address_is_asked_on_this_machine(config):
+    with Silent() as silent:
+        text = config_text(admin=f"0.0.0.0:{silent.port}")
+        text = text.replace("admin:\n", "admin:\n  token: \"a-token-of-enough-length-0123\"\n")
+        result = run("status", "--timeout", "1", "-c", config(text))
+    assert f"no answer from 127.0.0.1:{silent.port} within 1 s" in result.stderr
+
+
+class Silent:
+    """Accepts connections and never says anything."""
+
+    def __enter__(self):
+        self.socket = socket.socket()
+        self.socket.bind(("127.0.0.1", 0))
+        self.socket.listen()
+        self.port = self.socket.getsockname()[1]
+        return self
+
+    def __exit__(self, *_):
+        self.socket.close()
+
+
+def test_a_daemon_that_does_not_answer_is_given_up():
+    with Silent() as silent:
+        result = run("status", "--admin", f"127.0.0.1:{silent.port}", "--timeout", "1")
+    assert result.returncode == 1
+    assert result.stderr == f"sluice: no answer from 127.0.0.1:{silent.port} within 1 s; --timeout sets how long is waited\n"
+
+
+def test_an_answer_of_somebody_else_is_said_to_be_one():
+    class Other(http.server.BaseHTTPRequestHandler):
+        def do_GET(self):
+            self.send_error(404)
+
+        def log_message(self, *_):
+            pass
+    with http.server.HTTPServer(("127.0.0.1", 0), Other) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        address = f"127.0.0.1:{server.server_port}"
+        result = run("status", "--admin", address)
+        server.shutdown()
+    assert result.returncode == 1 and result.stderr.startswith(f"sluice: {address} answers with status 404")

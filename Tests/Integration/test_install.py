@@ -173,7 +173,7 @@ def test_a_usage_error_is_exit_code_2_and_changes_nothing(tmp_path, arguments):
 @pytest.mark.parametrize("arguments,message", [
     (["--binary", "/nonexistent/sluice"], "no binary at /nonexistent/sluice"),
     (["--binary", __file__], "cannot be executed"),
-    (["--prefix", "/home/me"], "the unit hides /home/me"),
+    (["--prefix", "/var/tmp/sluice"], "the unit hides /var/tmp/sluice"),
     (["--prefix", "/usr/../tmp"], None),
 ])
 def test_what_cannot_work_is_refused_before_anything_is_changed(tmp_path, arguments, message):
@@ -357,7 +357,7 @@ def allowed_calls():
 
 
 @needs_systemd
-def test_the_daemon_serves_reloads_scrapes_and_drains_under_the_filter_of_the_unit(tmp_path):
+def test_the_daemon_serves_reloads_scrapes_upgrades_and_drains_under_the_filter_of_the_unit(tmp_path):
     """Hardening 223: a sandbox that the daemon cannot live in would be switched off."""
     try:
         ctypes.CDLL("libseccomp.so.2")
@@ -370,6 +370,7 @@ def test_the_daemon_serves_reloads_scrapes_and_drains_under_the_filter_of_the_un
 
     def write(body):
         config.write_text(
+            f'server: {{pid_file: {tmp_path}/sluice.pid}}\n'
             f'listeners: [{{name: web, address: "127.0.0.1:{web}"}}, {{name: local, address: "unix:{tmp_path}/web.sock"}}]\n'
             f'admin: {{address: "127.0.0.1:{admin}"}}\naccess_log: {{output: {tmp_path}/access.log}}\n'
             'services: {gone: {instances: [{url: "http://localhost:1"}]}}\n'
@@ -401,10 +402,16 @@ def test_the_daemon_serves_reloads_scrapes_and_drains_under_the_filter_of_the_un
         until(lambda: get(web, "/").endswith("second"), 5, "the new configuration")
         daemon.send_signal(signal.SIGUSR1)
         wait("log files reopened")
-        daemon.terminate()
+        daemon.send_signal(signal.SIGUSR2)
+        wait("upgrade done; the new process serves")
         wait("stopped")
         assert daemon.wait(10 * SCALE) == 0
+        assert get(web, "/").endswith("second")
+        os.kill(int((tmp_path / "sluice.pid").read_text()), signal.SIGTERM)
+        wait("stopped")
     finally:
+        if (tmp_path / "sluice.pid").exists() and daemon.poll() is not None:
+            os.kill(int((tmp_path / "sluice.pid").read_text()), signal.SIGKILL)
         daemon.kill()
         daemon.communicate()
     assert stat.S_IMODE(os.stat(tmp_path / "access.log").st_mode) & 0o077 == 0

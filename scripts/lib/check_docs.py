@@ -33,7 +33,8 @@ OPERATIONS = ROOT / "docs/operations.md"
 def completed(text):
     """A whole configuration around a fragment."""
     keys = set(re.findall(r"^(\w+):", text, re.M))
-    if "listeners" not in keys:
+    # Two older names make a listener.
+    if not keys & {"listeners", "host", "port"}:
         text += '\nlisteners:\n  - {name: web, address: "127.0.0.1:8000"}\n'
     if "services" not in keys:
         names = set(re.findall(r"\bservice: ([\w-]+)", text)) or {"app"}
@@ -41,6 +42,14 @@ def completed(text):
     if "routes" not in keys:
         text += '\nroutes:\n  - {name: rest-of-the-example, match: {path: "/*"}, respond: {status: 200}}\n'
     return text
+
+
+def refused(done):
+    """What `sluice check` says against an example, or nothing. A middleware of the reader's own is unknown to this build."""
+    errors = [line for line in done.stdout.splitlines() + (done.stderr or "").splitlines() if ": error: " in line]
+    if done.returncode == 0 or errors and all("this build has no middleware type" in line for line in errors):
+        return ""
+    return "`sluice check` refuses the example:\n" + (done.stdout + (done.stderr or "")).rstrip()
 
 
 class Document:
@@ -90,8 +99,8 @@ class Document:
     def check_yaml_on_machine(self, offset, body, machine):
         machine.write("/fragment.yaml", completed(body))
         done = machine.bash(f"sluice check --config {machine.path('fragment.yaml')}")
-        if done.returncode != 0:
-            self.problem(offset, "`sluice check` refuses the example:\n" + done.stdout.rstrip())
+        if said := refused(done):
+            self.problem(offset, said)
 
     def check_reasons(self):
         source = (ROOT / "Sources/Core/HTTPMessages/Reason.swift").read_text("utf-8")
@@ -130,8 +139,8 @@ class Document:
                 more.write(f'\nadmin: {{address: "127.0.0.1:{ports["9901"]}"}}\n')
         done = subprocess.run([self.sluice, "check", "--config", str(file)], capture_output=True, text=True, timeout=SECONDS,
                               env={**os.environ, "PORT": ports["8000"]})
-        if done.returncode != 0:
-            self.problem(offset, "`sluice check` refuses the example:\n" + (done.stdout + done.stderr).rstrip())
+        if said := refused(done):
+            self.problem(offset, said)
 
     def run(self, script, expected, folder):
         tools = folder / "bin"

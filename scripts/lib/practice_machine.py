@@ -176,9 +176,12 @@ class Manager:
 
     def stop(self):
         if self.is_running():
-            os.kill(self.pid, signal.SIGTERM)
+            told = None
             end = time.monotonic() + SECONDS / 4
             while self.is_running():
+                if told != self.pid:        # the successor of an upgrade that was under way
+                    told = self.pid
+                    os.kill(told, signal.SIGTERM)
                 if time.monotonic() > end:
                     raise Refused("sluice.service does not stop")
                 time.sleep(0.02)

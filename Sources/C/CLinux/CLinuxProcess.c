@@ -3,6 +3,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <malloc.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
 #include <signal.h>
@@ -102,3 +103,5 @@ int clinux_child_status(pid_t pid, int *status) {
 }
 
 char *const *clinux_environment(void) { return environ; }
+
+void clinux_trim_memory(void) { malloc_trim(0); }

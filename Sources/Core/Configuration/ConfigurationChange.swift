@@ -26,3 +26,17 @@ public struct ConfigurationChange: Equatable, Sendable {
         return changes.list
     }
 }
+
+extension ConfigurationChange: CustomStringConvertible {
+    /// `+ routes.new`, `- services.old`, `~ server.log_level: info -> debug`; without the values where they are not to be shown.
+    public var description: String {
+        switch (kind, from, to) {
+        case (.added, _, let to?): "+ \(path): \(to)"
+        case (.added, _, nil): "+ \(path)"
+        case (.removed, let from?, _): "- \(path): \(from)"
+        case (.removed, nil, _): "- \(path)"
+        case (.changed, let from?, let to?): "~ \(path): \(from) -> \(to)"
+        case (.changed, _, _): "~ \(path)"
+        }
+    }
+}

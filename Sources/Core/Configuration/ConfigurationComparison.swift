@@ -49,7 +49,8 @@ struct ConfigurationComparison {
 
     /// Goes through two lists by name: those that stay or are new in the order of the new one, then those that are gone.
     private mutating func byName<T>(
-        _ old: [T], _ new: [T], _ block: String, _ name: (T) -> String, _ both: (inout ConfigurationComparison, T, T, String) -> Void
+        _ old: [T], _ new: [T], _ block: String, _ name: (T) -> String,
+        _ both: (inout ConfigurationComparison, T, T, String) -> Void
     ) {
         var before: [String: T] = [:]
         before.reserveCapacity(old.count)
@@ -90,7 +91,8 @@ struct ConfigurationComparison {
         byName(old.services, new.services, "services", \.name) { comparison, before, after, path in
             guard before != after else { return }
             comparison.compare(ConfigurationLines.service(before), ConfigurationLines.service(after), below: path + ".")
-            comparison.byName(before.instances, after.instances, path + ".instances", \.address.text) { inner, before, after, path in
+            comparison.byName(before.instances, after.instances, path + ".instances", \.address.text) {
+                inner, before, after, path in
                 guard before != after else { return }
                 inner.compare(ConfigurationLines.instance(before), ConfigurationLines.instance(after), below: path + ".")
             }

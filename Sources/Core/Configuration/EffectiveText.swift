@@ -50,7 +50,9 @@ struct EffectiveText {
 
     private mutating func line(_ line: String, _ source: String) {
         text += line
-        let start = text.utf8.count - (text.utf8.lastIndex(of: ASCII.lf).map { text.utf8.distance(from: text.startIndex, to: $0) + 1 } ?? 0)
+        let start =
+            text.utf8.count
+            - (text.utf8.lastIndex(of: ASCII.lf).map { text.utf8.distance(from: text.startIndex, to: $0) + 1 } ?? 0)
         text += String(repeating: " ", count: max(2, EffectiveText.sourceColumn - start))
         text += "# \(DisplayText.of(source))\n"
     }

@@ -129,7 +129,10 @@ public enum JSONSchema {
             ])
         case .rate: orVariable(string("^[0-9]+/(s|m|h|d)$"))
         case .logOutput(let off):
-            orVariable(string("^(\((LogOutput.words(off: off) + ["/.+", "syslog\\+(udp|tcp)://.+", "syslog\\+unix:/.+"]).joined(separator: "|")))$"))
+            orVariable(
+                string(
+                    "^(\((LogOutput.words(off: off) + ["/.+", "syslog\\+(udp|tcp)://.+", "syslog\\+unix:/.+"]).joined(separator: "|")))$"
+                ))
         case .listenAddress: orVariable(string("^(.+:[0-9]+|unix:/.+)$"))
         case .instanceURL: orVariable(string("^(https?://[^/?#@]+/?|unix:/.+)$"))
         case .method: orVariable(string("^[A-Z0-9!#$%&'*+.^_`|~-]+$"))

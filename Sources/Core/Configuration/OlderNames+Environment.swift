@@ -34,7 +34,8 @@ extension OlderNames {
     private mutating func number(_ name: String, _ text: String, _ range: ClosedRange<Int>) -> Int? {
         guard let number = ScalarKind.wholeNumber(text), range.contains(number) else {
             error(
-                name, "expected a whole number between \(range.lowerBound) and \(range.upperBound), not \"\(DisplayText.of(text))\"")
+                name,
+                "expected a whole number between \(range.lowerBound) and \(range.upperBound), not \"\(DisplayText.of(text))\"")
             return nil
         }
         return number
@@ -122,7 +123,8 @@ extension OlderNames {
         }
         let mark = Mark(environment: variableName)
         root.set(
-            ["services", matches.first?.key ?? wanted, "instances"], .list([.mapping([("url", .literal(url, mark))], mark)], mark))
+            ["services", matches.first?.key ?? wanted, "instances"], .list([.mapping([("url", .literal(url, mark))], mark)], mark)
+        )
     }
 
     private static func flattened(_ name: String) -> String {

@@ -37,7 +37,8 @@ extension OlderNames {
             case .never: break
             case .sometimes:
                 return validator.diagnostics.error(
-                    mark, trail, "cannot be put before \(DisplayText.of(path)), of which only a part begins with its strip_prefix")
+                    mark, trail, "cannot be put before \(DisplayText.of(path)), of which only a part begins with its strip_prefix"
+                )
             }
         }
         // The mark stays: what else is wrong with the path is to be found in the file.

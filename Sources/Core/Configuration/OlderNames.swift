@@ -115,7 +115,9 @@ struct OlderNames {
             put("log_level", .literal(level.rawValue, entry.value.mark), at: ["server", "log_level"])
         }
         put("metrics_enabled", at: ["admin", "metrics"])
-        if let name = ["log_requests", "log_responses"].first(where: { found[$0] != nil }), let mark = found[name]?.entry.value.mark {
+        if let name = ["log_requests", "log_responses"].first(where: { found[$0] != nil }),
+            let mark = found[name]?.entry.value.mark
+        {
             let isOn = found["log_requests"]?.value.truth ?? true || found["log_responses"]?.value.truth ?? false
             put(name, .literal("\(isOn)", mark), at: ["access_log", "enabled"])
         }
@@ -124,7 +126,9 @@ struct OlderNames {
     /// Limits that were those of the gateway as a whole: a middleware, and every route that does something names it first.
     private mutating func limits() {
         for (name, key, unit) in [("rate_limit_per_minute", "ip", "m"), ("max_requests_per_second", "global", "s")] {
-            guard let count = found[name]?.value.integer, let mark = free(name, ["middlewares", name])?.value.mark else { continue }
+            guard let count = found[name]?.value.integer, let mark = free(name, ["middlewares", name])?.value.mark else {
+                continue
+            }
             let limit: [(String, String)] = [("key", key), ("rate", "\(count)/\(unit)"), ("burst", "\(count)")]
             for (field, text) in limit { put(name, .literal(text, mark), at: ["middlewares", name, "rate_limit", field]) }
             prepend(name, mark)

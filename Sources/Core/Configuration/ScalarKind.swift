@@ -92,7 +92,7 @@ enum ScalarKind {
         case .origin: "an origin such as https://example.com or https://*.example.com, or *, or null"
         case .hostName: "a host name such as gateway.example.com"
         case .logOutput(let off):
-            ScalarKind.choice(LogOutput.words(off: off) + ["an absolute path", "syslog+udp://host, syslog+tcp://host or syslog+unix:/path"])
+            ScalarKind.choice(LogOutput.words(off: off) + ["an absolute path", "a collector such as syslog+udp://host:514"])
         case .option: "text, file:/path or cred:name"
         }
     }

@@ -134,7 +134,8 @@ extension Schema {
                 "allow_origins", .list(.scalar(.origin), orOne: true, count: 1...1024), required: true,
                 "Sites whose scripts are let in, or *."),
             Key(
-                "allow_methods", .list(.scalar(.method), orOne: true, count: 0...64), default: "[\(Defaults.corsMethods.joined(separator: ", "))]",
+                "allow_methods", .list(.scalar(.method), orOne: true, count: 0...64),
+                default: "[\(Defaults.corsMethods.joined(separator: ", "))]",
                 "What they may do."),
             Key(
                 "allow_headers", .list(.scalar(.token), orOne: true, count: 0...256), default: "[]",
@@ -143,7 +144,9 @@ extension Schema {
                 "expose_headers", .list(.scalar(.token), orOne: true, count: 0...256), default: "[]", "Fields that they may read."
             ),
             Key("allow_credentials", .scalar(.truth), default: "false", "Whether cookies are sent; never with *."),
-            Key("max_age", .scalar(.duration(.zero ... .seconds(86_400))), default: AmountText.of(Defaults.corsMaxAge), "How long a preflight is remembered."),
+            Key(
+                "max_age", .scalar(.duration(.zero ... .seconds(86_400))), default: AmountText.of(Defaults.corsMaxAge),
+                "How long a preflight is remembered."),
         ])
     }
 

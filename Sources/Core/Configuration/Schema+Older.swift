@@ -6,7 +6,8 @@ extension Schema {
     static var older: [Key] {
         let requests = Shape.scalar(.integer(1...1_000_000_000))
         return [
-            Key("host", .scalar(.text(maximum: 253)), "The address of the one listener; with port. 0.0.0.0 where it is left out."),
+            Key(
+                "host", .scalar(.text(maximum: 253)), "The address of the one listener; with port. 0.0.0.0 where it is left out."),
             Key("port", .scalar(.integer(0...65_535)), "The port of the one listener; with host. 8000 where it is left out."),
             Key("workers", .scalar(.countOrAuto(1...1024)), "server.workers."),
             Key("log_level", .scalar(.word(olderLevels.flatMap { [$0.0, $0.0.uppercased()] })), "server.log_level."),
@@ -15,7 +16,8 @@ extension Schema {
             Key(
                 "request_timeout", .scalar(.duration(anyTime, off: true)), "timeouts.response of the services that say nothing."),
             Key(
-                "connection_pool_size", .scalar(.integer(1...1_000_000)), "pool.max_connections of the services that say nothing."),
+                "connection_pool_size", .scalar(.integer(1...1_000_000)), "pool.max_connections of the services that say nothing."
+            ),
             Key(
                 "health_check_interval", .scalar(.duration(.milliseconds(100) ... .seconds(86_400))),
                 "health_check.interval of the services that are checked and say nothing."),

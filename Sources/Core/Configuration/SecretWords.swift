@@ -18,7 +18,8 @@ enum SecretWords {
 
     private static var words: [String] {
         [
-            "auth", "token", "secret", "key", "passw", "passphrase", "pwd", "credential", "cookie", "session", "sig", "jwt", "saml",
+            "auth", "token", "secret", "key", "passw", "passphrase", "pwd", "credential", "cookie", "session", "sig", "jwt",
+            "saml",
             "assertion",
         ]
     }

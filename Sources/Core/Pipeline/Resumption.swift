@@ -20,6 +20,9 @@ public struct SuspensionPoint: Hashable, Sendable {
 public enum ResumeVerdict: Sendable {
     /// With the next stage.
     case proceed
+    /// With the next stage, after these fields have taken the place of all of their names: in the request, or in the response where
+    /// that was suspended. Fields that are the gateway's are left out.
+    case proceedSetting([(name: String, value: String)])
     /// With this answer, as if the stage had returned it.
     case answer(Answer)
 }

@@ -44,7 +44,9 @@ extension RouteTable {
             }
         }
         misses.sort { a, b in
-            if a.candidate.misfits.count != b.candidate.misfits.count { return a.candidate.misfits.count < b.candidate.misfits.count }
+            if a.candidate.misfits.count != b.candidate.misfits.count {
+                return a.candidate.misfits.count < b.candidate.misfits.count
+            }
             if a.distance != b.distance { return a.distance < b.distance }
             if a.likeness != b.likeness { return a.likeness > b.likeness }
             return a.candidate.route < b.candidate.route
@@ -95,7 +97,9 @@ private struct PathLikeness {
             if distance > Self.distanceMax { return }
         }
         if want > have {
-            for i in have..<want { if case .literal(let text) = pattern.segments[i], text.isEmpty { distance += 1 } else { distance += 2 } }
+            for i in have..<want {
+                if case .literal(let text) = pattern.segments[i], text.isEmpty { distance += 1 } else { distance += 2 }
+            }
         } else if have > want, !pattern.isPrefix {
             for i in want..<have { distance += path[i].isEmpty ? 1 : 2 }
         }

@@ -35,8 +35,10 @@ public struct AccessLogRules: Sendable {
     public init() { table = nil }
 
     /// - Parameters:
-    ///   - requestHeaders: names of fields that the JSON form shows under `headers`, in this order; the combined form has no place for them.
-    ///   - redact: names of fields and query parameters, in any case, whose values are shown as `***` besides those that always are.
+    ///   - requestHeaders: names of fields that the JSON form shows under `headers`, in this order; the combined form has no
+    ///     place for them.
+    ///   - redact: names of fields and query parameters, in any case, whose values are shown as `***` besides those that
+    ///     always are.
     public init(requestHeaders: [String], redact: [String]) {
         let redacted = redact.map { Self.lowercase($0) }.filter { !$0.isEmpty }
         guard !requestHeaders.isEmpty || !redacted.isEmpty else {

@@ -30,8 +30,8 @@ extension TextCursor {
         }
     }
 
-    /// The beginning of an address, of at most `limit` bytes: its query as above, and without the user information that some clients
-    /// leave in (RFC 9110 §10.1.3), which is found even where the cut goes through it.
+    /// The beginning of an address, of at most `limit` bytes: its query as above, and without the user information that some
+    /// clients leave in (RFC 9110 §10.1.3), which is found even where the cut goes through it.
     mutating func write(address whole: RawSpan, limit: Int, _ escape: LineEscape, _ rules: AccessLogRules) {
         let shown = JSONText.prefix(of: whole, limit: limit)
         let n = shown.byteCount

@@ -3,8 +3,9 @@ import Primitives
 /// Collapses repeats in the daemon's log: a line that comes again within ten seconds is written once, and then once more with
 /// `"repeated": N`, the number of times that were not written, and the time of the last of them.
 ///
-/// The first of each window is always written at once. Windows are per line (level, message and values), so that lines that alternate
-/// collapse as well. At most `linesMax` lines are remembered: another one ends the oldest window, whose count is written then.
+/// The first of each window is always written at once. Windows are per line (level, message and values), so that lines that
+/// alternate collapse as well. At most `linesMax` lines are remembered: another one ends the oldest window, whose count is
+/// written then.
 public struct RepeatedLines {
     /// A line to be written.
     public struct Line {

@@ -43,7 +43,8 @@ enum ExplainField {
         }
         guard !authority.contains(UInt8(ascii: "@")) else {
             throw ExplainRequestError(
-                .invalid, "url", "holds user information, which clients send as a field; give \"headers\": {\"Authorization\": …}")
+                .invalid, "url", "holds user information, which clients send as a field; give \"headers\": {\"Authorization\": …}"
+            )
         }
         let target = String(decoding: rest[end...], as: UTF8.self)
         return (String(decoding: authority, as: UTF8.self), target.hasPrefix("/") ? target : "/" + target)
@@ -53,14 +54,16 @@ enum ExplainField {
         let text = try text(node, "client", "an IP address such as \"192.0.2.1\"")
         guard let address = IPAddress(text) else {
             throw ExplainRequestError(
-                .invalid, "client", "\"\(DisplayText.of(text))\" is no IP address; write 192.0.2.1 or 2001:db8::1, without a port")
+                .invalid, "client", "\"\(DisplayText.of(text))\" is no IP address; write 192.0.2.1 or 2001:db8::1, without a port"
+            )
         }
         return address
     }
 
     static func headers(_ node: Node) throws(ExplainRequestError) -> [(name: String, value: String)] {
         guard case .mapping(let entries) = node.content else {
-            throw ExplainRequestError(.invalid, "headers", "must be an object of names and values, such as {\"Accept\": \"text/plain\"}")
+            throw ExplainRequestError(
+                .invalid, "headers", "must be an object of names and values, such as {\"Accept\": \"text/plain\"}")
         }
         var fields: [(name: String, value: String)] = []
         for entry in entries {
@@ -94,12 +97,14 @@ enum ExplainField {
         case .scalar(let text, .plain):
             switch text {
             case "", "~", "null", "Null", "NULL": throw ExplainRequestError(.invalid, key, "is nothing; it must be \(wanted)")
-            case "true", "false": throw ExplainRequestError(.invalid, key, "is \(text); write \"\(text)\" if that is meant as text")
+            case "true", "false":
+                throw ExplainRequestError(.invalid, key, "is \(text); write \"\(text)\" if that is meant as text")
             default: break
             }
             guard !isNumber(text) else {
                 throw ExplainRequestError(
-                    .invalid, key, "is the number \(DisplayText.of(text)); write \"\(DisplayText.of(text))\" if that is meant as text")
+                    .invalid, key,
+                    "is the number \(DisplayText.of(text)); write \"\(DisplayText.of(text))\" if that is meant as text")
             }
             return text
         case .sequence: throw ExplainRequestError(.invalid, key, "is a list; it must be \(wanted)")

@@ -15,8 +15,8 @@ extension ExplainRequest {
         return snapshot.listeners.firstIndex { $0.name == listener }
     }
 
-    /// The lines of a head, without the values that the configuration has put into fields that may hold secrets: those that the request
-    /// itself brought are no news to who asks.
+    /// The lines of a head, without the values that the configuration has put into fields that may hold secrets: those that the
+    /// request itself brought are no news to who asks.
     func masked(head lines: [String]) -> [String] {
         lines.filter { !$0.isEmpty }.enumerated().map { index, line in
             guard index > 0, let colon = line.firstIndex(of: ":") else { return line }

@@ -8,8 +8,8 @@ import Primitives
 ///     {"method": "GET", "url": "http://api.example.com/users/7?x=1", "headers": {"Accept": "text/plain", "X-A": ["1", "2"]},
 ///      "client": "192.0.2.1", "listener": "web"}
 ///
-/// Nothing in it can break out of its place in the head: methods and names are tokens, values hold no control bytes. Whether the gateway
-/// takes the request is not judged here.
+/// Nothing in it can break out of its place in the head: methods and names are tokens, values hold no control bytes. Whether
+/// the gateway takes the request is not judged here.
 public struct ExplainRequest: Sendable {
     public static var bytesMax: Int { 65_536 }
     private static var shape: String { "the body must be an object such as {\"method\": \"GET\", \"url\": \"http://…\"}" }

@@ -10,6 +10,8 @@ struct ExplainedAnswer {
     var reason: String
     var message: String?
     var step: String
+    /// What exactly was wrong.
+    var detail: String?
     /// The methods of a 405.
     var allow: String?
 
@@ -24,7 +26,8 @@ struct ExplainedAnswer {
     init(_ refusal: Refusal, step: String, detail: String) {
         self.init(
             status: Int(refusal.status), code: "\(refusal.code.name)", reason: "\(refusal.reason.name)",
-            message: detail.isEmpty ? "\(refusal.message)" : "\(refusal.message) \(detail)", step: step)
+            message: "\(refusal.message)", step: step)
+        self.detail = detail.isEmpty ? nil : detail
     }
 
     init(_ answer: Answer, reason: Reason, step: String) {
@@ -39,16 +42,18 @@ struct ExplainedAnswer {
             ("status", .number(status)), ("code", code.map { .string($0) } ?? .null), ("reason", .string(reason)),
             ("message", message.map { .string($0) } ?? .null), ("step", .string(step)),
         ]
+        if let detail { members.append(("detail", .string(detail))) }
         if let allow { members.append(("allow", .string(allow))) }
         return .object(members)
     }
 
-    /// `404 NOT_FOUND (no_route), said at: route. Nothing is served at this address.`
+    /// `404 NOT_FOUND (no_route) at route: Nothing is served at this address.`
     var text: String {
         var text = "\(status)"
         if let code { text += " \(code)" }
-        text += " (\(reason)), decided at: \(step)"
-        if let message { text += "; \(message)" }
+        text += " (\(reason)) at \(step)"
+        if let message { text += ": \(message)" }
+        if let detail { text += " (\(detail))" }
         if let allow, !allow.isEmpty { text += " Allowed: \(allow)." }
         return text
     }

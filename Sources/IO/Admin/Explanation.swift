@@ -32,7 +32,8 @@ public enum Explanation {
     private static func json(_ trace: borrowing ExplanationTrace) -> JSONValue {
         let reasons = reasons(trace)
         return .object([
-            ("request", json(trace.request, listener: listenerName(trace))), ("received", trace.received.map { json($0) } ?? .null),
+            ("request", json(trace.request, listener: listenerName(trace))),
+            ("received", trace.received.map { json($0) } ?? .null),
             ("path", trace.path.map { json($0) } ?? .null), ("route", route(trace, reasons)),
             ("candidates", candidates(trace, reasons)), ("chain", .array(trace.chain.map { json($0) })),
             ("action", trace.action.map { JSONValue.object([("kind", JSONValue.string($0.kind))] + $0.details) } ?? .null),
@@ -126,7 +127,9 @@ public enum Explanation {
                 if case .string(let text) = value { return "\(name) \(text)" }
                 return "\(name) \(value.text)"
             }
-            lines.append(("action", ([action.kind] + details).joined(separator: ", ")))
+            // `service users`, `redirect, status 302, location /new`.
+            let words = trace.upstream == nil && action.kind != "service" ? [action.kind] + details : details
+            lines.append(("action", words.joined(separator: ", ")))
         }
         if let upstream = trace.upstream {
             let instances = upstream.instances.map { "\($0.url) (weight \($0.weight))" }.joined(separator: ", ")

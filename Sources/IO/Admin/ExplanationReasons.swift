@@ -35,7 +35,9 @@ struct ExplanationReasons {
         switch misfit {
         case .host:
             let hosts = rule.hosts.map(Self.text).joined(separator: ", ")
-            return host.isEmpty ? "the request has no host; the route is for \(hosts)" : "host \(host) is not \(rule.hosts.count > 1 ? "in " : "")\(hosts)"
+            return host.isEmpty
+                ? "the request has no host; the route is for \(hosts)"
+                : "host \(host) is not \(rule.hosts.count > 1 ? "in " : "")\(hosts)"
         case .path: return "path \(path) does not fit \(rule.path.text)\(pathHint(rule.path))"
         case .method:
             if rule.methods.isEmpty { return "method \(method) is taken only by a route that names it" }
@@ -47,9 +49,19 @@ struct ExplanationReasons {
 
     /// What people trip over most.
     private func pathHint(_ pattern: PathPattern) -> String {
-        if path == pattern.text + "/" || path + "/" == pattern.text { return " (a slash at the end makes another path)" }
+        let have = Self.segments(path)
+        let want = Self.segments(pattern.text)
+        if !pattern.isPrefix, Self.fits(have, want + [""]) || Self.fits(have + [""], want) {
+            return " (a slash at the end makes another path)"
+        }
         if path.lowercased() == pattern.text.lowercased() { return " (upper and lower case differ)" }
         return ""
+    }
+
+    private static func segments(_ path: String) -> [Substring] { path.split(separator: "/", omittingEmptySubsequences: false) }
+
+    private static func fits(_ segments: [Substring], _ pattern: [Substring]) -> Bool {
+        segments.count == pattern.count && zip(segments, pattern).allSatisfy { $1.hasPrefix("{") || $0 == $1 }
     }
 
     private static func wanted(_ match: ValueMatch) -> String {

@@ -16,8 +16,8 @@ struct ServiceHealth {
     let name: String
     let state: HealthState
     let instances: [HealthState]
-    /// No request is sent to it because the file says so: it is switched off, its routes answer in its place, or every weight is 0.
-    /// That is no failure.
+    /// No request is sent to it because the file says so: it is switched off, its routes answer in its place, or every weight
+    /// is 0. That is no failure.
     let isInMaintenance: Bool
 
     /// Of all services, in the order of the file.

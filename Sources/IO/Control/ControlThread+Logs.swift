@@ -45,16 +45,18 @@ extension ControlThread {
 
     static func openAccessLog(_ configuration: GatewayConfiguration) throws(StartError) -> LogWriter? {
         guard let target = target(configuration.accessLog.output) else { return nil }
-        return try open(target, "access_log.output")
+        return try open(target, .access, "access_log.output")
     }
 
     static func openLog(_ configuration: GatewayConfiguration) throws(StartError) -> LogWriter {
-        try open(target(configuration.server.logOutput) ?? .standardError, "server.log_output")
+        try open(target(configuration.server.logOutput) ?? .standardError, .daemon, "server.log_output")
     }
 
-    private static func open(_ target: LogWriter.Target, _ key: String) throws(StartError) -> LogWriter {
+    private static func open(
+        _ target: LogWriter.Target, _ content: LogWriter.Content, _ key: String
+    ) throws(StartError) -> LogWriter {
         do {
-            return try LogWriter(target)
+            return try LogWriter(target, content: content)
         } catch {
             throw StartError("\(key): cannot open \(error.path): \(SystemError.text(error.error))")
         }

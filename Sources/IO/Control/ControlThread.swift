@@ -37,7 +37,7 @@ public final class ControlThread {
     let resolver: Resolver
     let generatedName: String
     let limits: ConnectionLimits
-    let service: ServiceManager
+    var service: ServiceManager
     /// As it was at the start.
     let environment: [String: String]
     let startedAt = Timestamp(nanoseconds: Int64(clamping: Clock.realtime))
@@ -60,6 +60,8 @@ public final class ControlThread {
     var scrape = Scrape()
     var lostLines: UInt64 = 0
     private var watchdog: Watchdog?
+    /// When something is to be done that would be in the way now.
+    var later = Later()
 
     /// - Throws: one line that says what stands in the way of a start.
     /// - Parameter middlewares: the types that `custom:` may name.
@@ -169,6 +171,8 @@ public final class ControlThread {
             ])
         Upgrade.sayReady(environment: environment)
         service.ready(statusLine)
+        // The manager did not listen to this process before it was told that it is the one.
+        if environment[Upgrade.readyVariable] != nil { later.introducesItself = Clock.monotonic + .seconds(1) }
     }
 
     /// A worker on its way to its thread; nobody else touches it after that.
@@ -195,9 +199,9 @@ public final class ControlThread {
             continueUpgrade()
             if continueDeparture() { return stop() }
             watchWorkers()
+            doWhatWaited()
             log.tick()
             reportLostLines()
-            log.tick()
         }
     }
 
@@ -245,7 +249,7 @@ public final class ControlThread {
             gather(Scrape.Waiting(sink: sink, point: point, purpose: .metrics(openMetrics: openMetrics)))
         case .administer(let request, let sink, let point): administer(request, AdminCaller(request, sink: sink, point: point))
         case .adopted(let number, let worker): reload.adopted(number, worker: worker)
-        case .released: break
+        case .released: later.trimsMemory = Clock.monotonic + .seconds(1)
         case .beat(let worker):
             if watchdog?.beat(worker: worker) == true { service.alive() }
         }
@@ -253,6 +257,18 @@ public final class ControlThread {
 
     /// Workers that have not ended.
     var runningWorkers: Set<Int> { Set(0..<hub.workerCount).subtracting(drainedWorkers) }
+
+    private func doWhatWaited() {
+        let now = Clock.monotonic
+        if now >= later.introducesItself {
+            later.introducesItself = .never
+            service.ready(statusLine)
+        }
+        if now >= later.trimsMemory {
+            later.trimsMemory = .never
+            trimMemory()
+        }
+    }
 
     private func watchWorkers() {
         guard watchdog?.roundIsDue(at: Clock.monotonic, workers: runningWorkers) == true else { return }
@@ -319,6 +335,14 @@ public final class ControlThread {
             return max(16, max(most / 2, most - upstream))
         }
     }
+}
+
+/// What the control thread does when it has the time.
+struct Later {
+    /// Says again what it is, after an upgrade.
+    var introducesItself = Instant.never
+    /// Gives memory of past configurations back to the kernel.
+    var trimsMemory = Instant.never
 }
 
 /// What stands in the way of a start, for standard error.

@@ -4,7 +4,7 @@ import Reactor
 
 /// What systemd, or whoever started us, wants to hear: sd_notify(3). Without `NOTIFY_SOCKET` in the environment nothing is sent.
 struct ServiceManager {
-    private let socket: String?
+    private var socket: String?
     /// How long it waits for a sign of life before it kills us; nil when it does not watch.
     let watchdogTimeout: TimeAmount?
 
@@ -30,7 +30,11 @@ struct ServiceManager {
     func alive() { send("WATCHDOG=1") }
 
     /// From now on that process is the service.
-    func handOver(to processID: Int32, _ status: String) { send("MAINPID=\(processID)\nREADY=1\nSTATUS=\(status)") }
+    /// Nothing more is said here: it would be taken for the other's word, or for a stranger's.
+    mutating func handOver(to processID: Int32, _ status: String) {
+        send("MAINPID=\(processID)\nREADY=1\nSTATUS=\(status)")
+        socket = nil
+    }
 
     /// A manager that does not listen is its own misfortune: serving goes on.
     private func send(_ message: String) {

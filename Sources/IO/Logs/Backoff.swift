@@ -1,12 +1,12 @@
 import Primitives
 
-/// When a lost receiver is tried again: at once where the connection had held for a while, otherwise after half a second, then after
-/// twice as long each time, up to half a minute.
+/// When a lost receiver is tried again: at once where the connection had held for a while, otherwise after half a second, then
+/// after twice as long each time, up to half a minute.
 struct Backoff {
     static var firstWait: TimeAmount { .milliseconds(500) }
     static var longestWait: TimeAmount { .seconds(30) }
-    /// A connection that held for as long was a good one; a shorter one counts as one more failure, or a receiver that accepts and
-    /// closes would be asked without end.
+    /// A connection that held for as long was a good one; a shorter one counts as one more failure, or a receiver that accepts
+    /// and closes would be asked without end.
     static var goodAfter: TimeAmount { .seconds(10) }
 
     private var wait = Backoff.firstWait

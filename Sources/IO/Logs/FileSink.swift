@@ -4,8 +4,8 @@ import Reactor
 
 /// A file, a pipe or a terminal that lines are written to, a batch at a time.
 ///
-/// A write that fails costs the lines behind the one that it stopped in. That one is finished first when there is space again, so that
-/// no line ever begins in the middle of another.
+/// A write that fails costs the lines behind the one that it stopped in. That one is finished first when there is space again, so
+/// that no line ever begins in the middle of another.
 struct FileSink: Sendable {
     /// Lines that were lost with a write, and why.
     struct Loss {

@@ -1,8 +1,8 @@
 import Primitives
 import Telemetry
 
-/// A line in journald's native protocol: fields `NAME=value`, one a line; a value with line feeds has its length before it instead
-/// (https://systemd.io/JOURNAL_NATIVE_PROTOCOL).
+/// A line in journald's native protocol: fields `NAME=value`, one a line; a value with line feeds has its length before it
+/// instead (https://systemd.io/JOURNAL_NATIVE_PROTOCOL).
 enum JournalEntry {
     static func append(_ severity: LogLevel, _ line: RawSpan, into buffer: inout ByteBuffer) {
         if line.firstIndex(of: ASCII.lf) == nil {

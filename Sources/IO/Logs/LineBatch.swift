@@ -56,7 +56,8 @@ struct LineBatch {
         while run < runs.count, runs[run].end <= offset { run += 1 }
     }
 
-    /// Calls `body` with each line from `start` on, without its line feed, its severity and the offset behind it, until it returns false.
+    /// Calls `body` with each line from `start` on, without its line feed, its severity and the offset behind it, until it
+    /// returns false.
     func forEachLine(_ body: (_ line: RawSpan, _ severity: LogLevel, _ end: Int) -> Bool) {
         let all = bytes.span.bytes
         var offset = start

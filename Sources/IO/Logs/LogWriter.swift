@@ -7,9 +7,9 @@ import Telemetry
 /// Writes log lines to a file, a pipe, a terminal, journald or syslog on a thread of its own, so that a slow or full disk, or a
 /// receiver that is away, never holds up a worker.
 ///
-/// At most `capacity` bytes wait; what comes on top is dropped and counted. A write to a file that fails (disk full, reader gone) drops
-/// its bytes, and the next one is tried all the same; a receiver that is lost is connected again, and the lines wait for it. That a log
-/// fails, and that it works again, is said on standard error, once each.
+/// At most `capacity` bytes wait; what comes on top is dropped and counted. A write to a file that fails (disk full, reader gone)
+/// drops its bytes, and the next one is tried all the same; a receiver that is lost is connected again, and the lines wait for
+/// it. That a log fails, and that it works again, is said on standard error, once each.
 public final class LogWriter: Sendable {
     public enum Target: Sendable, Equatable {
         case standardOutput

@@ -26,7 +26,7 @@ struct SinkHealth {
         }
     }
 
-    /// - Parameter lost: lines lost so far, those of this failure not counted.
+    /// - Parameter lost: lines lost so far, without those of this failure.
     mutating func failed(_ reason: String, lost: UInt64, at now: Instant) -> Notice? {
         switch state {
         case .working:

@@ -4,8 +4,8 @@ import Telemetry
 
 /// Sends lines to a receiver of log messages, and connects again when it is lost. Owned by the writer's thread.
 ///
-/// A line leaves its batch when the kernel has taken all of it; what a lost connection had in flight beyond that is lost, and not known.
-/// As long as the receiver is away or takes nothing, lines stay in the batch.
+/// A line leaves its batch when the kernel has taken all of it; what a lost connection had in flight beyond that is lost, and not
+/// known. As long as the receiver is away or takes nothing, lines stay in the batch.
 struct SocketSink: ~Copyable {
     /// Where a batch got to.
     enum Step {
@@ -145,10 +145,11 @@ struct SocketSink: ~Copyable {
             if sent == frames.count {
                 deliverFrames(&batch)
                 fill(batch, link.framing)
+                // A stall begins with bytes that wait.
+                link.lastProgress = Clock.monotonic
                 if frames.isEmpty {
                     // Only empty lines were left.
                     batch.advance(to: framedTo)
-                    link.lastProgress = Clock.monotonic
                     return .delivered
                 }
             }

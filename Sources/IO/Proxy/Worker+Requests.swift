@@ -299,7 +299,10 @@ extension Worker {
             let reason: Reason = point.stage == Self.actionStage ? .response : Reason(named: answer.reason)
             let from = point.stage == Self.actionStage ? route.pointee.stages - 1 : point.stage - 1
             carryOut(.answer(answer, responseFrom: from, reason: reason), slot)
-        case .proceed:
+        case .proceed, .proceedSetting:
+            if case .proceedSetting(let fields) = verdict {
+                for field in fields { exchange.pointee.head.headers.set(field.name, field.value) }
+            }
             switch runRequest(slot, route, from: point.stage + 1) {
             case .proceed: carryOut(act(slot, snapshot), slot)
             case .answer(let answer, let stage): carryOut(answered(slot, answer, stage), slot)

@@ -265,21 +265,21 @@ extension Worker {
         exchange.pointee.heldResponse = nil
         exchange.pointee.waitDeadline = .never
         swap(&response, &held.head)
+        if case .proceedSetting(let fields) = verdict {
+            for field in fields { response.headers.set(field.name, field.value) }
+        }
         if let body = held.ownBody {
             exchange.pointee.step = .idle
-            guard case .proceed = verdict else {
-                if case .answer(let answer) = verdict {
-                    exchange.pointee.responseStage = point.stage - 1
-                    respond(slot, answer, Reason(named: answer.reason))
-                }
-                return
+            if case .answer(let answer) = verdict {
+                exchange.pointee.responseStage = point.stage - 1
+                return respond(slot, answer, Reason(named: answer.reason))
             }
             return continueOwnResponse(slot, from: point.stage - 1, body)
         }
         exchange.pointee.step = .forwarded
         switch verdict {
         case .answer(let answer): replaceResponse(slot, answer, point.stage)
-        case .proceed:
+        case .proceed, .proceedSetting:
             switch runResponse(slot, route, from: point.stage - 1) {
             case .answer(let answer, let stage): replaceResponse(slot, answer, stage)
             case .suspended(let stage): holdResponse(slot, stage, UnsafeRawBufferPointer(start: nil, count: 0))

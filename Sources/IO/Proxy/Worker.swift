@@ -30,7 +30,7 @@ public final class Worker {
     let limits: ConnectionLimits
     var accessLog: LogWriter?
     var accessLogFormat: Telemetry.AccessLogFormat
-    var accessLogRules = AccessLogRules()
+    var accessLogRules: AccessLogRules
     let control: any WorkerControl
     let sink: WorkerResumptionSink
 
@@ -100,6 +100,7 @@ public final class Worker {
         self.accessLog = accessLog
         self.control = control
         accessLogFormat = snapshot.configuration.accessLog.format == .json ? .json : .combined
+        accessLogRules = snapshot.accessLogRules
         poller = try Poller(calls: calls)
         mailbox = try Mailbox()
         sink = WorkerResumptionSink(mailbox: mailbox)

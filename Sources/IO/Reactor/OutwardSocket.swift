@@ -27,7 +27,8 @@ public struct OutwardSocket: Sendable {
     /// The error that the kernel keeps for this socket, which forgets it; 0 for none.
     public func takeError() -> Int { Int(clinux_socket_error(descriptor)) }
 
-    /// Whether the peer is still there, as far as the kernel knows. What it may have sent is read and thrown away, a little at a time.
+    /// Whether the peer is still there, as far as the kernel knows. What it may have sent is read and thrown away, a little at a
+    /// time.
     /// - Returns: the error number, with `SystemError.brokenPipe` for a peer that closed; 0 where nothing is wrong.
     public func probe() -> Int {
         switch kind {

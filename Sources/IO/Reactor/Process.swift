@@ -106,6 +106,9 @@ public struct Successor: Sendable {
     public func kill() { _ = Glibc.kill(processID, SIGKILL) }
 }
 
+/// Gives memory that is free back to the kernel; takes milliseconds where there is much.
+public func trimMemory() { clinux_trim_memory() }
+
 /// Both ends of a pipe; ours is the first, and does not block.
 public func makePipe() throws(PollerError) -> (reader: PipeReader, writer: Int32) {
     var ends: [Int32] = [-1, -1]

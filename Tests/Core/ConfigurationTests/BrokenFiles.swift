@@ -5,6 +5,7 @@ struct BrokenFile: Sendable, CustomTestStringConvertible {
     var name: String
     /// Whether a line with a good listener stands before the text, so that only what the file is about is missing or wrong.
     var hasListener = true
+    var environment: [String: String] = [:]
     var text: String
     /// One line for each diagnostic.
     var diagnostics: String
@@ -553,8 +554,8 @@ let brokenFiles: [BrokenFile] = [
 
             """,
         diagnostics: """
-            t.yaml:2:22: error: access_log.output: expected stdout, stderr, none or an absolute path, not "stdot" (did you \
-            mean "stdout"?)
+            t.yaml:2:22: error: access_log.output: expected stdout, stderr, journald, none, an absolute path or a \
+            collector such as syslog+udp://host:514, not "stdot" (did you mean "stdout"?)
             """),
     BrokenFile(
         name: "a variable that is not set",
@@ -727,7 +728,7 @@ let brokenFiles: [BrokenFile] = [
             """,
         diagnostics: """
             t.yaml:2:41: error: middlewares.a.headers: cannot stand beside "body_size"; exactly one of headers, body_size, \
-            jwt, api_key, authorize, ip_access, rate_limit, cors or cache is needed
+            jwt, api_key, authorize, ip_access, rate_limit, cors, cache or custom is needed
             """),
     BrokenFile(
         name: "a service without instances",
@@ -866,7 +867,6 @@ let brokenFiles: [BrokenFile] = [
 
             """,
         diagnostics: """
-            t.yaml:2:19: warning: middlewares.a.cors: cors is accepted, but has no effect in this version
             t.yaml:2:42: error: middlewares.a.cors.allow_origins[0]: * cannot stand with allow_credentials: every site could \
             act for the user
             """),
@@ -1018,11 +1018,12 @@ let brokenFiles: [BrokenFile] = [
 
             """,
         diagnostics: """
-            t.yaml:2:19: warning: middlewares.a.cors: cors is accepted, but has no effect in this version
-            t.yaml:2:42: error: middlewares.a.cors.allow_origins[0]: expected an origin such as https://example.com, or *, \
-            not "example.com"
-            t.yaml:2:55: error: middlewares.a.cors.allow_origins[1]: expected an origin such as https://example.com, or *, \
-            not "https://a b"
+            t.yaml:2:42: error: middlewares.a.cors.allow_origins[0]: expected an origin such as https://example.com or \
+            https://*.example.com, or *, or null, not "example.com" (did you mean "https://example.com"?)
+            t.yaml:2:55: error: middlewares.a.cors.allow_origins[1]: expected an origin such as https://example.com or \
+            https://*.example.com, or *, or null, not "https://a b"
+            t.yaml:2:120: warning: middlewares.a.cors.allow_origins[4]: null is the origin of every sandboxed page, whoever \
+            wrote it
             """),
     BrokenFile(
         name: "more redirects that are none",

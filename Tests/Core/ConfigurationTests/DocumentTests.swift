@@ -26,7 +26,7 @@ struct DocumentTests {
     private func completed(_ yaml: String) -> String {
         var text = yaml
         let lines = yaml.split(separator: "\n")
-        if !lines.contains(where: { $0.hasPrefix("listeners:") }) {
+        if !lines.contains(where: { $0.hasPrefix("listeners:") || $0.hasPrefix("port:") }) {
             text += "listeners: [{name: web, address: \"127.0.0.1:0\"}]\n"
         }
         if !lines.contains(where: { $0.hasPrefix("services:") }) {

@@ -1,6 +1,7 @@
 import Configuration
 import ConfigurationFile
 import Glibc
+import Primitives
 
 /// The root of the repository.
 let repository: String = {
@@ -45,4 +46,37 @@ func withFile<T>(_ content: String, mode: mode_t = 0o600, _ body: (String) throw
     close(descriptor)
     defer { unlink(path) }
     return try body(path)
+}
+
+/// The values in force by their paths, as the JSON form has them; the elements of a list with blanks between them.
+func effective(_ result: LoadResult) -> [String: String] {
+    guard let origin = result.origin, case .object(let top) = ConfigurationLoader.effective(origin).json(),
+        let root = top.first(where: { $0.0 == "configuration" })?.1
+    else { return [:] }
+    var found: [String: String] = [:]
+    collect(root, "", &found)
+    return found
+}
+
+private func collect(_ value: JSONValue, _ path: String, _ found: inout [String: String]) {
+    switch value {
+    case .null: break
+    case .string(let text): found[path] = text
+    case .number(let number): found[path] = "\(number)"
+    case .decimal(let number): found[path] = "\(number)"
+    case .bool(let truth): found[path] = "\(truth)"
+    case .object(let members):
+        for (key, member) in members { collect(member, path.isEmpty ? key : "\(path).\(key)", &found) }
+    case .array(let elements):
+        for (i, element) in elements.enumerated() { collect(element, "\(path)[\(i)]", &found) }
+        found[path] = elements.compactMap { if case .string(let text) = $0 { text } else { nil } }.joined(separator: " ")
+    }
+}
+
+/// Where the values in force come from, by their paths.
+func sources(_ result: LoadResult) -> [String: String] {
+    guard let origin = result.origin, case .object(let top) = ConfigurationLoader.effective(origin).json(),
+        case .object(let members)? = top.first(where: { $0.0 == "sources" })?.1
+    else { return [:] }
+    return members.reduce(into: [:]) { if case .string(let text) = $1.1 { $0[$1.0] = text } }
 }

@@ -15,7 +15,8 @@ import Testing
     }
 
     @Test(arguments: [
-        ("a", "1"), ("b", ""), ("c", ""), ("d e", "f&g"), ("plus", "1+1"), ("pct", "100%"), ("half", "%4"), ("none", nil), ("A", nil),
+        ("a", "1"), ("b", ""), ("c", ""), ("d e", "f&g"), ("plus", "1+1"), ("pct", "100%"), ("half", "%4"), ("none", nil),
+        ("A", nil),
         ("bad", nil),
     ]) func `a parameter of the query is found by its decoded name, and the first one counts`(name: String, value: String?) {
         let head = request(

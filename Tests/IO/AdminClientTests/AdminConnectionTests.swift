@@ -66,7 +66,8 @@ import Testing
     @Test func `a body beyond the limit is refused and one at the limit is not`() throws {
         let body = String(repeating: "x", count: 10)
         #expect(try ask(Peer("HTTP/1.1 200 OK\r\n\r\n\(body)"), bodyBytesMax: 10).body.count == 10)
-        #expect(failure { try ask(Peer("HTTP/1.1 200 OK\r\n\r\n\(body)x"), bodyBytesMax: 10) }.hasSuffix("is longer than 10 bytes"))
+        #expect(
+            failure { try ask(Peer("HTTP/1.1 200 OK\r\n\r\n\(body)x"), bodyBytesMax: 10) }.hasSuffix("is longer than 10 bytes"))
     }
 
     @Test(arguments: ["", "HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\na"])

@@ -24,7 +24,8 @@ import Testing
     }
 
     @Test(arguments: [
-        "", ":", "9901", ":9901", "127.0.0.1", "127.0.0.1:0", "127.0.0.1:65536", "127.0.0.1:+1", "127.0.0.1:", "::1:9901", "[::1]",
+        "", ":", "9901", ":9901", "127.0.0.1", "127.0.0.1:0", "127.0.0.1:65536", "127.0.0.1:+1", "127.0.0.1:", "::1:9901",
+        "[::1]",
         "[]:1", "[127.0.0.1]:1", "example.com:1", "unix:", "http://127.0.0.1:9901", "unix:\(String(repeating: "x", count: 108))",
         "unix:/a\0b",
     ]) func `what is no address is refused`(text: String) {
@@ -33,7 +34,8 @@ import Testing
     }
 
     @Test(arguments: [
-        ("0.0.0.0", "127.0.0.1:7"), ("::", "[::1]:7"), ("192.0.2.1", "192.0.2.1:7"), ("::1", "[::1]:7"), ("2001:db8::", "[2001:db8::]:7"),
+        ("0.0.0.0", "127.0.0.1:7"), ("::", "[::1]:7"), ("192.0.2.1", "192.0.2.1:7"), ("::1", "[::1]:7"),
+        ("2001:db8::", "[2001:db8::]:7"),
     ]) func `a wildcard that the daemon listens on is loopback for the client`(bound: String, asked: String) {
         #expect(IPAddress(bound).flatMap { AdminAddress(of: .tcp($0, port: 7)) }?.text == asked)
     }

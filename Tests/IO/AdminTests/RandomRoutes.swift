@@ -36,7 +36,7 @@ struct RandomRoute: CustomStringConvertible {
         query = dice.chance(20) ? [Self.condition("q", &dice)] : []
         var rest = ["service: users", "service: users", "respond: {status: 204}"][dice.count(2)]
         if rest.hasPrefix("service") {
-            rest += ["", ", path: {add_prefix: /v1}", ", path: {rewrite: /fixed}"][dice.count(2)]
+            rest += ["", ", path: {strip_prefix: /a, add_prefix: /v1}", ", path: {rewrite: /fixed}"][dice.count(2)]
         }
         rest += ["", "", ", middlewares: [tag]", ", middlewares: [small, tag]"][dice.count(3)]
         self.rest = rest
@@ -103,7 +103,8 @@ struct RandomRoute: CustomStringConvertible {
 
     private func hostFits(_ host: String) -> Bool {
         if self.host == "*" { return true }
-        return self.host.hasPrefix("*.") ? host.hasSuffix(self.host.dropFirst()) && host.count >= self.host.count : self.host == host
+        return self.host.hasPrefix("*.")
+            ? host.hasSuffix(self.host.dropFirst()) && host.count >= self.host.count : self.host == host
     }
 
     private func pathFits(_ path: String) -> Bool {

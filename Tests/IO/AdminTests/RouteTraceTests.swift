@@ -7,8 +7,8 @@ import Testing
 
 @testable import Admin
 
-/// Explanations of random requests over random tables, against the look-up itself, against a matcher that tries every route, and against the
-/// head as a worker writes it.
+/// Explanations of random requests over random tables, against the look-up itself, against a matcher that tries every route, and
+/// against the head as a worker writes it.
 struct RouteTraceTests {
     private static let wanted = 10
 
@@ -53,12 +53,15 @@ struct RouteTraceTests {
 
                 // Each candidate fails for exactly the reasons that the reference finds.
                 for candidate in trace.candidates {
-                    #expect(candidate.misfits == routes[candidate.route].misfits(request), "\(routes[candidate.route]) \(request)")
+                    #expect(
+                        candidate.misfits == routes[candidate.route].misfits(request), "\(routes[candidate.route]) \(request)")
                     #expect(!candidate.misfits.isEmpty)
                 }
-                #expect(Set(trace.candidates.map(\.route)).count == trace.candidates.count && trace.candidates.count <= Self.wanted)
                 #expect(
-                    report.json["candidates"].elements.map { $0["route"].string } == trace.candidates.map { routes[$0.route].name })
+                    Set(trace.candidates.map(\.route)).count == trace.candidates.count && trace.candidates.count <= Self.wanted)
+                #expect(
+                    report.json["candidates"].elements.map { $0["route"].string }
+                        == trace.candidates.map { routes[$0.route].name })
 
                 // Those that fit in host and path and go before the winner are all there, in their order.
                 let limit = fitting.first.map { routes[$0].key(request) }

@@ -24,7 +24,8 @@ struct RoutesReportTests {
         #expect(
             data[1]["headers"].text == #"{"x-beta": {"present": true}, "x-old": {"present": false}}"#
                 && data[1]["query"].text == #"{"v": ["1", "2"]}"#)
-        #expect(data.elements.map { $0["action"].string } == ["service", "service", "redirect", "health", "maintenance", "respond"])
+        #expect(
+            data.elements.map { $0["action"].string } == ["service", "service", "redirect", "health", "maintenance", "respond"])
         #expect(data[2]["service"].isNull && data[4]["service"].string == "users")
         #expect(report.json["total"].number == 6 && report.json["next"].isNull)
     }
@@ -33,7 +34,8 @@ struct RoutesReportTests {
         let lines = RoutesReport.make(try routed(Self.routes, middlewares: Self.middlewares)).text.split(separator: "\n")
         #expect(lines.count == 7)
         #expect(lines[0].split(separator: " ") == ["NAME", "HOST", "PATH", "METHODS", "IF", "ACTION", "MIDDLEWARES"])
-        #expect(lines[1].contains("api.example.com,*.example.org  /users/*") && lines[1].hasSuffix("service users      small,tag"))
+        #expect(
+            lines[1].contains("api.example.com,*.example.org  /users/*") && lines[1].hasSuffix("service users      small,tag"))
         #expect(lines[2].contains("header x-beta, no header x-old, query v=1|2"))
     }
 

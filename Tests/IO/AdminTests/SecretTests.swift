@@ -19,11 +19,12 @@ struct SecretTests {
             admin: {token: planted-admin-token-0123456789}
             services: {users: {instances: [{url: "http://10.1.0.5:8080"}]}}
             middlewares:
+              keeper: {custom: {type: keeper, options: {key: planted-option}}}
               inject: {headers: {request: {set: {Authorization: "Bearer planted-credential", X-Upstream-Auth: planted-word, X-Session-Token: planted-token}}}}
             routes:
-              - {name: users, match: {path: "/users/*"}, service: users, middlewares: [inject]}
+              - {name: users, match: {path: "/users/*"}, service: users, middlewares: [keeper, inject]}
               - {name: partner, match: {path: "/users/*", headers: {X-Partner-Key: planted-key}, query: {api_key: planted-parameter}}, service: users}
-            """, stages: ["users": [.custom(Keeper(option: "planted-option"))]])
+            """, types: [MiddlewareType("keeper") { Keeper(option: try $0.string("key")) }])
         let now = Timestamp(seconds: 0)
         let reading = StatusReading(
             version: "1", startedAt: now, uptimeSeconds: 1, generation: 1, workers: 1, requestCount: 1, activeConnections: 1,
@@ -39,13 +40,17 @@ struct SecretTests {
             #expect(!report.text.contains("planted"), "\(report.text)")
             #expect(!report.json.pretty().contains("planted"), "\(report.json.pretty())")
         }
+        #expect(reports[4].json["chain"][0].text.hasPrefix(#"{"name": "keeper", "kind": "custom""#))
         #expect(reports[4].json["upstream"]["head"].strings.contains("Authorization: ***"))
-        #expect(reports[4].json["candidates"][0]["because"].string == "header x-partner-key must be ***; query parameter api_key must be ***")
+        #expect(
+            reports[4].json["candidates"][0]["because"].string
+                == "header x-partner-key must be ***; query parameter api_key must be ***")
     }
 
     @Test func `a credential that the request itself brought is shown as it goes on`() throws {
         let snapshot = try routed("- {name: a, match: {path: /a}, service: users}")
-        let report = try explain(#"{"method": "GET", "url": "http://a/a", "headers": {"Authorization": " Bearer mine "}}"#, snapshot)
+        let report = try explain(
+            #"{"method": "GET", "url": "http://a/a", "headers": {"Authorization": " Bearer mine "}}"#, snapshot)
         #expect(report.json["upstream"]["head"].strings.contains("Authorization: Bearer mine"))
     }
 }

@@ -10,14 +10,16 @@ import Telemetry
 struct SetupError: Error { let text: String }
 
 /// The snapshot of a configuration, without any worker.
-func snapshot(_ text: String, stages: [String: [Stage]] = [:]) throws -> GatewaySnapshot {
+func snapshot(
+    _ text: String, stages: [String: [Stage]] = [:], types: [MiddlewareType] = []
+) throws -> GatewaySnapshot {
     let loaded = ConfigurationLoader.load(text: text, name: "t.yaml", environment: [:])
     guard let configuration = loaded.configuration else { throw SetupError(text: "\(loaded.errors)") }
     var registry = InstanceRegistry()
     do {
         return try SnapshotBuilder(
             number: 7, configuration: configuration, places: loaded.places, generatedName: "sluice-test", version: "1.2.3",
-            seed: 5, stages: stages
+            seed: 5, middlewareTypes: types, stages: stages
         ).build(&registry, labels: .empty())
     } catch {
         throw SetupError(text: "\(error)")

@@ -88,7 +88,8 @@ struct StateReportTests {
     }
 
     @Test func `the older health form names the dependencies`() throws {
-        let report = StatusReport.health(Self.reading, try routed("- {name: a, match: {path: /a}, service: users}"), now: Timestamp(seconds: 1))
+        let report = StatusReport.health(
+            Self.reading, try routed("- {name: a, match: {path: /a}, service: users}"), now: Timestamp(seconds: 1))
         #expect(
             report.json.text
                 == #"{"status": "healthy", "timestamp": "1970-01-01T00:00:01.000Z", "dependencies": {"redis": "off", "services": {"users": "HEALTHY"}}}"#

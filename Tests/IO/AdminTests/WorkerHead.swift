@@ -5,8 +5,8 @@ import Primitives
 import Proxy
 import Routing
 
-/// The head that a worker writes for a request, by its way from the socket to the backend written out: the whole chain at once, and nothing of
-/// the explanation's code.
+/// The head that a worker writes for a request, by its way from the socket to the backend written out: the whole chain at once,
+/// and nothing of the explanation's code.
 enum WorkerHead {
     /// Lines without their ends; empty where nothing is sent.
     static func write(
@@ -14,7 +14,9 @@ enum WorkerHead {
     ) throws -> [String] {
         var head = RequestHead()
         let bytes = Array(request.wire.utf8)
-        guard case .head = RequestParser.parse(bytes.span.bytes, limits: snapshot.listeners[0].parserLimits, into: &head) else { return [] }
+        guard case .head = RequestParser.parse(bytes.span.bytes, limits: snapshot.listeners[0].parserLimits, into: &head) else {
+            return []
+        }
         var context = RequestContext(peerAddress: IPAddress(v4: 0x0a02_0202), listenerIndex: 0, names: snapshot.names)
         context.begin(
             at: Instant(nanoseconds: 0), unixNanoseconds: UInt64(clamping: now.nanoseconds), seed: seed,

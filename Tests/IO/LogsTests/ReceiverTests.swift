@@ -229,9 +229,9 @@ import Testing
             let start = ContinuousClock.now
             // What waits, and what the sockets take, are less than this.
             for _ in 0..<40 { writer.append(megabyte) }
-            #expect(start.duration(to: .now) < .seconds(5))
+            #expect(start.duration(to: .now) < .seconds(20))
             let droppedAtOnce = writer.droppedLines
-            #expect(droppedAtOnce >= 8 * 1_024)
+            #expect(droppedAtOnce >= (isTCP ? 8 : 31) * 1_024)
             writer.finish(milliseconds: 10_000)
             // Every line is either there or counted.
             var received = 0

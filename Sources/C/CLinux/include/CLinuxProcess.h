@@ -43,4 +43,7 @@ int clinux_child_status(pid_t pid, int *status);
 /* `NAME=value` each, NULL at the end. */
 char *const *clinux_environment(void);
 
+/* Gives memory that is free back to the kernel (malloc_trim(3)). */
+void clinux_trim_memory(void);
+
 #endif

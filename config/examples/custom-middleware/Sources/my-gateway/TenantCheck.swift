@@ -28,7 +28,7 @@ struct TenantCheck: Middleware {
         let isTaken = directory.ask(about: tenant) { finding in
             // On a thread of the directory, later.
             switch finding {
-            case .allowed: resumption.resume(.proceed)
+            case .allowed: resumption.resume(.proceedSetting([("X-Checked-Tenant", tenant)]))
             case .denied: resumption.resume(.answer(Self.denied))
             case .unknown: resumption.resume(.answer(Self.unavailable))
             }
