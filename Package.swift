@@ -108,7 +108,9 @@ let package = Package(
         tests("LogsTests", "IO", ["Logs", "Telemetry", "Primitives", "Reactor"]),
         tests(
             "AdminTests", "IO",
-            ["Admin", "Control", "Proxy", "HTTP1", "HTTPMessages", "Primitives", "Routing", "ConfigurationFile", "Configuration"]),
+            ["Admin", "Control", "Proxy", "HTTP1", "HTTPMessages", "Primitives", "Routing", "Pipeline", "Telemetry",
+                "ConfigurationFile", "Configuration",
+            ]),
         tests("AdminClientTests", "IO", ["AdminClient", "Configuration", "Reactor", "Primitives"]),
         tests(
             "SimulationTests", "Simulation",

@@ -188,6 +188,17 @@ def test_a_check_of_the_balancer_that_says_nothing_is_no_fault(behind):
 # Whose word counts
 
 
+def turned_away(sluice, data, source="127.0.0.66"):
+    """Closed without an answer; the reset may come as early as in the middle of connect(2)."""
+    try:
+        client = sluice.connect(source=source)
+    except ConnectionResetError:
+        return
+    with client:
+        client.try_send(data)
+        client.expect_close_without_answer()
+
+
 def test_the_address_of_the_header_is_what_trusted_proxies_is_asked_about(road):
     """A client behind the balancer cannot name another; a trusted proxy behind it can."""
     sluice, server = road(server={"trusted_proxies": ["10.0.0.0/8"]})
@@ -224,9 +235,7 @@ def test_a_local_connection_of_a_trusted_proxy_may_speak_for_others(road):
                          ids=["v1", "v2", "http", "nothing", "local"])
 def test_a_stranger_is_turned_away_whatever_he_sends(road, first):
     sluice, server = road()
-    with sluice.connect(source="127.0.0.66") as client:
-        client.try_send(first + GET)
-        client.expect_close_without_answer()
+    turned_away(sluice, first + GET)
     until(lambda: results(sluice).get("proxy_peer_refused") == 1, 5, "counted")
     assert server.heads == []
     line = sluice.stderr.wait(lambda line: "proxy_peer_not_trusted" in line, 5)
@@ -496,9 +505,7 @@ def test_a_reload_changes_who_is_trusted_for_new_connections(road):
         sluice.reload({**one_service(server), "listeners": [
             {"name": "web", "address": "@web@", "proxy_protocol": {"trusted": ["127.0.0.66/32"]}}]})
         assert open_one.request("GET", "/").status == 200, "an open connection stays"
-        with sluice.connect() as stranger:
-            stranger.try_send(v1() + GET)
-            stranger.expect_close_without_answer()
+        turned_away(sluice, v1() + GET, source="127.0.0.1")
         with sluice.connect(source="127.0.0.66") as trusted:
             trusted.send(v1("192.0.2.5") + GET)
             assert trusted.read_response().status == 200

@@ -153,7 +153,11 @@ extension ControlThread {
 
     private func explain(_ request: AdminRequest, _ caller: AdminCaller) {
         do {
-            caller.answer(Explanation.make(try ExplainRequest(parsing: request.body), snapshot))
+            let question = try ExplainRequest(parsing: request.body)
+            guard question.listenerIndex(in: snapshot) != nil else {
+                return caller.refuse(422, "INVALID_REQUEST", "listener: there is no listener of that name", "validation_failed")
+            }
+            caller.answer(Explanation.make(question, snapshot, now: now, seed: randomSeed()))
         } catch {
             caller.refuse(error.status, "INVALID_REQUEST", "\(error)", "validation_failed")
         }
