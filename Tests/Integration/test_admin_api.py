@@ -609,7 +609,7 @@ def test_a_request_that_cannot_be_explained_is_refused_with_422(office, body):
 def test_an_explanation_for_a_listener_that_is_not_there_says_so(office):
     sluice, _ = office
     response = sluice.admin("POST", "/explain", json={"method": "GET", "url": "http://app.test/hello", "listener": "nobody"})
-    assert response.status in (200, 422) and b"nobody" in response.body
+    assert response.status in (200, 422) and b"listener" in response.body
     if response.status == 200:
         assert response.json()["route"] is None and "listener" in json.dumps(response.json()["answer"])
 
@@ -894,7 +894,7 @@ def test_planted_secrets_are_in_no_output(gateway, backend, tmp_path):
             sluice.config_path.write_text(sluice.config_text.replace("routes:", "routess:"))
             outputs[f"{name}: refused, text {text}"] = sluice.admin("POST", "/config/reload", token=PLANTED["token"], text=text).body
             sluice.config_path.write_text(sluice.config_text)
-        for arguments in (["status"], ["config", "show"], ["routes", "list"], ["services", "list"], ["log", "level"], ["reload"],
+        for arguments in (["status"], ["config", "show"], ["config", "show", "--running"], ["routes", "list"], ["services", "list"], ["log", "level"], ["reload"],
                           ["routes", "explain", "GET", "http://app.test/"], ["check"], ["config", "schema"]):
             for flag in ([], ["--json"]):
                 if arguments in (["check"], ["config", "schema"]) and flag:
