@@ -108,7 +108,8 @@ let package = Package(
         tests("LogsTests", "IO", ["Logs", "Telemetry", "Primitives", "Reactor"]),
         tests(
             "AdminTests", "IO",
-            ["Admin", "Control", "Proxy", "HTTP1", "HTTPMessages", "Primitives", "Routing", "Pipeline", "Telemetry",
+            [
+                "Admin", "Control", "Proxy", "HTTP1", "HTTPMessages", "Primitives", "Routing", "Pipeline", "Telemetry",
                 "ConfigurationFile", "Configuration",
             ]),
         tests("AdminClientTests", "IO", ["AdminClient", "Configuration", "Reactor", "Primitives"]),

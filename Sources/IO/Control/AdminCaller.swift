@@ -71,5 +71,7 @@ struct AdminCaller: Sendable {
 
 extension AdminCaller {
     /// The same, once the workers have been heard.
-    func waiting(for question: AdminAnswer) -> Scrape.Waiting { Scrape.Waiting(sink: sink, point: point, purpose: .admin(question, self)) }
+    func waiting(for question: AdminAnswer) -> Scrape.Waiting {
+        Scrape.Waiting(sink: sink, point: point, purpose: .admin(question, self))
+    }
 }
