@@ -281,6 +281,8 @@ int clinux_signal_descriptor(void) {
     sigemptyset(&set);
     int handled[] = {SIGHUP, SIGTERM, SIGINT, SIGQUIT, SIGUSR1, SIGUSR2, SIGPIPE, SIGWINCH};
     for (size_t i = 0; i < sizeof handled / sizeof *handled; i++) sigaddset(&set, handled[i]);
+    /* Whoever started us may have ignored it, and then the end of a child could not be asked for. */
+    signal(SIGCHLD, SIG_DFL);
     int error = pthread_sigmask(SIG_BLOCK, &set, NULL);
     if (error) return -error;
     sigdelset(&set, SIGPIPE);

@@ -102,6 +102,11 @@ int clinux_child_status(pid_t pid, int *status) {
     return ended == pid ? 1 : 0;
 }
 
+void clinux_await_child(pid_t pid) {
+    int status;
+    while (waitpid(pid, &status, 0) < 0 && errno == EINTR) {}
+}
+
 char *const *clinux_environment(void) { return environ; }
 
 void clinux_trim_memory(void) { malloc_trim(0); }

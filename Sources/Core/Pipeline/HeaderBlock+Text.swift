@@ -61,7 +61,7 @@ extension HeaderBlock {
     }
 
     /// Removes the fields from `index` on that the gateway alone may write, whatever id they were added under.
-    mutating func removeGatewayOwned(from index: Int) {
+    public mutating func removeGatewayOwned(from index: Int) {
         for i in index..<count {
             var id = fields[i].id
             if id == .other { id = FieldID(lowercasing: name(i)) }

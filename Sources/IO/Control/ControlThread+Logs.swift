@@ -36,6 +36,7 @@ extension ControlThread {
 
     /// The old log gets what the workers still hold for it, and ends.
     func moveAccessLog(to new: LogWriter?) {
+        reportLostLines()
         let old = accessLog
         accessLog = new
         lostLines = new?.droppedLines ?? 0

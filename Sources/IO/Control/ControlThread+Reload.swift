@@ -14,6 +14,10 @@ extension ControlThread {
         switch reload.state {
         case .idle:
             if reload.isWanted, departure == .none { beginReload() }
+        case .resolving(let candidate, _) where departure != .none:
+            candidate.abandon()
+            reload.state = .idle
+            reload.callers += candidate.callers
         case .resolving(let candidate, let until):
             if resolver.hasFirstAnswers || now >= until { put(candidate) }
         case .adopting(_, let missing, let verdict, let callers, let until):
@@ -63,8 +67,14 @@ extension ControlThread {
             seed: randomSeed(), middlewareTypes: middlewares
         ).build(&registry, labels: labels)
         let admin = try buildAdmin(next, number: number)
+        let sockets: ListenerSet.Plan
+        do {
+            sockets = try listeners.plan(next, workers: hub.workerCount - 1)
+        } catch {
+            throw BuildError([error.diagnostic(in: loaded.places)])
+        }
         var candidate = Reload.Candidate(
-            configuration: next, origin: loaded.origin, snapshot: snapshot, admin: admin, opened: [],
+            configuration: next, origin: loaded.origin, snapshot: snapshot, admin: admin, sockets: sockets,
             verdict: ReloadVerdict(
                 result: .applied, generation: number, changes: ConfigurationChange.list(from: configuration, to: next),
                 warnings: loaded.warnings),
@@ -76,15 +86,8 @@ extension ControlThread {
             }
             if next.server.logOutput != configuration.server.logOutput { candidate.movedOwnLog = try Self.openLog(next) }
         } catch {
-            candidate.movedLog?.writer?.stop()
+            candidate.abandon()
             throw BuildError([Diagnostic(.error, mark: place.mark, path: "", message: error.description)])
-        }
-        do {
-            candidate.opened = try listeners.open(next, workers: hub.workerCount - 1)
-        } catch {
-            candidate.movedLog?.writer?.stop()
-            candidate.movedOwnLog?.stop()
-            throw BuildError([error.diagnostic(in: loaded.places)])
         }
         return candidate
     }
@@ -95,8 +98,11 @@ extension ControlThread {
         generation = candidate.verdict.generation
         limits.setLimit(Self.connectionLimit(next, descriptors: raiseDescriptorLimit()))
         if Self.workerCount(next) != hub.workerCount - 1 { log.event(.warn, "server.workers takes effect after a restart", [:]) }
-        for (index, sockets) in candidate.opened.enumerated() {
-            hub.post(.adopt(index == candidate.opened.count - 1 ? candidate.admin : candidate.snapshot), to: index)
+        let opened = candidate.sockets.opened
+        listeners.commit(candidate.sockets)
+        for note in candidate.sockets.notes { log.warn("handed over", ["note": .string(note)]) }
+        for (index, sockets) in opened.enumerated() {
+            hub.post(.adopt(index == opened.count - 1 ? candidate.admin : candidate.snapshot), to: index)
             hub.post(.listen(sockets), to: index)
             hub.post(.acknowledge(generation), to: index)
         }

@@ -9,7 +9,6 @@ extension ControlThread {
         guard upgrade == nil, departure == .none else {
             return log.event(.warn, "an upgrade is under way already, or the process is on its way out", [:])
         }
-        let program = ProgramPath.current
         do {
             let started = try Upgrade.start(
                 path: program, arguments: CommandLine.arguments, environment: environment, sockets: listeners.handedOver)
@@ -44,6 +43,8 @@ extension ControlThread {
     }
 
     private func upgradeFailed(_ reason: String) {
+        // It may have written its own.
+        if departure == .none { writeProcessID() }
         log.event(.error, "upgrade failed; this process goes on serving", ["reason": .string(reason)])
         service.ready("upgrade failed: \(reason); \(statusLine)")
     }
@@ -51,12 +52,12 @@ extension ControlThread {
 
 /// Where the program is that this process runs, or its newer version by now.
 enum ProgramPath {
-    /// As it was called at the start, so that a symbolic link to another version is followed anew.
-    static let current: String = {
+    /// As it was called, so that a symbolic link to another version is followed anew. To be asked at the start: folders and links change.
+    static var current: String {
         let called = CommandLine.arguments.first ?? ""
         guard called.contains("/") else { return link }
         return called.hasPrefix("/") ? called : "\(folder)/\(called)"
-    }()
+    }
 
     private static var folder: String {
         guard let path = getcwd(nil, 0) else { return "." }

@@ -35,6 +35,8 @@ public final class ControlThread {
     let log: Log
     let hub: ControlHub
     let resolver: Resolver
+    /// What an upgrade starts.
+    let program: String
     let generatedName: String
     let limits: ConnectionLimits
     var service: ServiceManager
@@ -58,6 +60,7 @@ public final class ControlThread {
     var departure = Departure.none
     var drainedWorkers: Set<Int> = []
     var scrape = Scrape()
+    private var questions = AdminQueue()
     var lostLines: UInt64 = 0
     private var watchdog: Watchdog?
     /// When something is to be done that would be in the way now.
@@ -75,7 +78,7 @@ public final class ControlThread {
         self.configuration = configuration
         origin = loaded.origin
         environment = processEnvironment()
-        _ = ProgramPath.current
+        program = ProgramPath.current
         service = ServiceManager(environment: environment, processID: getpid())
         listeners = ListenerSet(inherited: InheritedSockets(environment: environment, processID: getpid()))
         if let descriptor = environment[Upgrade.readyVariable].flatMap({ Int32($0) }), descriptor > 2 {
@@ -132,13 +135,14 @@ public final class ControlThread {
         } catch {
             throw StartError(error.diagnostics.map { "\($0)" }.joined(separator: "\n"))
         }
-        let opened: [[OpenListener]]
+        let plan: ListenerSet.Plan
         do {
-            opened = try listeners.open(configuration, workers: workers)
+            plan = try listeners.plan(configuration, workers: workers)
         } catch {
             throw StartError(error.description)
         }
-        for note in listeners.notes { log.warn("handed over", ["note": .string(note)]) }
+        listeners.commit(plan)
+        for note in plan.notes + listeners.closeUnwanted() { log.warn("handed over", ["note": .string(note)]) }
         resolver.start()
         watchNames(configuration)
         resolver.waitForFirstAnswers(atMost: Reload.resolveWait)
@@ -150,7 +154,7 @@ public final class ControlThread {
                     limits: isAdmin ? ConnectionLimits(limit: 256) : limits, accessLog: accessLog, control: hub,
                     seed: randomSeed())
                 hub.add(worker.mailbox)
-                worker.mailbox.post(.listen(opened[index]))
+                worker.mailbox.post(.listen(plan.opened[index]))
                 let box = WorkerBox(worker)
                 startThread(name: isAdmin ? "sluice-admin" : "sluice-\(index)") { box.worker.run() }
             } catch {
@@ -193,6 +197,7 @@ public final class ControlThread {
         while true {
             wait()
             for message in hub.mailbox.drain() { receive(message) }
+            if let next = questions.next() { administer(next.request, next.caller) }
             if scrape.isOpen, Clock.monotonic >= scrape.deadline { finishScrape() }
             while let signal = signals.next() { received(signal) }
             continueReload()
@@ -217,6 +222,7 @@ public final class ControlThread {
 
     /// Milliseconds until something is to be looked at again.
     private var timeout: Int32 {
+        if !questions.isEmpty { return 0 }
         if reload.isResolving { return 5 }
         var milliseconds: Int32 = scrape.isOpen || reload.isRunning || departure.isUnderWay || upgrade != nil ? 50 : 1000
         if let watchdog {
@@ -247,7 +253,8 @@ public final class ControlThread {
             if watchdog?.ended(worker: worker) == true { service.alive() }
         case .render(let sink, let point, let openMetrics):
             gather(Scrape.Waiting(sink: sink, point: point, purpose: .metrics(openMetrics: openMetrics)))
-        case .administer(let request, let sink, let point): administer(request, AdminCaller(request, sink: sink, point: point))
+        case .administer(let request, let sink, let point):
+            questions.add(request, AdminCaller(request, sink: sink, point: point))
         case .adopted(let number, let worker): reload.adopted(number, worker: worker)
         case .released: later.trimsMemory = Clock.monotonic + .seconds(1)
         case .beat(let worker):

@@ -35,30 +35,38 @@ struct InheritedSockets {
     }
 
     /// Takes those that belong to a listener: at its address, or, from systemd, of its name.
-    mutating func take(name: String, address: ListenAddress) -> [ListeningSocket] {
+    mutating func take(name: String, address: ListenAddress, isAdmin: Bool) -> [ListeningSocket] {
         var found: [ListeningSocket] = []
         var rest: [Entry] = []
         for entry in entries {
-            if matches(entry, name, address) { found.append(entry.socket) } else { rest.append(entry) }
+            if matches(entry, isAdmin ? Self.admin : Self.label(name), address) { found.append(entry.socket) } else { rest.append(entry) }
         }
         entries = rest
         return found
     }
 
-    private func matches(_ entry: Entry, _ name: String, _ address: ListenAddress) -> Bool {
+    /// What the admin listener's sockets are called; a listener that bears the name is called otherwise.
+    private static var admin: String { "admin" }
+
+    private func matches(_ entry: Entry, _ label: String, _ address: ListenAddress) -> Bool {
         switch (entry.socket.address.kind, address) {
         case (.unix(let bound), .unix(let path)) where bound == path: return true
         case (.internet(let bound, let boundPort, _), .tcp(let ip, let port)) where bound == ip:
             if boundPort == port { return true }
             // The kernel chose the port; the name says which listener it was for.
-            if port == 0, entry.name == Self.label(name) { return true }
+            if port == 0, entry.name == label { return true }
         default: break
         }
-        return !isUpgrade && entry.name == Self.label(name)
+        return !isUpgrade && entry.name == label
     }
 
     /// A name as `LISTEN_FDNAMES` can hold it: colons separate there.
-    static func label(_ name: String) -> String { String(name.map { $0 == ":" ? "_" : $0 }) }
+    static func label(_ name: String) -> String {
+        name == admin ? "admin_" : String(name.map { $0 == ":" ? "_" : $0 })
+    }
+
+    /// The same for the admin listener.
+    static var adminLabel: String { admin }
 
     /// Closes what no listener wanted.
     /// - Returns: what it was.

@@ -33,7 +33,7 @@ struct ListenerSet {
         }
     }
 
-    private struct Open {
+    fileprivate struct Open {
         var name: String
         /// In use by the workers, who also close them.
         var sockets: [ListeningSocket]
@@ -43,63 +43,89 @@ struct ListenerSet {
     private var openAdmin: (address: ListenAddress, open: Open)?
     /// What came with the start of the process.
     private var inherited: InheritedSockets
-    /// Addresses that differ from what the file says, for the log.
-    private(set) var notes: [String] = []
 
     init(inherited: InheritedSockets) { self.inherited = inherited }
 
     /// All sockets that are in use, to be handed to a successor.
-    var handedOver: [(name: String, descriptor: Int32)] {
-        var all: [(name: String, descriptor: Int32)] = []
-        for entry in open.values { all += entry.sockets.map { (entry.name, $0.descriptor) } }
-        if let openAdmin { all += openAdmin.open.sockets.map { (openAdmin.open.name, $0.descriptor) } }
+    var handedOver: [(label: String, descriptor: Int32)] {
+        var all: [(label: String, descriptor: Int32)] = []
+        for entry in open.values {
+            all += entry.sockets.map { (InheritedSockets.label(entry.name), $0.descriptor) }
+        }
+        if let openAdmin { all += openAdmin.open.sockets.map { (InheritedSockets.adminLabel, $0.descriptor) } }
         return all
     }
 
-    /// Opens what is not open yet, all or nothing. What is not named any more is closed by the workers, each its own.
-    /// - Returns: for each data worker, and at last for the admin worker, the sockets that are new to it.
-    mutating func open(_ configuration: GatewayConfiguration, workers: Int) throws(OpenError) -> [[OpenListener]] {
-        var result = [[OpenListener]](repeating: [], count: workers + 1)
-        var next: [ListenAddress: Open] = [:]
-        var nextAdmin: (address: ListenAddress, open: Open)?
-        notes = []
+    /// Sockets for a configuration that is not in force yet.
+    struct Plan {
+        /// For each data worker, and at last for the admin worker, the sockets that are new to it.
+        fileprivate(set) var opened: [[OpenListener]]
+        /// Addresses that nobody has listened at before.
+        fileprivate var made: [ListenAddress] = []
+        fileprivate var open: [ListenAddress: Open] = [:]
+        fileprivate var openAdmin: (address: ListenAddress, open: Open)?
+        /// What an administrator should know.
+        fileprivate(set) var notes: [String] = []
+
+        /// Closes what was opened for it.
+        func abandon() {
+            for listener in opened.flatMap({ $0 }) { listener.socket.close() }
+            // Not those that another process has made: it may still serve them.
+            for address in made { ListenerSet.removeFile(address) }
+        }
+    }
+
+    /// Opens what is not open yet, all or nothing. What is open, and what is no longer named, stays as it is until `commit`.
+    mutating func plan(_ configuration: GatewayConfiguration, workers: Int) throws(OpenError) -> Plan {
+        var plan = Plan(opened: [[OpenListener]](repeating: [], count: workers + 1))
         do throws(OpenError) {
             for (index, listener) in configuration.listeners.enumerated() {
                 if var known = open[listener.address] {
                     known.name = listener.name
-                    next[listener.address] = known
+                    plan.open[listener.address] = known
                     continue
                 }
-                let sockets = try sockets(listener.address, count: workers, name: listener.name, index: index)
-                next[listener.address] = Open(name: listener.name, sockets: sockets)
+                let sockets = try sockets(listener.address, count: workers, name: listener.name, index: index, &plan)
+                plan.open[listener.address] = Open(name: listener.name, sockets: sockets)
                 for (i, socket) in sockets.enumerated() {
-                    result[i % workers].append(OpenListener(address: listener.address, socket: socket))
+                    plan.opened[i % workers].append(OpenListener(address: listener.address, socket: socket))
                 }
             }
-            if configuration.admin.enabled {
-                let address = configuration.admin.address
-                guard next[address] == nil else {
-                    throw OpenError(name: "admin", index: nil, address: address.text, error: 98)
-                }
-                if let known = openAdmin, known.address == address {
-                    nextAdmin = known
-                } else {
-                    let sockets = try sockets(address, count: 1, name: "admin", index: nil)
-                    nextAdmin = (address, Open(name: "admin", sockets: sockets))
-                    for socket in sockets { result[workers].append(OpenListener(address: address, socket: socket)) }
-                }
-            }
+            if configuration.admin.enabled { try planAdmin(configuration.admin.address, &plan, worker: workers) }
         } catch {
-            for listeners in result { for listener in listeners { listener.socket.close() } }
+            plan.abandon()
             throw error
         }
-        for address in open.keys where next[address] == nil { Self.removeFile(address) }
-        if let old = openAdmin, nextAdmin?.address != old.address, next[old.address] == nil { Self.removeFile(old.address) }
-        open = next
-        openAdmin = nextAdmin
-        let left = inherited.closeRest()
-        notes += left.map { "a socket that was handed over belongs to no listener and is closed: \($0)" }
-        return result
+        return plan
+    }
+
+    private mutating func planAdmin(_ address: ListenAddress, _ plan: inout Plan, worker: Int) throws(OpenError) {
+        guard plan.open[address] == nil else {
+            throw OpenError(name: "admin", index: nil, address: address.text, error: 98)
+        }
+        if let known = openAdmin, known.address == address {
+            plan.openAdmin = known
+            return
+        }
+        let sockets = try sockets(address, count: 1, name: "admin", index: nil, &plan)
+        plan.openAdmin = (address, Open(name: "admin", sockets: sockets))
+        for socket in sockets { plan.opened[worker].append(OpenListener(address: address, socket: socket)) }
+    }
+
+    /// The plan is in force: what it does not name is closed by the workers, each its own, and its files go.
+    mutating func commit(_ plan: Plan) {
+        for address in open.keys where plan.open[address] == nil && plan.openAdmin?.address != address { Self.removeFile(address) }
+        if let old = openAdmin, plan.openAdmin?.address != old.address, plan.open[old.address] == nil {
+            Self.removeFile(old.address)
+        }
+        open = plan.open
+        openAdmin = plan.openAdmin
+    }
+
+    /// Closes what came with the start of the process and no listener wanted.
+    /// - Returns: a line for each.
+    mutating func closeUnwanted() -> [String] {
+        inherited.closeRest().map { "a socket that was handed over belongs to no listener and is closed: \($0)" }
     }
 
     /// Takes the socket files away; a new process could not tell them from those of a running one.
@@ -114,18 +140,20 @@ struct ListenerSet {
 
     /// At least `count` sockets for an address, or for what takes its place.
     private mutating func sockets(
-        _ address: ListenAddress, count: Int, name: String, index: Int?
+        _ address: ListenAddress, count: Int, name: String, index: Int?, _ plan: inout Plan
     ) throws(OpenError) -> [ListeningSocket] {
-        var sockets = inherited.take(name: name, address: address)
+        var sockets = inherited.take(name: name, address: address, isAdmin: index == nil)
         do throws(PollerError) {
             if let first = sockets.first {
                 if !Self.isAt(first, address) {
-                    notes.append("listener \(name) serves the socket that was handed over, at \(first.address.text)")
+                    plan.notes.append("listener \(name) serves the socket that was handed over, at \(first.address.text)")
                 }
                 while sockets.count < count { sockets.append(try Self.another(like: first)) }
                 return sockets
             }
-            return try Self.new(address, count: count, isAdmin: index == nil)
+            sockets = try Self.new(address, count: count, isAdmin: index == nil)
+            plan.made.append(address)
+            return sockets
         } catch {
             for socket in sockets { socket.close() }
             throw OpenError(

@@ -19,13 +19,20 @@ struct Reload {
         var origin: ConfigurationOrigin?
         var snapshot: GatewaySnapshot
         var admin: GatewaySnapshot
-        var opened: [[OpenListener]]
+        var sockets: ListenerSet.Plan
         /// Where the access log goes from now on, where that changes.
         var movedLog: MovedLog?
         /// Likewise for the daemon's own log.
         var movedOwnLog: LogWriter?
         var verdict: ReloadVerdict
         var callers: [AdminCaller]
+
+        /// Gives back what was opened for it.
+        func abandon() {
+            sockets.abandon()
+            movedLog?.writer?.stop()
+            movedOwnLog?.stop()
+        }
     }
 
     struct MovedLog {

@@ -5,6 +5,7 @@ import Reactor
 /// What systemd, or whoever started us, wants to hear: sd_notify(3). Without `NOTIFY_SOCKET` in the environment nothing is sent.
 struct ServiceManager {
     private var socket: String?
+    private var isStopping = false
     /// How long it waits for a sign of life before it kills us; nil when it does not watch.
     let watchdogTimeout: TimeAmount?
 
@@ -18,14 +19,20 @@ struct ServiceManager {
         watchdogTimeout = isWatched ? TimeAmount(nanoseconds: microseconds * 1000) : nil
     }
 
-    func ready(_ status: String) { send("READY=1\nSTATUS=\(status)") }
+    /// Also the end of a reload. Whoever is on its way out is not ready for anything.
+    func ready(_ status: String) {
+        if !isStopping { send("READY=1\nSTATUS=\(status)") }
+    }
 
-    /// Before a reload; `ready` or `rejected` ends it.
+    /// Before a reload; `ready` ends it, whatever came of it.
     func reloading() {
         send("RELOADING=1\nMONOTONIC_USEC=\(Clock.monotonic.nanoseconds / 1000)\nSTATUS=reloading the configuration")
     }
 
-    func stopping(_ status: String) { send("STOPPING=1\nSTATUS=\(status)") }
+    mutating func stopping(_ status: String) {
+        isStopping = true
+        send("STOPPING=1\nSTATUS=\(status)")
+    }
 
     func alive() { send("WATCHDOG=1") }
 

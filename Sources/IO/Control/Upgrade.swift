@@ -42,14 +42,14 @@ struct Upgrade {
 
     /// - Throws: what stood in the way.
     static func start(
-        path: String, arguments: [String], environment: [String: String], sockets: [(name: String, descriptor: Int32)]
+        path: String, arguments: [String], environment: [String: String], sockets: [(label: String, descriptor: Int32)]
     ) throws(PollerError) -> Upgrade {
         let (reader, writer) = try makePipe()
         defer { closeDescriptor(writer) }
         var variables = environment.filter { !ownVariables.contains($0.key) }.map { (name: $0.key, value: $0.value) }
         variables.append((name: "LISTEN_FDS", value: "\(sockets.count)"))
         variables.append(
-            (name: "LISTEN_FDNAMES", value: sockets.map { InheritedSockets.label($0.name) }.joined(separator: ":")))
+            (name: "LISTEN_FDNAMES", value: sockets.map(\.label).joined(separator: ":")))
         variables.append((name: readyVariable, value: "\(Int(InheritedSockets.first) + sockets.count)"))
         let isWatched = environment["WATCHDOG_USEC"] != nil
         do {

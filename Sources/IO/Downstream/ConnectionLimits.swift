@@ -51,11 +51,19 @@ public final class ConnectionLimits: Sendable {
         return .admitted
     }
 
-    /// Counts a connection in that is already there, whatever the limits say.
-    public func countIn(_ peer: IPAddress) {
-        total.add(1, ordering: .relaxed)
-        let key = peer.countingKey
-        shard(key).counts.withLock { $0[key, default: 0] += 1 }
+    /// Counts a connection that is there already for another client than it seemed to be.
+    /// - Returns: whether that client may have it; it is counted either way, until it is released.
+    public func move(from old: IPAddress, to new: IPAddress, perClient: Int) -> Bool {
+        let oldKey = old.countingKey
+        shard(oldKey).counts.withLock { counts in
+            if let held = counts[oldKey] { counts[oldKey] = held > 1 ? held - 1 : nil }
+        }
+        let key = new.countingKey
+        return shard(key).counts.withLock { counts in
+            let held = counts[key, default: 0]
+            counts[key] = held + 1
+            return held < perClient
+        }
     }
 
     public func release(_ peer: IPAddress) {

@@ -126,7 +126,7 @@ struct ExchangeRecord: ~Copyable {
         owesContinue = false
         uploadFailed = false
         requestTrailers.discard()
-        collected = []
+        if !collected.isEmpty { collected = [] }
         responseTrailers.discard()
         clientFraming = .none
         clientMayContinue = true

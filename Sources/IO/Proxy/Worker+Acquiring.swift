@@ -190,7 +190,7 @@ extension Worker {
     /// Gives what has become free to those who wait, in their order.
     func serveQueues() {
         hasQueueWork = false
-        for queue in queues.values {
+        for queue in queues {
             while let waiter = queue.waiters.popFirst() {
                 let token = Token(raw: waiter)
                 guard exchanges.isLive(token), case .queued = exchanges.pointer(token.index).pointee.step else { continue }

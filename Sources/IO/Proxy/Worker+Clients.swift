@@ -224,7 +224,7 @@ extension Worker {
         guard client.pointee.deadline.fired(at: now, token, on: &timers) else { return }
         switch client.pointee.phase {
         case .lingering: closeClient(token.index, reset: !client.pointee.outgoing.isEmpty)
-        case .proxyHeader: refuseProxyHeader(token.index, .proxyHeaderMissing, "header_missing")
+        case .proxyHeader: proxyHeaderTimedOut(token.index)
         case .head:
             if client.pointee.input.isEmpty || !client.pointee.outgoing.isEmpty {
                 closeClient(token.index, reset: !client.pointee.outgoing.isEmpty)

@@ -34,7 +34,10 @@ extension Worker {
                 client.pointee.input.removeFirst(consumed)
                 continue
             }
-            guard client.pointee.isReadable else { return armClient(index, now + listenerLimits(index).bodyIdleTimeout) }
+            guard client.pointee.isReadable else {
+                if isTooSlow(slot) { return clientStalled(slot) }
+                return armClient(index, now + listenerLimits(index).bodyIdleTimeout)
+            }
             guard reads < Self.readsPerTurn else { return deferClient(index) }
             reads += 1
             let n = calls.receive(client.pointee.descriptor, receiveBuffer.baseAddress, Self.receiveBytes)

@@ -103,6 +103,7 @@ extension Worker {
             case .adopt(let snapshot): adopt(snapshot)
             case .log(let writer):
                 flushLog()
+                countLostLines()
                 accessLog = writer
                 lostLines = writer?.droppedLines ?? 0
             case .listen(let sockets): listen(sockets)
@@ -158,8 +159,6 @@ extension Worker {
         currentNumber += 1
         hasQueueWork = true
         if old.inFlight > 0 { retiring.append(old) } else { control.released(old.snapshot) }
-        // It only stands in for the generation of records that have none, and must not keep its configuration for that.
-        if initial.inFlight == 0 { initial.snapshot = snapshot }
         exchangesForget(names: snapshot.names)
         metrics.adopt(snapshot.labels)
         accessLogRules = snapshot.accessLogRules
@@ -181,9 +180,10 @@ extension Worker {
     }
 
     private func queue(of state: ServiceState) -> ServiceQueue {
-        if let queue = queues[ObjectIdentifier(state)] { return queue }
+        if let queue = queuesByService[ObjectIdentifier(state)] { return queue }
         let queue = ServiceQueue(state: state)
-        queues[ObjectIdentifier(state)] = queue
+        queues.append(queue)
+        queuesByService[ObjectIdentifier(state)] = queue
         return queue
     }
 
@@ -230,7 +230,12 @@ extension Worker {
             freePools.append(index)
         }
         let used = Set(pools.compactMap { $0.map { ObjectIdentifier($0.pointee.queue.state) } })
-        queues = queues.filter { !$0.value.waiters.isEmpty || used.contains($0.key) }
+        queues.removeAll { queue in
+            let key = ObjectIdentifier(queue.state)
+            guard queue.waiters.isEmpty, !used.contains(key) else { return false }
+            queuesByService[key] = nil
+            return true
+        }
     }
 
     private func free(_ pool: PoolPointer) {
@@ -239,6 +244,7 @@ extension Worker {
     }
 
     private func listen(_ sockets: [OpenListener]) {
+        guard case .serving = phase else { return sockets.forEach { calls.close($0.socket.descriptor, 0) } }
         for open in sockets {
             let state = ListenerState(
                 socket: open.socket, address: open.address,

@@ -246,7 +246,7 @@ extension Worker {
     }
 
     /// Below the rate that a body must come at, once it has had time to show one.
-    private func isTooSlow(_ slot: Int) -> Bool {
+    func isTooSlow(_ slot: Int) -> Bool {
         let exchange = exchanges.pointer(slot)
         let elapsed = now.since(exchange.pointee.bodyStarted)
         guard elapsed > Self.rateGrace else { return false }

@@ -24,6 +24,14 @@ extension Worker {
         closeClient(index)
     }
 
+    /// Its time is over; or the listener's, and then a silent balancer has done nothing wrong.
+    func proxyHeaderTimedOut(_ index: Int) {
+        let client = clients.pointer(index)
+        let isOver = phase != .serving || listeners[Int(client.pointee.listener)].index == nil
+        if isOver, client.pointee.input.isEmpty { return closeClient(index) }
+        refuseProxyHeader(index, .proxyHeaderMissing, "header_missing")
+    }
+
     func readProxyHeader(_ index: Int) {
         let client = clients.pointer(index)
         while client.pointee.isReadable {
@@ -51,16 +59,12 @@ extension Worker {
         let client = clients.pointer(index)
         if case .address(let address, let port) = source {
             let limit = listenerLimits(index).connectionsPerClient
-            limits.release(client.pointee.peer)
+            let mayHaveIt = limits.move(from: client.pointee.peer, to: address, perClient: limit)
             client.pointee.peer = address
             client.pointee.port = port
             client.pointee.isUnix = false
-            switch limits.admit(address, perClient: limit) {
-            case .admitted: break
-            case .full, .clientFull:
+            guard mayHaveIt else {
                 count(client.pointee.label, .overClientLimit)
-                // Counted in once more, so that closing finds what it takes away.
-                limits.countIn(address)
                 return closeClient(index, reset: true)
             }
         }

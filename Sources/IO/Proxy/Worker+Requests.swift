@@ -295,13 +295,18 @@ extension Worker {
         exchange.pointee.waitDeadline = .never
         let snapshot = exchange.pointee.generation._withUnsafeGuaranteedRef { $0.snapshot }
         switch verdict {
+        case .answer(let answer) where point.stage == Self.actionStage:
+            carryOut(.answer(answer, responseFrom: route.pointee.stages - 1, reason: .response), slot)
         case .answer(let answer):
-            let reason: Reason = point.stage == Self.actionStage ? .response : Reason(named: answer.reason)
-            let from = point.stage == Self.actionStage ? route.pointee.stages - 1 : point.stage - 1
-            carryOut(.answer(answer, responseFrom: from, reason: reason), slot)
+            carryOut(.answer(answer, responseFrom: point.stage - 1, reason: Reason(named: answer.reason)), slot)
+        case .proceed where point.stage == Self.actionStage, .proceedSetting where point.stage == Self.actionStage:
+            // There is nothing behind the action.
+            refuse(slot, .internalError)
         case .proceed, .proceedSetting:
             if case .proceedSetting(let fields) = verdict {
+                let before = exchange.pointee.head.headers.count
                 for field in fields { exchange.pointee.head.headers.set(field.name, field.value) }
+                exchange.pointee.head.headers.removeGatewayOwned(from: min(before, exchange.pointee.head.headers.count))
             }
             switch runRequest(slot, route, from: point.stage + 1) {
             case .proceed: carryOut(act(slot, snapshot), slot)

@@ -45,8 +45,9 @@ public final class Worker {
     var poolsByInstance: [ObjectIdentifier: PoolPointer] = [:]
     /// Places in `pools` that are nil.
     var freePools: [Int] = []
-    /// By the service's state.
-    var queues: [ObjectIdentifier: ServiceQueue] = [:]
+    var queues: [ServiceQueue] = []
+    /// The same by the service's state.
+    var queuesByService: [ObjectIdentifier: ServiceQueue] = [:]
     /// Requests in all queues of this worker.
     var waitingCount = 0
     /// A connection or a slot has become free while requests waited.
@@ -114,15 +115,12 @@ public final class Worker {
         let first = Generation(snapshot: snapshot, pools: [])
         current = first
         listenerRules = snapshot.listenerRules
-        let names = snapshot.names
-        exchanges = Slab { [sink] in ExchangeRecord(names: names, generation: Unmanaged.passUnretained(first), sink: sink) }
-        initial = first
+        // Never looked at: a record gets the generation of its request before anything is done with it.
+        let unused = Unmanaged.passUnretained(first)
+        exchanges = Slab { [sink] in ExchangeRecord(names: NameTable(), generation: unused, sink: sink) }
         poller.addLevel(mailbox.descriptor, Token(.mailbox, index: 0, generation: 0))
         adopt(snapshot)
     }
-
-    /// Keeps what new exchange records point to before their first request.
-    let initial: Generation
 
     deinit { receiveBuffer.deallocate() }
 

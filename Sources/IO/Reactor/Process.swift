@@ -96,14 +96,20 @@ public struct Successor: Sendable {
     /// How it ended, in words; nil while it runs.
     public func ending() -> String? {
         var status: Int32 = 0
-        guard clinux_child_status(processID, &status) != 0 else { return nil }
+        let result = clinux_child_status(processID, &status)
+        guard result != 0 else { return nil }
+        guard result > 0 else { return "nothing is known of it any more" }
         let signal = status & 0x7f
         if signal != 0 { return "it was killed by signal \(signal)" }
         let code = status >> 8 & 0xff
         return code == 127 ? "it cannot be executed" : "it ended with status \(code)"
     }
 
-    public func kill() { _ = Glibc.kill(processID, SIGKILL) }
+    /// Ends it and waits for its end.
+    public func kill() {
+        _ = Glibc.kill(processID, SIGKILL)
+        clinux_await_child(processID)
+    }
 }
 
 /// Gives memory that is free back to the kernel; takes milliseconds where there is much.

@@ -40,6 +40,8 @@ pid_t clinux_start(const struct clinux_program *program);
 
 /* What became of a child: 1 and its wait status once it has ended, 0 while it runs, -errno. */
 int clinux_child_status(pid_t pid, int *status);
+/* Waits for its end. */
+void clinux_await_child(pid_t pid);
 /* `NAME=value` each, NULL at the end. */
 char *const *clinux_environment(void);
 
