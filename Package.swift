@@ -88,7 +88,8 @@ let package = Package(
         .target(
             name: "SluiceDaemon",
             dependencies: [
-                "AdminClient", "Control", "ConfigurationFile", "Configuration", "Pipeline", "HTTPMessages", "Primitives",
+                "AdminClient", "Admin", "Control", "ConfigurationFile", "Configuration", "Pipeline", "HTTPMessages", "Primitives",
+                "Reactor",
                 .product(name: "ArgumentParser", package: "swift-argument-parser"),
             ],
             path: "Sources/Daemon", swiftSettings: strict),

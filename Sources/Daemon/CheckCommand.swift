@@ -1,9 +1,9 @@
+import Admin
 import ArgumentParser
 import Configuration
 import ConfigurationFile
 import Control
 import Pipeline
-import Primitives
 
 struct CheckCommand: ServingCommand {
     static let configuration = CommandConfiguration(
@@ -21,23 +21,12 @@ struct CheckCommand: ServingCommand {
         }
         let isValid = !problems.contains { $0.severity == .error }
         if json {
-            try Output.print(
-                JSONValue.object([("valid", .bool(isValid)), ("problems", .array(problems.map(Self.json)))]).pretty())
+            try Output.print(ProblemReport.make(problems).json.pretty())
             if !isValid { throw CommandFailure() }
             return
         }
         for problem in problems where problem.severity == .warning { Output.error("\(problem)") }
         guard isValid else { throw CommandFailure(lines: problems.filter { $0.severity == .error }.map { "\($0)" }) }
         try Output.print("\(file.config): ok")
-    }
-
-    /// The same form as in the answer to `POST /config/validate`.
-    static func json(_ problem: Diagnostic) -> JSONValue {
-        .object([
-            ("severity", .string(problem.severity.rawValue)), ("file", .string(problem.mark.file)),
-            ("line", .number(problem.mark.line)), ("column", .number(problem.mark.column)), ("path", .string(problem.path)),
-            ("message", .string(problem.message)),
-            ("hint", problem.suggestion.isEmpty ? .null : .string(problem.suggestion)),
-        ])
     }
 }

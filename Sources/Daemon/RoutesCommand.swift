@@ -8,7 +8,7 @@ struct RoutesCommand: ParsableCommand {
 
     struct List: ParsableCommand {
         static let configuration = CommandConfiguration(
-            commandName: "list", abstract: "List the routes in the order in which they are tried.")
+            commandName: "list", abstract: "List the routes, in the order of the file.")
 
         @OptionGroup var admin: AdminOptions
         @OptionGroup var page: PageOptions

@@ -3,6 +3,7 @@ import Configuration
 import ConfigurationFile
 import Control
 import Pipeline
+import Reactor
 
 struct RunCommand: ServingCommand {
     static let configuration = CommandConfiguration(
@@ -11,6 +12,7 @@ struct RunCommand: ServingCommand {
     @OptionGroup var file: ConfigOption
 
     func run(with middlewares: [MiddlewareType]) throws {
+        holdSignals()
         let loaded = ConfigurationLoader.load(path: file.config)
         guard loaded.configuration != nil else { throw CommandFailure(lines: loaded.errors.map { "\($0)" }) }
         do {

@@ -72,7 +72,8 @@ def road(module_world):
 
 
 ORIGINS = [
-    (SITE, True), ("https://APP.example.com", True), ("https://a.parts.example.com", True), ("https://a.b.parts.example.com", True),
+    (SITE, True), ("https://APP.example.com", True), ("https://a.parts.example.com", True),
+    ("https://a.b.parts.example.com", True),
     ("http://localhost:3000", True),
     ("http://app.example.com", False), ("https://app.example.com:8443", False), ("https://app.example.com.evil", False),
     ("https://evilapp.example.com", False), ("https://example.com", False), ("https://parts.example.com", False),
@@ -126,13 +127,15 @@ def test_any_header_is_allowed_by_an_asterisk_but_not_authorization(road):
     sluice, _ = road
 
     def allowed(asked):
-        return fields(sluice.request("OPTIONS", "/all/x", [("Origin", SITE), *PREFLIGHT, ("Access-Control-Request-Headers", asked)]))
+        return fields(sluice.request("OPTIONS", "/all/x", [("Origin", SITE), *PREFLIGHT, ("Access-Control-Request-Headers",
+            asked)]))
     assert allowed("x-anything, content-type")["allow-headers"]
     assert "allow-headers" not in allowed("authorization")
 
 
 @pytest.mark.parametrize("asked,good", [("content-type", True), ("Content-Type,x-own", True), (" x-own , ", True), ("", True),
-                                        ("x-other", False), ("content-type, x-other", False), ("x-own-more", False), ("authorization", False)])
+                                        ("x-other", False), ("content-type, x-other", False), ("x-own-more", False),
+                                        ("authorization", False)])
 def test_headers_that_are_not_on_the_list_are_not_allowed(road, asked, good):
     sluice, _ = road
     response = sluice.request("OPTIONS", "/sites/x", [("Origin", SITE), *PREFLIGHT, ("Access-Control-Request-Headers", asked)])
@@ -142,7 +145,8 @@ def test_headers_that_are_not_on_the_list_are_not_allowed(road, asked, good):
     assert elements(asked) <= names if good else not elements(asked) <= names
 
 
-@pytest.mark.parametrize("method,good", [("GET", True), ("POST", True), ("DELETE", True), ("PUT", False), ("PATCH", False), ("get", False)])
+@pytest.mark.parametrize("method,good", [("GET", True), ("POST", True), ("DELETE", True), ("PUT", False), ("PATCH", False),
+                                         ("get", False)])
 def test_the_methods_of_the_list_are_told_whatever_is_asked_for(road, method, good):
     sluice, _ = road
     response = sluice.request("OPTIONS", "/sites/x", [("Origin", SITE), ("Access-Control-Request-Method", method)])
@@ -178,8 +182,11 @@ def test_a_preflight_may_have_a_body_that_is_not_looked_at(road):
     sluice, _ = road
     with sluice.connect() as client:
         client.send(request_bytes("OPTIONS", "/tiny/x", [("Origin", SITE), *PREFLIGHT], b"0123456789"))
-        assert client.read_response("OPTIONS").status in (204, 413)
-        if client.is_open():
+        response = client.read_response("OPTIONS")
+        assert response.status == 204
+        if response.header("connection") == "close":
+            client.expect_closed()
+        else:
             assert client.request("GET", "/hello").status == 200
 
 
@@ -216,7 +223,8 @@ def test_two_origins_are_refused(road):
     """Hardening 72."""
     sluice, _ = road
     for method in ("GET", "OPTIONS"):
-        assert sluice.request(method, "/sites/x", [("Origin", SITE), ("Origin", "https://evil.example"), *PREFLIGHT]).status == 400
+        assert sluice.request(method, "/sites/x", [("Origin", SITE), ("Origin", "https://evil.example"),
+                                                   *PREFLIGHT]).status == 400
 
 
 def test_many_preflights_on_one_connection_reach_no_backend(road):

@@ -37,12 +37,13 @@ def elements(value: str) -> list[dict]:
 
 @pytest.fixture(scope="module")
 def roads(module_world):
-    """For each style: 127.0.0.1 is a stranger; 127.0.0.9 and 10.0.0.0/8 are trusted proxies; a listener behind a balancer as well."""
+    """For each style: 127.0.0.1 is a stranger, 127.0.0.9 and 10.0.0.0/8 are trusted proxies; one listener is behind a balancer."""
     made = {}
     for style in STYLES:
         server = module_world.backend()
         made[style] = (module_world.gateway(
-            **one_service(server), server={"trusted_proxies": ["127.0.0.9/32", "10.0.0.0/8", "2001:db8:ffff::/48"], "forwarded": {"style": style}},
+            **one_service(server), server={"trusted_proxies": ["127.0.0.9/32", "10.0.0.0/8", "2001:db8:ffff::/48"],
+                                           "forwarded": {"style": style}},
             listeners=[{"name": "web", "address": "@web@"},
                        {"name": "behind", "address": "unix:@dir@/behind.sock", "proxy_protocol": {"trusted": ["127.0.0.1"]}},
                        {"name": "socket", "address": "unix:@dir@/socket.sock"}]), server)
@@ -69,14 +70,16 @@ def test_each_style_writes_its_own_fields_and_no_others(roads, style):
 
 
 LIES = [("Forwarded", "for=6.6.6.6;host=evil;proto=https"), ("X-Forwarded-For", "6.6.6.6"), ("X-Real-IP", "6.6.6.6"),
-        ("X-Forwarded-Proto", "https"), ("X-Forwarded-Host", "evil"), ("X-Forwarded-Port", "666"), ("X-Forwarded-Prefix", "/evil")]
+        ("X-Forwarded-Proto", "https"), ("X-Forwarded-Host", "evil"), ("X-Forwarded-Port", "666"),
+        ("X-Forwarded-Prefix", "/evil")]
 
 
 @pytest.mark.parametrize("style", STYLES)
 def test_nothing_that_a_stranger_says_gets_through(roads, style):
     """Hardening 69."""
     head, entry = ask(roads[style], LIES)
-    assert not [(name, value) for name, value in head.headers if b"6.6.6.6" in value or b"evil" in value or b"https" in value or value == b"666"]
+    assert not [(name, value) for name,
+                value in head.headers if b"6.6.6.6" in value or b"evil" in value or b"https" in value or value == b"666"]
     assert entry["client_ip"] == "127.0.0.1"
 
 
@@ -87,12 +90,14 @@ def test_a_family_that_is_not_written_is_never_passed_on(roads, style):
     if style == "x":
         assert head.all("forwarded") == []
     if style == "rfc7239":
-        assert [name for name, _ in head.headers if name.lower().startswith(b"x-forwarded-") or name.lower() == b"x-real-ip"] == []
+        assert [name for name,
+                _ in head.headers if name.lower().startswith(b"x-forwarded-") or name.lower() == b"x-real-ip"] == []
 
 
 @pytest.mark.parametrize("style", ["rfc7239", "both"])
 def test_what_a_trusted_proxy_says_is_continued(roads, style):
-    head, entry = ask(roads[style], [("Forwarded", "for=203.0.113.7;proto=https;host=public.example;by=10.0.0.1"), ("Forwarded", "for=10.1.2.3")],
+    head, entry = ask(roads[style], [("Forwarded", "for=203.0.113.7;proto=https;host=public.example;by=10.0.0.1"),
+                                     ("Forwarded", "for=10.1.2.3")],
                       source="127.0.0.9")
     found = elements(head.header("forwarded"))
     assert [element["for"] for element in found] == ["203.0.113.7", "10.1.2.3", "127.0.0.9"]
@@ -155,7 +160,7 @@ def test_the_client_is_the_right_most_node_that_is_not_trusted_or_else_the_peer(
     """RFC 7239 §4 to §7; hardening 69."""
     head, entry = ask(roads[style], [("Forwarded", value)], source="127.0.0.9")
     assert entry["client_ip"] == client
-    assert head.header("forwarded").endswith("for=127.0.0.9;host=\"app.test\";proto=http") or elements(head.header("forwarded"))[-1]["for"] == "127.0.0.9"
+    assert head.header("forwarded").endswith("for=127.0.0.9;host=\"app.test\";proto=http")
     if style == "both":
         assert head.header("x-real-ip") == client
 
@@ -173,7 +178,8 @@ def test_with_both_the_older_fields_are_asked_first(roads):
     assert head.header("x-forwarded-for") == "203.0.113.7, 127.0.0.9"
 
 
-@pytest.mark.parametrize("given", [("Forwarded", "for=203.0.113.7"), ("X-Forwarded-For", "203.0.113.7")], ids=lambda pair: pair[0])
+@pytest.mark.parametrize("given", [("Forwarded", "for=203.0.113.7"), ("X-Forwarded-For", "203.0.113.7")],
+                         ids=lambda pair: pair[0])
 def test_with_both_a_reader_of_either_family_sees_the_same_client(roads, given):
     head, entry = ask(roads["both"], [given], source="127.0.0.9")
     assert entry["client_ip"] == "203.0.113.7"
@@ -182,7 +188,8 @@ def test_with_both_a_reader_of_either_family_sees_the_same_client(roads, given):
 
 
 @pytest.mark.parametrize("style", ["rfc7239", "both"])
-@pytest.mark.parametrize("source,written", [("2001:db8::7", '"[2001:db8::7]"'), ("192.0.2.7", "192.0.2.7"), ("::ffff:192.0.2.7", "192.0.2.7"), ("::1", '"[::1]"')])
+@pytest.mark.parametrize("source,written", [("2001:db8::7", '"[2001:db8::7]"'), ("192.0.2.7", "192.0.2.7"),
+                                            ("::ffff:192.0.2.7", "192.0.2.7"), ("::1", '"[::1]"')])
 def test_an_address_of_ipv6_stands_in_brackets_and_quotes(roads, style, source, written):
     """RFC 7239 §6."""
     sluice, server = roads[style]

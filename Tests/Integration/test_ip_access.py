@@ -12,14 +12,19 @@ RULES = {
     "deny block": ({"deny": ["192.0.2.0/24"]}, ["192.0.1.255", "192.0.3.0"], ["192.0.2.0", "192.0.2.255"]),
     "deny odd block": ({"deny": ["10.16.0.0/12"]}, ["10.15.255.255", "10.32.0.0"], ["10.16.0.0", "10.31.255.255"]),
     "allow one": ({"allow": ["192.0.2.7"]}, ["192.0.2.7", "::ffff:192.0.2.7"], ["192.0.2.8", "::1", "2001:db8::1"]),
-    "allow v6": ({"allow": ["2001:db8::/32"]}, ["2001:db8::1", "2001:db8:ffff:ffff:ffff:ffff:ffff:ffff"], ["2001:db9::", "192.0.2.7"]),
-    "deny v6": ({"deny": ["2001:db8:0:1::/64"]}, ["2001:db8:0:2::", "2001:db8::ffff"], ["2001:db8:0:1::", "2001:db8:0:1:ffff::1"]),
-    "deny wins": ({"allow": ["10.0.0.0/8"], "deny": ["10.1.0.0/16"]}, ["10.0.0.1", "10.2.0.0"], ["10.1.0.0", "10.1.255.255", "11.0.0.0"]),
+    "allow v6": ({"allow": ["2001:db8::/32"]}, ["2001:db8::1", "2001:db8:ffff:ffff:ffff:ffff:ffff:ffff"],
+                 ["2001:db9::", "192.0.2.7"]),
+    "deny v6": ({"deny": ["2001:db8:0:1::/64"]}, ["2001:db8:0:2::", "2001:db8::ffff"],
+                ["2001:db8:0:1::", "2001:db8:0:1:ffff::1"]),
+    "deny wins": ({"allow": ["10.0.0.0/8"], "deny": ["10.1.0.0/16"]}, ["10.0.0.1", "10.2.0.0"],
+                  ["10.1.0.0", "10.1.255.255", "11.0.0.0"]),
     "deny wins over one": ({"allow": ["10.1.2.3"], "deny": ["10.0.0.0/8"]}, [], ["10.1.2.3", "10.0.0.1", "192.0.2.1"]),
-    "all of v4": ({"allow": ["0.0.0.0/0"]}, ["192.0.2.7", "255.255.255.255", "0.0.0.0", "::ffff:1.2.3.4"], ["::1", "2001:db8::1", "::1.2.3.4"]),
+    "all of v4": ({"allow": ["0.0.0.0/0"]}, ["192.0.2.7", "255.255.255.255", "0.0.0.0", "::ffff:1.2.3.4"],
+                  ["::1", "2001:db8::1", "::1.2.3.4"]),
     "all of v6": ({"deny": ["::/0"]}, [], ["2001:db8::1", "::1"]),
     "mapped": ({"deny": ["::ffff:192.0.2.1"]}, ["192.0.2.2"], ["192.0.2.1", "::ffff:192.0.2.1"]),
-    "overlapping": ({"allow": ["10.0.0.0/8", "10.1.0.0/16", "10.1.2.3/32", "9.0.0.0/8"]}, ["10.255.0.1", "10.1.2.3", "9.9.9.9"], ["11.0.0.0", "8.255.255.255"]),
+    "overlapping": ({"allow": ["10.0.0.0/8", "10.1.0.0/16", "10.1.2.3/32", "9.0.0.0/8"]}, ["10.255.0.1", "10.1.2.3", "9.9.9.9"],
+                    ["11.0.0.0", "8.255.255.255"]),
     "nobody": ({"deny": ["0.0.0.0/0", "::/0"]}, [], ["192.0.2.7", "2001:db8::1"]),
 }
 CASES = [(name, address, good) for name, (_, allowed, denied) in RULES.items()
@@ -42,8 +47,10 @@ def road(module_world):
         routes=[{"name": name, "match": {"path": f"/{name}"}, "service": "app", "middlewares": [name]}
                 for name in [*names.values(), "loopback"]] + [
             {"name": "open", "match": {"path": "/open"}, "service": "app"},
-            {"name": "fixed", "match": {"path": "/fixed"}, "respond": {"status": 200, "body": "secret"}, "middlewares": ["nobody"]},
-            {"name": "moved", "match": {"path": "/moved"}, "redirect": {"to": "/secret", "status": 301}, "middlewares": ["nobody"]}])
+            {"name": "fixed", "match": {"path": "/fixed"}, "respond": {"status": 200, "body": "secret"},
+             "middlewares": ["nobody"]},
+            {"name": "moved", "match": {"path": "/moved"}, "redirect": {"to": "/secret", "status": 301},
+             "middlewares": ["nobody"]}])
     return sluice, server
 
 
@@ -92,7 +99,8 @@ def test_a_client_behind_a_balancer_is_let_in_by_the_address_of_its_proxy_header
 def test_a_stranger_cannot_talk_himself_in_or_others_out(road):
     """Hardening 69."""
     sluice, _ = road
-    lies = [("X-Forwarded-For", "127.0.0.1"), ("X-Real-IP", "192.0.2.7"), ("Forwarded", "for=192.0.2.7"), ("True-Client-IP", "192.0.2.7"),
+    lies = [("X-Forwarded-For", "127.0.0.1"), ("X-Real-IP", "192.0.2.7"), ("Forwarded", "for=192.0.2.7"),
+            ("True-Client-IP", "192.0.2.7"),
             ("Client-IP", "192.0.2.7"), ("X-Forwarded-For", "192.0.2.7")]
     denied(sluice, sluice.request("GET", "/allow-one", lies))
     assert sluice.request("GET", "/deny-one", lies).status == 200
@@ -203,8 +211,10 @@ def test_the_list_changes_with_a_reload_also_on_an_open_connection(gateway):
         assert client.request("GET", "/").status == 403
 
 
-@pytest.mark.parametrize("rules", [{"deny": ["192.0.2.1/24"]}, {"deny": ["192.0.2.0/33"]}, {"allow": ["localhost"]}, {"allow": ["10.0.0"]},
-                                   {"allow": ["::/129"]}, {"deny": ["010.0.0.1"]}, {"allow": "*"}, {"deni": ["::/0"]}, {}, {"allow": []}, {"deny": ["::ffff:192.0.2.0/120"]}], ids=str)
+@pytest.mark.parametrize("rules", [{"deny": ["192.0.2.1/24"]}, {"deny": ["192.0.2.0/33"]}, {"allow": ["localhost"]},
+                                   {"allow": ["10.0.0"]},
+                                   {"allow": ["::/129"]}, {"deny": ["010.0.0.1"]}, {"allow": "*"}, {"deni": ["::/0"]}, {},
+                                   {"allow": []}, {"deny": ["::ffff:192.0.2.0/120"]}], ids=str)
 def test_rules_that_mean_nothing_clear_are_refused(road, rules):
     sluice, _ = road
     found = sluice.admin("POST", "/config/validate", json={

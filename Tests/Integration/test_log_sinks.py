@@ -18,7 +18,8 @@ from sluice_harness import request_bytes, until
 from sluice_harness.process import free_port, parsed
 from sluice_harness.waiting import deadline
 
-HEADER = re.compile(rb"^<(\d{1,3})>1 (20\d\d-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{1,6}Z) (\S{1,255}) (\S{1,48}) (\S{1,128}) (\S{1,32}) - (.*)$", re.S)
+HEADER = re.compile(rb"^<(\d{1,3})>1 (20\d\d-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{1,6}Z) "
+                    rb"(\S{1,255}) (\S{1,48}) (\S{1,128}) (\S{1,32}) - (.*)$", re.S)
 SEVERITY = {"error": 3, "warn": 4, "info": 6, "debug": 7}
 ROUTES = [{"name": "all", "match": {"path": "/*"}, "respond": {"status": 200, "body": "x"}}]
 
@@ -213,7 +214,8 @@ def test_messages_of_the_daemon_come_as_syslog_messages_with_their_severity(gate
 
 def test_both_logs_may_go_to_one_receiver(gateway, receiver):
     collector = receiver("tcp")
-    sluice = started(gateway(routes=ROUTES, server={"log_output": collector.url}, access_log={"output": collector.url}, wait_ready=False))
+    sluice = started(gateway(routes=ROUTES, server={"log_output": collector.url}, access_log={"output": collector.url},
+                             wait_ready=False))
     sluice.request("GET", "/one")
     collector.wait_path("/one")
     entries = collector.wait(lambda entry: entry.get("message") == "ready")
@@ -237,11 +239,13 @@ def test_messages_of_the_daemon_go_to_standard_output_or_a_file(gateway, tmp_pat
 def test_a_journal_that_is_there_gets_the_lines(gateway):
     if not os.path.exists("/run/systemd/journal/socket"):
         pytest.skip("no journal here")
-    sluice = started(gateway(routes=ROUTES, server={"log_output": "journald"}, access_log={"output": "journald"}, wait_ready=False))
+    sluice = started(gateway(routes=ROUTES, server={"log_output": "journald"}, access_log={"output": "journald"},
+                             wait_ready=False))
     identifier = sluice.request("GET", "/journal").header("x-request-id")
 
     def found():
-        said = subprocess.run(["journalctl", "--output=json", f"REQUEST_ID={identifier}"], capture_output=True, text=True, timeout=10)
+        said = subprocess.run(["journalctl", "--output=json", f"REQUEST_ID={identifier}"], capture_output=True, text=True,
+                              timeout=10)
         return identifier in said.stdout
     until(found, 10, "in the journal")
 
@@ -286,7 +290,8 @@ def test_a_receiver_that_restarts_gets_lines_again(simple, receiver, tmp_path, k
     if kind != "udp":
         kept = {message(data)["path"] for data in second.messages}
         lost = dropped(sluice)
-        assert len([path for path in kept if path.startswith("/while-")]) >= 50 - lost - 25, "most were kept for it, the rest counted or in flight"
+        came = sum(path.startswith("/while-") for path in kept)
+        assert came >= 50 - lost - 25, "most were kept for it; the rest was counted, or in flight"
 
 
 def test_a_receiver_that_is_not_there_at_the_start_is_waited_for(gateway, receiver):
@@ -304,9 +309,11 @@ def test_a_receiver_that_is_not_there_at_the_start_is_waited_for(gateway, receiv
 def test_a_receiver_that_never_reads_holds_no_request_up_and_what_is_lost_is_counted(simple, receiver, kind):
     """Hardening 186: bounded, never blocking, counted."""
     collector = receiver(kind, reads=False)
-    sluice, _ = simple(access_log={"output": collector.url, "request_headers": ["X-Long"]}, limits={"requests_per_connection": 1000000})
+    sluice, _ = simple(access_log={"output": collector.url, "request_headers": ["X-Long"]},
+                       limits={"requests_per_connection": 1000000})
     before = sluice.rss_kib()
-    head = request_bytes("GET", "/" + "p" * 900, [("X-Long", "\xff" * 250), ("User-Agent", "\xff" * 250), ("Referer", "\xff" * 250)])
+    head = request_bytes("GET", "/" + "p" * 900, [("X-Long", "\xff" * 250), ("User-Agent", "\xff" * 250),
+                                                  ("Referer", "\xff" * 250)])
     done = []
 
     def load():
@@ -332,8 +339,10 @@ def test_a_receiver_that_never_reads_holds_no_request_up_and_what_is_lost_is_cou
 
 def test_the_drops_are_reported_once_there_is_room_again(simple, receiver):
     collector = receiver("unix-stream", reads=False)
-    sluice, _ = simple(access_log={"output": collector.url, "request_headers": ["X-Long"]}, limits={"requests_per_connection": 1000000})
-    head = request_bytes("GET", "/" + "p" * 900, [("X-Long", "\xff" * 250), ("User-Agent", "\xff" * 250), ("Referer", "\xff" * 250)])
+    sluice, _ = simple(access_log={"output": collector.url, "request_headers": ["X-Long"]},
+                       limits={"requests_per_connection": 1000000})
+    head = request_bytes("GET", "/" + "p" * 900, [("X-Long", "\xff" * 250), ("User-Agent", "\xff" * 250),
+                                                  ("Referer", "\xff" * 250)])
     with sluice.connect(timeout=30) as client:
         while dropped(sluice) == 0:
             client.send(head * 500)
@@ -543,14 +552,17 @@ def test_repeats_are_collapsed_into_one_line_with_their_number(gateway):
 
 
 def test_listed_headers_are_shown_and_those_with_secrets_masked(simple):
-    sluice, _ = simple(access_log={"request_headers": ["Accept-Language", "Authorization", "X-Multi", "X-Missing", "X-Private", "Cookie"],
+    sluice, _ = simple(access_log={"request_headers": ["Accept-Language", "Authorization", "X-Multi", "X-Missing", "X-Private",
+                                                       "Cookie"],
                                    "redact": ["X-Private", "colour"], "output": "@dir@/access.log"})
     response = sluice.request("GET", "/?colour=PLANTED-1&COLOUR=PLANTED-2&size=9&token=PLANTED-3&c%6flour=PLANTED-4", [
-        ("Accept-Language", "de"), ("Authorization", "Bearer PLANTED-5"), ("X-Multi", "a"), ("x-multi", "b"), ("X-Private", "PLANTED-6"),
+        ("Accept-Language", "de"), ("Authorization", "Bearer PLANTED-5"), ("X-Multi", "a"), ("x-multi", "b"),
+        ("X-Private", "PLANTED-6"),
         ("Cookie", "sid=PLANTED-7"), ("X-Other", "PLANTED-8"), ("Referer", "http://u:PLANTED-9@a.test/?colour=PLANTED-10&x=1")])
     entry = sluice.entry(response)
     headers = {name.lower(): value for name, value in entry["headers"].items()}
-    assert headers == {"accept-language": "de", "authorization": "***", "x-multi": "a, b", "x-missing": None, "x-private": "***", "cookie": "***"}
+    assert headers == {"accept-language": "de", "authorization": "***", "x-multi": "a, b", "x-missing": None, "x-private": "***",
+                       "cookie": "***"}
     assert "size=9" in entry["query"] and entry["query"].count("***") == 4 and "x=1" in entry["referer"]
     assert "PLANTED" not in sluice.access_path.read_text()
 
@@ -561,7 +573,8 @@ def test_without_a_list_no_header_is_shown(simple):
     assert "headers" not in entry and "PLANTED" not in json.dumps(entry)
 
 
-SECRETS = ["token", "access_token", "api_key", "apikey", "password", "passwd", "secret", "client_secret", "sig", "signature", "code",
+SECRETS = ["token", "access_token", "api_key", "apikey", "password", "passwd", "secret", "client_secret", "sig", "signature",
+           "code",
            "jwt", "session", "authorization", "X-Amz-Signature", "X-Amz-Credential", "id_token", "refresh_token"]
 
 
@@ -574,7 +587,8 @@ def test_secrets_in_queries_and_referers_are_in_no_line(simple, output):
             for form in (name, name.upper(), name.replace("_", "%5F"), f"%{ord(name[0]):02x}{name[1:]}"):
                 for separator in ("&", ";", "&&", "?"):
                     query = f"a=1{separator}{form}=PLANTED&b=2"
-                    assert client.request("GET", f"/s?{query}", [("Referer", f"http://a.test/x?{query}#{form}=PLANTED")]).status == 200
+                    assert client.request("GET", f"/s?{query}",
+                                          [("Referer", f"http://a.test/x?{query}#{form}=PLANTED")]).status == 200
         assert client.request("GET", "/end").status == 200
     until(lambda: "/end" in sluice.access_path.read_text(), 5)
     leaks = [line for line in sluice.access_path.read_text().split("\n") if "PLANTED" in line]
@@ -600,7 +614,8 @@ def test_each_line_is_an_object_whatever_bytes_come_in_every_field(simple):
     """Hardening 184: CR, LF, ESC, quotes, invalid UTF-8, U+2028."""
     sluice, _ = simple(access_log={"output": "@dir@/access.log", "request_headers": ["X-Any", "Accept"]})
     dice = random.Random(184)
-    alphabet = [bytes([n]) for n in range(0x21, 0x7f)] + [bytes([n]) for n in range(0x80, 0x100)] + [b"\t", b"\"", b"\\", "\u2028".encode(),
+    alphabet = [bytes([n]) for n in range(0x21, 0x7f)] + [bytes([n]) for n in range(0x80, 0x100)] + [b"\t", b"\"", b"\\",
+        "\u2028".encode(),
                "\u0085".encode(), "\U0001f600".encode(), b"\xed\xa0\x80", b"\xc0\xaf", b"\xf4\x90\x80\x80", b"{", b"}"]
     sent = 0
     with sluice.connect() as client:
@@ -627,8 +642,10 @@ def test_each_line_is_an_object_whatever_bytes_come_in_every_field(simple):
     assert all(set(json.loads(line)) >= {"time", "path", "query", "user_agent", "referer", "headers"} for line in lines[:-1])
 
 
-@pytest.mark.parametrize("output", ["syslog+udp://", "syslog+udp://a b", "syslog+tcp://127.0.0.1:0", "syslog+tcp://127.0.0.1:70000",
-                                    "syslog+unix:relative", "syslog+unix:/" + "x" * 108, "relative.log", "syslog://a", "journal", "none of them",
+@pytest.mark.parametrize("output", ["syslog+udp://", "syslog+udp://a b", "syslog+tcp://127.0.0.1:0",
+                                    "syslog+tcp://127.0.0.1:70000",
+                                    "syslog+unix:relative", "syslog+unix:/" + "x" * 108, "relative.log", "syslog://a", "journal",
+                                    "none of them",
                                     "syslog+tcp://user:PLANTED@a"])
 def test_an_output_that_is_none_is_refused(gateway, output):
     sluice = gateway(routes=ROUTES)

@@ -12,7 +12,8 @@ import pytest
 from sluice_harness import reply, request_bytes, sluice_binary, until
 from sluice_harness.process import free_port, parsed
 
-VARIABLES = ["DEBUG", "API_V1_PREFIX", "SECRET_KEY", "RATE_LIMIT_PER_SECOND", "ACCESS_TOKEN_EXPIRE_MINUTES", "REDIS_HOST", "REDIS_PORT",
+VARIABLES = ["DEBUG", "API_V1_PREFIX", "SECRET_KEY", "RATE_LIMIT_PER_SECOND", "ACCESS_TOKEN_EXPIRE_MINUTES", "REDIS_HOST",
+             "REDIS_PORT",
              "USERS_SERVICE_URL"]
 LONG_SECRET = "a-secret-of-more-than-thirty-two-bytes-0123456789"
 
@@ -56,7 +57,8 @@ def problems(tmp_path):
 @pytest.fixture
 def start(gateway, backend):
     """Starts a daemon from flat keys: `start("workers: 1", handler=…)`."""
-    def run(flat="", handler=None, listeners=True, service="", routes=None, admin=True, access_log=True, wait_ready=True, **environment):
+    def run(flat="", handler=None, listeners=True, service="", routes=None, admin=True, access_log=True, wait_ready=True,
+            **environment):
         server = backend(handler)
         text = flat + "\n"
         if listeners:
@@ -92,7 +94,8 @@ def test_host_and_port_are_the_one_listener(start, gateway):
     assert "older name" in shown["sources"]["listeners[0].address"], "a note in the effective dump"
 
 
-@pytest.mark.parametrize("flat,address", [("host: 127.0.0.1", "127.0.0.1:8000"), ("port: 8123", "0.0.0.0:8123"), ("host: \"::1\"\nport: 8123", "[::1]:8123"),
+@pytest.mark.parametrize("flat,address", [("host: 127.0.0.1", "127.0.0.1:8000"), ("port: 8123", "0.0.0.0:8123"),
+                                          ("host: \"::1\"\nport: 8123", "[::1]:8123"),
                                           ("host: \"[::1]\"\nport: 8123", "[::1]:8123")])
 def test_what_is_left_out_of_host_and_port_is_what_it_was(show, flat, address):
     configuration, sources = show(flat + "\nroutes: []\n")
@@ -106,7 +109,8 @@ def test_workers_is_the_number_of_threads(start):
     assert [entry["workers"] for entry in one.log_entries() if entry.get("message") == "ready"] == [3]
 
 
-@pytest.mark.parametrize("word,level", [("debug", "debug"), ("INFO", "info"), ("WARNING", "warn"), ("warn", "warn"), ("ERROR", "error"), ("critical", "error")])
+@pytest.mark.parametrize("word,level", [("debug", "debug"), ("INFO", "info"), ("WARNING", "warn"), ("warn", "warn"),
+                                        ("ERROR", "error"), ("critical", "error")])
 def test_log_level_is_the_level_in_either_case_and_with_its_older_words(start, word, level):
     one, _ = start(f"log_level: {word}", wait_ready=False)
     one.check_descriptors = False
@@ -164,8 +168,10 @@ def test_metrics_enabled_is_whether_the_admin_listener_serves_metrics(start, gat
     assert one.admin("GET", "/metrics").status == 404 and one.admin("GET", "/health").status == 200
 
 
-@pytest.mark.parametrize("flat,logged", [("log_requests: false", False), ("log_requests: true", True), ("log_responses: false", True),
-                                         ("log_requests: false\nlog_responses: true", True), ("log_requests: false\nlog_responses: false", False)])
+@pytest.mark.parametrize("flat,logged", [("log_requests: false", False), ("log_requests: true", True),
+                                         ("log_responses: false", True),
+                                         ("log_requests: false\nlog_responses: true", True),
+                                         ("log_requests: false\nlog_responses: false", False)])
 def test_log_requests_and_log_responses_switch_the_access_log(gateway, flat, logged):
     one = gateway(f"{flat}\nlisteners:\n  - {{name: web, address: \"@web@\"}}\nadmin: {{address: \"@admin@\"}}\n"
                   "routes:\n  - {name: all, match: {path: \"/*\"}, respond: {body: x}}\n")
@@ -205,7 +211,8 @@ def test_jwt_secret_and_api_key_header_make_middlewares(show):
     assert configuration["middlewares"]["jwt"]["jwt"]["algorithms"] == ["HS256"]
     assert configuration["middlewares"]["jwt"]["jwt"]["secret"] == "***"
     assert configuration["middlewares"]["api_key"]["api_key"]["header"] == "X-My-Key"
-    assert "older name jwt_secret" in sources["middlewares.jwt.jwt.secret"] and LONG_SECRET not in json.dumps([configuration, sources])
+    assert "older name jwt_secret" in sources["middlewares.jwt.jwt.secret"] and LONG_SECRET not in json.dumps([configuration,
+        sources])
 
 
 def test_a_short_jwt_secret_is_refused(problems):
@@ -222,12 +229,15 @@ BOTH = {
     "metrics_enabled": ("metrics_enabled: true\n", BASE + "admin: {metrics: true}\n", "admin.metrics"),
     "log_requests": ("log_requests: true\n", BASE + "access_log: {enabled: true}\n", "access_log.enabled"),
     "log_responses": ("log_responses: true\n", BASE + "access_log: {enabled: true}\n", "access_log.enabled"),
-    "max_requests_per_second": ("max_requests_per_second: 5\n", BASE + "middlewares: {max_requests_per_second: {rate_limit: {}}}\n",
+    "max_requests_per_second": ("max_requests_per_second: 5\n",
+                                BASE + "middlewares: {max_requests_per_second: {rate_limit: {}}}\n",
                                 "middlewares.max_requests_per_second"),
     "rate_limit_per_minute": ("rate_limit_per_minute: 5\n", BASE + "middlewares: {rate_limit_per_minute: {rate_limit: {}}}\n",
                               "middlewares.rate_limit_per_minute"),
-    "jwt_secret": (f"jwt_secret: {LONG_SECRET}\n", BASE + f"middlewares: {{jwt: {{jwt: {{algorithms: [HS256], secret: {LONG_SECRET}}}}}}}\n", "middlewares.jwt"),
-    "api_key_header": ("api_key_header: X-K\n", BASE + "middlewares: {api_key: {api_key: {header: X-K}}}\n", "middlewares.api_key"),
+    "jwt_secret": (f"jwt_secret: {LONG_SECRET}\n",
+                   BASE + f"middlewares: {{jwt: {{jwt: {{algorithms: [HS256], secret: {LONG_SECRET}}}}}}}\n", "middlewares.jwt"),
+    "api_key_header": ("api_key_header: X-K\n", BASE + "middlewares: {api_key: {api_key: {header: X-K}}}\n",
+                       "middlewares.api_key"),
 }
 
 
@@ -240,7 +250,8 @@ def test_an_older_name_beside_the_newer_one_is_an_error_that_names_both(problems
 
 
 @pytest.mark.parametrize("flat", [
-    "port: 70000", "port: -1", "port: http", "host: \"a b\"", "workers: 0", "workers: many", "log_level: loud", "request_timeout: -1s",
+    "port: 70000", "port: -1", "port: http", "host: \"a b\"", "workers: 0", "workers: many", "log_level: loud",
+    "request_timeout: -1s",
     "request_timeout: soon", "connection_pool_size: 0", "connection_pool_size: -5", "metrics_enabled: maybe", "log_requests: 1.5",
     "max_requests_per_second: 0", "rate_limit_per_minute: many", "health_check_interval: 0", "circuit_breaker_threshold: 0",
     "api_key_header: \"X K\"", "jwt_secret: [a]", "hosts: 127.0.0.1", "log_request: true"])
@@ -266,13 +277,16 @@ def test_debug_is_the_log_level_debug(start, show):
 def test_api_v1_prefix_is_put_before_the_routes_of_the_api(start, prefix):
     routes = ("routes:\n  - {name: one, match: {path: \"/api/v1/users/*\"}, service: users}\n"
               "  - {name: exact, match: {path: \"/api/v1/one\"}, service: users}\n"
-              "  - {name: two, match: {path: \"/other/*\"}, service: users}\n  - {name: v2, match: {path: \"/api/v10/*\"}, service: users}\n")
+              "  - {name: two, match: {path: \"/other/*\"}, service: users}\n"
+              "  - {name: v2, match: {path: \"/api/v10/*\"}, service: users}\n")
     one, server = start(routes=routes, API_V1_PREFIX=prefix)
     before = prefix.rstrip("/")
-    for path, status in ((f"{before}/api/v1/users/7?x=1", 200), (f"{before}/api/v1/one", 200), ("/api/v1/users/7", 404), ("/other/x", 200),
+    for path, status in ((f"{before}/api/v1/users/7?x=1", 200), (f"{before}/api/v1/one", 200), ("/api/v1/users/7", 404),
+                         ("/other/x", 200),
                          ("/api/v10/x", 200), (f"{before}/other/x", 404)):
         assert one.request("GET", path).status == status, path
-    assert [head.target for head in server.heads] == ["/api/v1/users/7?x=1", "/api/v1/one", "/other/x", "/api/v10/x"], "backends do not see it"
+    assert [head.target for head in server.heads] == ["/api/v1/users/7?x=1", "/api/v1/one", "/other/x",
+                                                      "/api/v10/x"], "backends do not see it"
     assert server.heads[0].header("x-forwarded-prefix") == before
     shown = one.admin("GET", "/config").json()
     assert "API_V1_PREFIX" in shown["sources"]["routes[0].match.path"]
@@ -295,7 +309,8 @@ def test_a_short_secret_key_is_refused_without_being_shown(problems):
 def test_rate_limit_per_second_is_the_rate_of_limits_that_say_none(show):
     text = BASE + "middlewares: {one: {rate_limit: {key: ip}}, two: {rate_limit: {rate: 7/m}}}\n"
     configuration, sources = show(text, RATE_LIMIT_PER_SECOND="25")
-    assert configuration["middlewares"]["one"]["rate_limit"]["rate"] == "25/s" and configuration["middlewares"]["two"]["rate_limit"]["rate"] == "7/m"
+    assert configuration["middlewares"]["one"]["rate_limit"]["rate"] == "25/s"
+    assert configuration["middlewares"]["two"]["rate_limit"]["rate"] == "7/m"
     assert sources["middlewares.one.rate_limit.rate"] == "environment RATE_LIMIT_PER_SECOND"
 
 
@@ -326,24 +341,29 @@ def test_a_service_url_is_the_instance_of_its_service(start, backend, show):
     shown = one.admin("GET", "/config").json()
     assert shown["sources"]["services.users.instances[0].url"] == "environment USERS_SERVICE_URL"
     configuration, _ = show(BASE, NEW_THING_SERVICE_URL="http://127.0.0.1:9")
-    assert configuration["services"]["new_thing"]["instances"][0]["url"] == "http://127.0.0.1:9", "also of one that is not in the file"
+    assert configuration["services"]["new_thing"]["instances"][0]["url"] == "http://127.0.0.1:9", "also of a new one"
     dashed = BASE + "services: {user-data: {instances: [{url: \"http://127.0.0.1:2\"}]}}\n"
     configuration, _ = show(dashed, USER_DATA_SERVICE_URL="http://127.0.0.1:9")
-    assert list(configuration["services"]) == ["user-data"] and configuration["services"]["user-data"]["instances"][0]["url"] == "http://127.0.0.1:9"
+    assert list(configuration["services"]) == ["user-data"]
+    assert configuration["services"]["user-data"]["instances"][0]["url"] == "http://127.0.0.1:9"
 
 
 def test_a_service_url_that_could_mean_two_services_is_an_error_that_names_both(problems):
-    text = BASE + "services: {user-data: {instances: [{url: \"http://127.0.0.1:2\"}]}, user_data: {instances: [{url: \"http://127.0.0.1:3\"}]}}\n"
+    text = BASE + "services: {user-data: {instances: [{url: \"http://127.0.0.1:2\"}]},\n           user_data: {instances: [{url: \"http://127.0.0.1:3\"}]}}\n"
     said = problems(text, USER_DATA_SERVICE_URL="http://127.0.0.1:9")
     assert "USER_DATA_SERVICE_URL" in said and "user-data" in said and "user_data" in said
 
 
 @pytest.mark.parametrize("name,value", [
-    ("RATE_LIMIT_PER_SECOND", "many"), ("RATE_LIMIT_PER_SECOND", "0"), ("RATE_LIMIT_PER_SECOND", "-1"), ("ACCESS_TOKEN_EXPIRE_MINUTES", "soon"),
-    ("REDIS_PORT", "70000"), ("REDIS_PORT", "x"), ("REDIS_HOST", "a b"), ("REDIS_HOST", "a/b@c"), ("API_V1_PREFIX", "gate"), ("API_V1_PREFIX", "/*"),
-    ("API_V1_PREFIX", "/{x}"), ("USERS_SERVICE_URL", "nonsense"), ("USERS_SERVICE_URL", "ftp://a"), ("USERS_SERVICE_URL", "http://user:pass@a")])
+    ("RATE_LIMIT_PER_SECOND", "many"), ("RATE_LIMIT_PER_SECOND", "0"), ("RATE_LIMIT_PER_SECOND", "-1"),
+    ("ACCESS_TOKEN_EXPIRE_MINUTES", "soon"),
+    ("REDIS_PORT", "70000"), ("REDIS_PORT", "x"), ("REDIS_HOST", "a b"), ("REDIS_HOST", "a/b@c"), ("API_V1_PREFIX", "gate"),
+    ("API_V1_PREFIX", "/*"),
+    ("API_V1_PREFIX", "/{x}"), ("USERS_SERVICE_URL", "nonsense"), ("USERS_SERVICE_URL", "ftp://a"),
+    ("USERS_SERVICE_URL", "http://user:pass@a")])
 def test_a_bad_value_of_a_variable_is_refused_by_its_name(problems, name, value):
-    text = BASE.replace("routes: []", "routes:\n  - {name: a, match: {path: \"/api/v1/a\"}, respond: {}}") + "middlewares: {one: {rate_limit: {}}}\n"
+    text = BASE.replace("routes: []",
+                        "routes:\n  - {name: a, match: {path: \"/api/v1/a\"}, respond: {}}") + "middlewares: {one: {rate_limit: {}}}\n"
     said = problems(text, **{name: value})
     assert name in said and "pass@" not in said, said
 
@@ -355,7 +375,8 @@ def test_an_empty_variable_counts_as_not_set(show):
 
 
 def test_a_variable_holds_over_a_reload(start):
-    one, server = start(API_V1_PREFIX="/gate", DEBUG="1", routes="routes:\n  - {name: one, match: {path: \"/api/v1/*\"}, service: users}\n")
+    one, server = start(API_V1_PREFIX="/gate", DEBUG="1",
+                        routes="routes:\n  - {name: one, match: {path: \"/api/v1/*\"}, service: users}\n")
     one.config_path.write_text(one.config_text + "  - {name: two, match: {path: \"/two\"}, respond: {}}\n")
     assert one.admin("POST", "/config/reload").json()["result"] == "applied"
     assert one.request("GET", "/gate/api/v1/x").status == 200 and one.request("GET", "/api/v1/x").status == 404

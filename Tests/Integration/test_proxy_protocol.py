@@ -64,7 +64,8 @@ GOOD = {
     "v2 unspecified": (v2(b"", family=0), None, None),
     "v2 unspecified with extensions": (v2(extension(4, b"abc"), family=0), None, None),
     "v2 unix": (v2(b"/run/a".ljust(108, b"\0") + b"/run/b".ljust(108, b"\0"), family=0x31), None, None),
-    "v2 extensions": (v2_v4(extensions=extension(1, b"h2") + extension(2, b"app.test") + extension(5, b"id") + extension(0xe0, b"")),
+    "v2 extensions": (v2_v4(extensions=extension(1, b"h2") + extension(2, b"app.test") + extension(5, b"id") + extension(0xe0,
+        b"")),
                       "192.0.2.7", 4711),
     "v2 large": (v2_v4(extensions=extension(4, bytes(1500))), "192.0.2.7", 4711),
 }
@@ -145,7 +146,8 @@ def test_a_header_may_come_byte_by_byte(behind, header, address, port):
     server.heads.clear()
     with sluice.connect() as client:
         whole = header[:200] + GET if len(header) <= 200 else header + GET
-        pieces = [whole[n:n + 1] for n in range(len(whole))] if len(whole) < 400 else [whole[n:n + 97] for n in range(0, len(whole), 97)]
+        pieces = [whole[n:n + 1] for n in range(len(whole))] if len(whole) < 400 else [whole[n:n + 97]
+            for n in range(0, len(whole), 97)]
         for piece in pieces:
             client.send(piece)
         assert client.read_response().status == 200
@@ -160,7 +162,8 @@ def test_two_clients_behind_one_balancer_are_told_apart(behind):
         two.send(v2_v4((192, 0, 2, 2)))
         for _ in range(3):
             assert one.request("GET", "/one").status == two.request("GET", "/two").status == 200
-    assert {(head.target, head.header("x-forwarded-for")) for head in server.heads} == {("/one", "192.0.2.1"), ("/two", "192.0.2.2")}
+    assert {(head.target, head.header("x-forwarded-for")) for head in server.heads} == {("/one", "192.0.2.1"),
+        ("/two", "192.0.2.2")}
 
 
 def test_a_second_header_is_no_request(behind):
@@ -373,7 +376,8 @@ def test_a_client_that_ends_in_the_middle_of_its_header_is_counted_as_bad(behind
     until(lambda: results(sluice).get("proxy_header_invalid", 0) == before + 1, 5, "counted")
 
 
-@pytest.mark.parametrize("header", [v1(), v2_v4(), v2(b"", command=0, family=0), b"PROXY UNKNOWN\r\n"], ids=["v1", "v2", "local", "unknown"])
+@pytest.mark.parametrize("header", [v1(), v2_v4(), v2(b"", command=0, family=0), b"PROXY UNKNOWN\r\n"],
+                         ids=["v1", "v2", "local", "unknown"])
 def test_a_listener_without_it_takes_a_header_for_bad_http(simple, header):
     """Hardening 74: only where it is required."""
     sluice, server = simple(server={"trusted_proxies": ["127.0.0.1/32"]})

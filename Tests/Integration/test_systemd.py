@@ -213,3 +213,71 @@ def test_a_handed_over_socket_is_given_up_by_a_reload_that_drops_its_listener(ga
         sluice.check_descriptors = False
         sluice.reload({**one_service(server), "listeners": [{"name": "second", "address": "127.0.0.1:0"}]})
     assert not sluice.accepts(port), "somebody still listens"
+
+
+@pytest.mark.parametrize("address", ["0.0.0.0", "::"])
+def test_an_admin_socket_that_others_can_reach_needs_a_token_whatever_the_file_says(gateway, address):
+    """Hardening 174."""
+    with socket.socket(socket.AF_INET6 if address == "::" else socket.AF_INET) as admin:
+        admin.bind((address, 0))
+        admin.listen(16)
+        sluice = gateway(answering("x"), sockets=[("admin", admin)], wait_ready=False)
+        sluice.expected_exit = 1
+        assert sluice.wait_exit() == 1
+        sluice.stderr.wait(lambda line: "needs admin.token" in line, 5)
+
+
+def test_a_reload_that_drops_the_token_of_such_a_socket_is_refused(gateway):
+    with socket.socket() as admin:
+        admin.bind(("0.0.0.0", 0))
+        admin.listen(16)
+        sluice = gateway(answering("x", admin={"address": "127.0.0.1:9901", "token": "0123456789abcdef"}),
+                         sockets=[("admin", admin)], wait_ready=False)
+        sluice.stderr.wait(lambda line: parsed(line).get("message") == "ready", 15)
+        sluice.check_descriptors = False
+        entry = sluice.reload(answering("y", admin={"address": "127.0.0.1:9901"}), fails=True)
+        assert "needs admin.token" in entry["diagnostic"]
+
+
+def test_a_tcp_socket_does_not_stand_in_for_a_unix_listener(gateway, tmp_path):
+    with listening() as web:
+        sluice = gateway(answering("x", listeners=[{"name": "web", "address": f"unix:{tmp_path}/web.sock"}]), sockets=[("web", web)],
+                         wait_ready=False)
+        sluice.stderr.wait(lambda line: parsed(line).get("message") == "ready", 15)
+        sluice.check_descriptors = False
+        assert (tmp_path / "web.sock").exists()
+
+
+def test_a_listener_called_admin_does_not_get_the_admin_listeners_socket(gateway):
+    with listening() as admin:
+        port = admin.getsockname()[1]
+        sluice = gateway(answering("data", listeners=[{"name": "admin", "address": "@web@"}], admin={"address": f"127.0.0.1:{port}"}),
+                         sockets=[("admin", admin)], wait_ready=False)
+        sluice.stderr.wait(lambda line: parsed(line).get("message") == "ready", 15)
+        sluice.check_descriptors = False
+        assert sluice.request().body == b"data"
+        sluice.ports["admin"] = port
+        assert sluice.request("GET", "/health", listener="admin", host="localhost").status == 200
+
+
+def test_a_manager_that_is_behind_hears_of_the_new_process_all_the_same(gateway, tmp_path):
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as manager:
+        manager.bind(str(tmp_path / "notify"))
+        sluice = gateway(answering("x"), environment={"NOTIFY_SOCKET": str(tmp_path / "notify")})
+        for turn in range(20):
+            sluice.reload(answering(f"x{turn}"))
+        start = len(sluice.stderr.lines)
+        sluice.signal(signal.SIGUSR2)
+        done = parsed(sluice.stderr.wait(lambda line: "upgrade done" in line, 15, start))
+        manager.settimeout(10)
+        while b"MAINPID=%d" % done["new_pid"] not in manager.recv(4096):
+            pass
+        sluice.succeed(done["new_pid"])
+
+
+def test_unchanged_files_are_not_announced(gateway, manager):
+    sluice = gateway(answering("x"), environment={"NOTIFY_SOCKET": manager.path})
+    manager.wait(lambda message: message.get("READY") == "1")
+    for _ in range(5):
+        assert sluice.reload()["changed"] is False
+    assert not [message for _, message in manager.messages if "RELOADING" in message]

@@ -257,3 +257,83 @@ def test_no_request_fails_over_upgrades_and_reloads_under_load(simple):
                 sluice.reload()
         time.sleep(0.2)     # a moment of ordinary traffic behind the last one
     assert load.lost() == {} and load.result["ok"] == load.result["sent"] > 500, load.result
+
+
+def test_a_stop_of_the_old_process_takes_nothing_from_the_new_one_and_breaks_nothing_off(simple, tmp_path):
+    path, gate = tmp_path / "web.sock", threading.Event()
+
+    def handler(request, connection):
+        if request.target == "/slow":
+            assert gate.wait(20)
+        return reply(200, request.target.encode())
+    sluice, server = simple(handler, listeners=[{"name": "web", "address": f"unix:{path}"}])
+    sluice.check_descriptors = False
+
+    def ask(target: str) -> socket.socket:
+        client = socket.socket(socket.AF_UNIX)
+        client.connect(str(path))
+        client.sendall(f"GET {target} HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n".encode())
+        return client
+    slow = ask("/slow")
+    server.wait_requests(1)
+    start = len(sluice.stderr.lines)
+    sluice.signal(signal.SIGUSR2)
+    done = parsed(sluice.stderr.wait(lambda line: "upgrade done" in line, 15, start))
+    sluice.signal(signal.SIGTERM)
+    sluice.stderr.wait(lambda line: "draining already" in line, 5, start)
+    gate.set()
+    assert b"/slow" in b"".join(iter(lambda: slow.recv(4096), b""))
+    sluice.succeed(done["new_pid"])
+    assert stat.S_ISSOCK(path.stat().st_mode)
+    with ask("/new") as client:
+        assert b"/new" in b"".join(iter(lambda: client.recv(4096), b""))
+    slow.close()
+
+
+def test_a_signal_that_comes_before_the_new_process_reads_signals_does_not_end_it(gateway, binary):
+    sluice = gateway(answering("x"), binary=str(binary))
+    # A program that gets them before it becomes the daemon.
+    replace(binary, f'#!/bin/sh\nkill -HUP $$\nkill -USR1 $$\nexec {sluice_binary()} "$@"\n')
+    start = len(sluice.stderr.lines)
+    sluice.signal(signal.SIGUSR2)
+    done = parsed(sluice.stderr.wait(lambda line: "upgrade done" in line or "upgrade failed" in line, 15, start))
+    assert done["message"].startswith("upgrade done"), done
+    sluice.succeed(done["new_pid"])
+    assert sluice.request().body == b"x"
+
+
+def test_while_a_stopped_process_drains_nobody_connects_to_a_successor_that_never_came(simple, binary):
+    gate = threading.Event()
+
+    def handler(request, connection):
+        assert gate.wait(20)
+        return reply(200, b"done")
+    sluice, server = simple(handler, gateway_options={"binary": str(binary)})
+    replace(binary, "#!/bin/bash\nexec sleep 60\n")      # one that hangs, on purpose
+    with sluice.connect() as client:
+        client.send(request_bytes())
+        server.wait_requests(1)
+        start = len(sluice.stderr.lines)
+        sluice.signal(signal.SIGUSR2)
+        sluice.stderr.wait(lambda line: "upgrade begun" in line, 10, start)
+        sluice.signal(signal.SIGTERM)
+        until(lambda: not sluice.accepts(sluice.ports["web"]), 5, "nobody listens")
+        gate.set()
+        assert client.read_response().status == 200
+    assert sluice.wait_exit() == 0
+
+
+def test_a_failed_upgrade_leaves_no_dead_process_behind(gateway, binary):
+    sluice = gateway(answering("x"), binary=str(binary))
+    replace(binary, '#!/bin/bash\neval "exec $SLUICE_READY_FD>&-"\nexec sleep 60\n')
+    fails(sluice)
+    children = Path(f"/proc/{sluice.pid}/task/{sluice.pid}/children").read_text().split()
+    assert not children, [Path(f"/proc/{child}/stat").read_text() for child in children]
+
+
+def test_the_environment_passes_on_byte_for_byte(gateway):
+    strange = {"COMBINED": "\u0301x", "RAW": "\udcff\udcfe1", "EMPTY": "", "EQUALS": "a=b=c"}
+    sluice = gateway(answering("x"), environment=strange)
+    sluice.upgrade()
+    lines = Path(f"/proc/{sluice.pid}/environ").read_bytes().split(b"\0")
+    assert {os.fsencode(f"{name}={value}") for name, value in strange.items()} <= set(lines)

@@ -129,7 +129,12 @@ int clinux_listen(const struct clinux_address *address, int backlog, int reuse_p
     } else {
         /* A socket file that nobody listens on is left over from a crash; one that answers is in use. */
         int probe = socket(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
-        if (probe >= 0) {
+        if (probe < 0) {
+            int error = errno;
+            close(fd);
+            return -error;
+        }
+        {
             if (connect(probe, (struct sockaddr *)&storage, length) < 0 && errno == ECONNREFUSED) clinux_unlink(address->path);
             close(probe);
         }

@@ -58,6 +58,15 @@ int clinux_pipe(int ends[2]) {
     return 0;
 }
 
+void clinux_hold_signals(void) {
+    sigset_t held;
+    sigemptyset(&held);
+    sigaddset(&held, SIGHUP);
+    sigaddset(&held, SIGUSR1);
+    sigaddset(&held, SIGUSR2);
+    sigprocmask(SIG_BLOCK, &held, NULL);
+}
+
 static void write_number(char *to, long number) {
     char digits[20];
     int n = 0;
@@ -80,9 +89,13 @@ static void become(const struct clinux_program *program) {
     for (int i = 0; i < program->descriptor_count; i++) {
         if (dup2(moved[i], 3 + i) < 0) _exit(126);
     }
-    sigset_t none;
-    sigemptyset(&none);
-    sigprocmask(SIG_SETMASK, &none, NULL);
+    /* Those that mean "reload" or "rotate" wait until the new process can read them; others would end it. */
+    sigset_t held;
+    sigemptyset(&held);
+    sigaddset(&held, SIGHUP);
+    sigaddset(&held, SIGUSR1);
+    sigaddset(&held, SIGUSR2);
+    sigprocmask(SIG_SETMASK, &held, NULL);
     execve(program->path, program->arguments, program->environment);
     _exit(127);
 }

@@ -1,10 +1,11 @@
-/// A short name for the state of a configuration, for an `ETag`: the same for the same bytes and variables, in every process.
+/// A short name for the state of a configuration, for an `ETag`: the same for the same bytes and variables under one salt.
 ///
-/// It tells accidental change apart, not forgery (FNV-1a).
+/// It tells accidental change apart, not forgery (FNV-1a). The salt keeps those who do not know it from trying secrets out on it.
 public enum ConfigurationDigest {
     /// Sixteen hexadecimal digits.
-    public static func text(_ origin: ConfigurationOrigin) -> String {
+    public static func text(_ origin: ConfigurationOrigin, salt: UInt64) -> String {
         var hash = Hash()
+        hash.add(withUnsafeBytes(of: salt) { Array($0) })
         hash.add(origin.bytes)
         for (name, value) in origin.environment.sorted(by: { $0.key < $1.key }) {
             hash.add(Array(name.utf8))

@@ -46,6 +46,7 @@ struct RouteCompiler {
     private var fullRules: [Int32: [Int]] = [:]
     private var prefixRules: [Int32: [Int]] = [:]
     private var ranks: [Shape: Int32] = [:]
+    private var stepsLeft = RouteTies.stepsMax
 
     static func compile(_ rules: [RouteRule], seed: UInt64) throws(RouteTableError) -> RouteStorage {
         var compiler = RouteCompiler(rules, seed: seed)
@@ -150,7 +151,7 @@ struct RouteCompiler {
     }
 
     private mutating func makeTerminal(_ indices: [Int]) throws(RouteTableError) -> Int32 {
-        let ordered = try RouteOrder.sort(indices, of: rules)
+        let ordered = try RouteOrder.sort(indices, of: rules, steps: &stepsLeft)
         let first = Int32(storage.entries.count)
         for index in ordered { appendEntry(index) }
         let rank = ranks[Shape(rules[ordered[0]].path)] ?? 0

@@ -1,26 +1,39 @@
-import HTTPMessages
 import Primitives
 
-/// Which of the routes with the same host and the same path is tried first, and which of them tie.
+/// Which of the routes with the same host and the same path is tried first; those of which neither goes before the other must not tie.
 enum RouteOrder {
     /// The most specific first.
-    static func sort(_ indices: [Int], of rules: [RouteRule]) throws(RouteTableError) -> [Int] {
-        let ordered = indices.sorted { a, b in
-            let x = Key(rules[a])
-            let y = Key(rules[b])
-            if x != y { return y < x }
-            let namesHead = (rules[a].methods.contains("HEAD"), rules[b].methods.contains("HEAD"))
-            return namesHead.0 == namesHead.1 ? a < b : namesHead.0
-        }
+    ///
+    /// - Parameter steps: what the search for ties may still cost; see `RouteTies`.
+    static func sort(_ indices: [Int], of rules: [RouteRule], steps: inout Int) throws(RouteTableError) -> [Int] {
+        let places = indices.map { Place(index: $0, rules[$0]) }.sorted()
         var first = 0
-        while first < ordered.count {
-            let key = Key(rules[ordered[first]])
+        while first < places.count {
             var end = first + 1
-            while end < ordered.count, Key(rules[ordered[end]]) == key { end += 1 }
-            try refuseTies(ordered[first..<end].sorted(), rules)
+            while end < places.count, places[end].key == places[first].key { end += 1 }
+            if end - first > 1 {
+                try RouteTies.refuse(places[first..<end].map(\.index).sorted(), of: rules, steps: &steps)
+            }
             first = end
         }
-        return ordered
+        return places.map(\.index)
+    }
+
+    private struct Place: Comparable {
+        var index: Int
+        var key: Key
+        var namesHead: Bool
+
+        init(index: Int, _ rule: RouteRule) {
+            self.index = index
+            key = Key(rule)
+            namesHead = rule.methods.contains("HEAD")
+        }
+
+        static func < (a: Place, b: Place) -> Bool {
+            if a.key != b.key { return b.key < a.key }
+            return a.namesHead == b.namesHead ? a.index < b.index : a.namesHead
+        }
     }
 
     private struct Key: Comparable {
@@ -30,7 +43,7 @@ enum RouteOrder {
 
         init(_ rule: RouteRule) {
             conditions = rule.headers.count + rule.query.count
-            values = (rule.headers + rule.query).count { $0.values != nil }
+            values = rule.headers.count(where: \.hasValues) + rule.query.count(where: \.hasValues)
             namesMethods = !rule.methods.isEmpty
         }
 
@@ -40,44 +53,13 @@ enum RouteOrder {
             return !a.namesMethods && b.namesMethods
         }
     }
-
-    private static func refuseTies(_ indices: [Int], _ rules: [RouteRule]) throws(RouteTableError) {
-        for (k, i) in indices.enumerated() {
-            for j in indices[(k + 1)...] where tie(rules[i], rules[j]) {
-                throw .tie(first: rules[i].name, second: rules[j].name)
-            }
-        }
-    }
-
-    private static func tie(_ a: RouteRule, _ b: RouteRule) -> Bool {
-        if !a.methods.isEmpty, Set(a.methods).isDisjoint(with: b.methods) { return false }
-        return !excludes(a.headers, b.headers, ignoringCase: true) && !excludes(a.query, b.query, ignoringCase: false)
-    }
-
-    /// Whether conditions on the same name keep requests apart: no value in common, or present here and absent there.
-    private static func excludes(_ a: [ValueMatch], _ b: [ValueMatch], ignoringCase: Bool) -> Bool {
-        for x in a {
-            for y in b where sameName(x.name, y.name, ignoringCase: ignoringCase) {
-                switch (x.test, y.test) {
-                case (.absent, .absent), (.present, .present), (.present, .anyOf), (.anyOf, .present): continue
-                case (.absent, .present), (.absent, .anyOf), (.present, .absent), (.anyOf, .absent): return true
-                case (.anyOf(let these), .anyOf(let those)): if Set(these).isDisjoint(with: those) { return true }
-                }
-            }
-        }
-        return false
-    }
-
-    private static func sameName(_ a: String, _ b: String, ignoringCase: Bool) -> Bool {
-        ignoringCase ? a.utf8.map(ASCII.lowercased) == b.utf8.map(ASCII.lowercased) : a.utf8.elementsEqual(b.utf8)
-    }
 }
 
 extension ValueMatch {
-    fileprivate var values: [String]? {
+    fileprivate var hasValues: Bool {
         switch test {
-        case .present, .absent: nil
-        case .anyOf(let values): values
+        case .present, .absent: false
+        case .anyOf: true
         }
     }
 }

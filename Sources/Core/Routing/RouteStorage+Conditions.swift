@@ -3,8 +3,15 @@ import Primitives
 
 extension RouteStorage {
     @inline(never)
-    func conditionsHold(_ entry: Entry, _ head: borrowing RequestHead) -> Bool {
-        for i in entry.conditions where !holds(conditions[Int(i)], head) { return false }
+    func conditionsHold(_ entry: Entry, _ head: borrowing RequestHead, supposing supposed: SupposedFields = .none) -> Bool {
+        for i in entry.conditions {
+            let condition = conditions[Int(i)]
+            if supposed != .none, !condition.isQuery {
+                guard holdsAnnounced(condition, head, supposed) else { return false }
+            } else if !holds(condition, head) {
+                return false
+            }
+        }
         return true
     }
 

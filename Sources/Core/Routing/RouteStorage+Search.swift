@@ -9,10 +9,11 @@ extension RouteStorage {
         var rank: Int32 = -1
         /// A route would have taken the request but for its method.
         var pathMatched = false
+        let supposed: SupposedFields
     }
 
-    func search(_ head: borrowing RequestHead) -> Search {
-        var search = Search()
+    func search(_ head: borrowing RequestHead, supposing supposed: SupposedFields) -> Search {
+        var search = Search(supposed: supposed)
         let bytes = head.headers.storage.bytes
         let path = head.path.lowerBound
         guard path < head.path.upperBound, bytes[path] == ASCII.slash else { return search }
@@ -95,7 +96,7 @@ extension RouteStorage {
             let entry = entries[i]
             let takesMethod = entry.methods & (1 &<< UInt16(head.method.rawValue)) != 0 || takesCustomMethod(entry, head)
             if !takesMethod && search.pathMatched { continue }
-            guard conditionsHold(entry, head) else { continue }
+            guard conditionsHold(entry, head, supposing: search.supposed) else { continue }
             if takesMethod {
                 search.rule = entry.rule
                 search.rank = terminal.rank

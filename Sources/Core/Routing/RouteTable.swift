@@ -40,8 +40,11 @@ public struct RouteTable: Sendable {
     }
 
     /// The route for a head that `CanonicalTarget.resolve` has completed.
-    public func match(_ head: borrowing RequestHead) -> RouteMatch {
-        let search = storage.search(head)
+    public func match(_ head: borrowing RequestHead) -> RouteMatch { match(head, supposing: .none) }
+
+    @inline(__always)
+    func match(_ head: borrowing RequestHead, supposing supposed: SupposedFields) -> RouteMatch {
+        let search = storage.search(head, supposing: supposed)
         if search.rule >= 0 { return .route(Int(search.rule)) }
         guard search.pathMatched else { return .noRoute }
         switch head.method {

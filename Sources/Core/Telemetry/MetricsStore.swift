@@ -62,6 +62,8 @@ public struct ProcessFigures: Sendable {
     public var openDescriptors: UInt64 = 0
     public var descriptorsMax: UInt64 = 0
     public var start = Timestamp(nanoseconds: 0)
+    /// Lines of the daemon's own log that could not be written.
+    public var logLinesLost: UInt64 = 0
 
     public init() {}
 }

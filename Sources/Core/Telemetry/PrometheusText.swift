@@ -152,7 +152,7 @@ private struct PrometheusPage: ~Copyable {
         labels.add("revision", store.build.revision)
         sample(.buildInfo, 1)
         labels.removeAll(keepingCapacity: true)
-        single(.logDropped, total.logDropped)
+        single(.logDropped, total.logDropped &+ store.process.logLinesLost)
         single(.configGeneration, configuration.generation)
         single(.configSuccessful, configuration.lastReloadSucceeded ? 1 : 0)
         single(.configSuccessTime, nanoseconds: UInt64(max(0, configuration.lastSuccess.nanoseconds)))

@@ -53,7 +53,7 @@ public struct ReloadVerdict: Sendable {
             members.append(("warnings", .array(warnings.map { .string("\($0)") })))
             lines = warnings.map { "\($0)" } + changes.map { "\($0)" } + [message]
         case .refused:
-            members.append(("problems", .array(problems.map(ProblemReport.json))))
+            members.append(("problems", ProblemReport.list(problems)))
             lines = problems.map { "\($0)" } + [message]
         }
         return Report(json: .object(members), text: Report.lines(lines))
@@ -64,28 +64,5 @@ public struct ReloadVerdict: Sendable {
             ("change", .string(change.kind.rawValue)), ("path", .string(change.path)),
             ("from", change.from.map { .string($0) } ?? .null), ("to", change.to.map { .string($0) } ?? .null),
         ])
-    }
-}
-
-extension Report {
-    /// Lines for people, each with its end.
-    public static func lines(_ lines: [String]) -> String { lines.map { TerminalText.of($0) + "\n" }.joined() }
-}
-
-/// What is wrong with a configuration, as `POST /config/validate` says it.
-public enum ProblemReport {
-    static func json(_ problem: Diagnostic) -> JSONValue {
-        .object([
-            ("severity", .string(problem.severity.rawValue)), ("file", .string(problem.mark.file)),
-            ("line", .number(problem.mark.line)), ("column", .number(problem.mark.column)), ("path", .string(problem.path)),
-            ("message", .string(problem.message)),
-            ("hint", problem.suggestion.isEmpty ? .null : .string("did you mean \"\(problem.suggestion)\"?")),
-        ])
-    }
-
-    public static func make(_ problems: [Diagnostic]) -> Report {
-        let isValid = !problems.contains { $0.severity == .error }
-        let json = JSONValue.object([("valid", .bool(isValid)), ("problems", .array(problems.map(json)))])
-        return Report(json: json, text: Report.lines(problems.map { "\($0)" } + (isValid ? ["ok"] : [])))
     }
 }

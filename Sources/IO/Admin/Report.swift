@@ -11,3 +11,8 @@ public struct Report: Sendable {
         self.text = text
     }
 }
+
+extension Report {
+    /// Lines for people, each with its end.
+    public static func lines(_ lines: [String]) -> String { lines.map { TerminalText.of($0) + "\n" }.joined() }
+}

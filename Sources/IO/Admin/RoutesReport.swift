@@ -4,20 +4,12 @@ import Proxy
 
 /// The routes of a configuration, in the order of the file.
 public enum RoutesReport {
-    /// More than this many are never listed at once.
-    public static var limitMax: Int { 1000 }
-    public static var limitDefault: Int { 100 }
-
     /// One page of the list.
-    /// - Parameters:
-    ///   - limit: routes on the page, held between 1 and `limitMax`.
-    ///   - cursor: `next` of the page before. One that names nothing (any more) begins at the start.
-    public static func make(_ snapshot: GatewaySnapshot, limit: Int = limitDefault, after cursor: String? = nil) -> Report {
+    public static func make(_ snapshot: GatewaySnapshot, _ page: ListPage = ListPage()) throws(ListPageError) -> Report {
         let configuration = snapshot.configuration
         let routes = configuration.routes
-        let first = cursor.flatMap { last in routes.firstIndex { $0.name == last } }.map { $0 + 1 } ?? 0
-        let end = min(routes.count, first + min(max(limit, 1), limitMax))
-        // Names are unique, and survive a reload that moves their routes.
+        let range = try page.range(in: routes.map(\.name))
+        let (first, end) = (range.lowerBound, range.upperBound)
         let next = end < routes.count && end > first ? routes[end - 1].name : nil
         var table = TextTable(["NAME", "HOST", "PATH", "METHODS", "IF", "ACTION", "MIDDLEWARES"])
         for route in routes[first..<end] { table.add(cells(route, configuration)) }

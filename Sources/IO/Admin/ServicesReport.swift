@@ -5,12 +5,14 @@ import Upstream
 
 /// The services of a configuration and what is known of their instances.
 public enum ServicesReport {
-    /// `GET /internal/services`: all of them, in the order of the file.
-    public static func list(_ snapshot: GatewaySnapshot) -> Report {
+    /// `GET /internal/services`: a page of them, in the order of the file.
+    public static func list(_ snapshot: GatewaySnapshot, _ page: ListPage = ListPage()) throws(ListPageError) -> Report {
         let services = snapshot.configuration.services
+        let range = try page.range(in: services.map(\.name))
+        let next = range.upperBound < services.count ? range.last.map { services[$0].name } : nil
         var table = TextTable(["SERVICE", "STATUS", "INSTANCE", "WEIGHT", "VERSION", "CONNECTIONS", "INSTANCE STATUS"])
         var data: [JSONValue] = []
-        for (index, health) in ServiceHealth.all(snapshot).enumerated() {
+        for (index, health) in ServiceHealth.all(snapshot).enumerated() where range.contains(index) {
             let runtime = snapshot.services[index]
             for (i, instance) in services[index].instances.enumerated() {
                 table.add([
@@ -20,8 +22,10 @@ public enum ServicesReport {
             }
             data.append(value(services[index], runtime, health))
         }
-        let json = JSONValue.object([("data", .array(data)), ("next", .null), ("total", .number(services.count))])
-        return Report(json: json, text: table.text)
+        let json = JSONValue.object([("data", .array(data)), ("next", next.map { .string($0) } ?? .null), ("total", .number(services.count))])
+        var text = table.text
+        if let next { text += "\(range.count) of \(services.count) services; the next ones: cursor \(next)\n" }
+        return Report(json: json, text: text)
     }
 
     /// `GET /health-check/{service}`; nil when there is no service of this name.

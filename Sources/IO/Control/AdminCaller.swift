@@ -71,7 +71,7 @@ struct AdminCaller: Sendable {
 
 extension AdminCaller {
     /// The same, once the workers have been heard.
-    func waiting(for question: AdminAnswer) -> Scrape.Waiting {
+    func waiting(for question: AdminQuestion) -> Scrape.Waiting {
         Scrape.Waiting(sink: sink, point: point, purpose: .admin(question, self))
     }
 }

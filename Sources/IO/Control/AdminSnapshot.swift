@@ -8,13 +8,20 @@ import Telemetry
 
 /// The admin listener as a gateway of its own: routes that need no service, behind a guard.
 enum AdminSnapshot {
+    /// Connections of the listener in all.
+    static var connectionsMax: Int { 256 }
+    private static var connectionsPerClientMax: Int { 64 }
+
     static func build(
         _ configuration: GatewayConfiguration, number: Int, generatedName: String, version: String
     ) throws(BuildError) -> GatewaySnapshot {
         var admin = GatewayConfiguration()
         admin.server = configuration.server
         admin.accessLog.output = .off
-        admin.listeners = [ListenerConfiguration(name: "admin", address: configuration.admin.address)]
+        var limits = configuration.limits
+        // One client must not be able to keep all others out.
+        limits.connectionsPerClient = min(limits.connectionsPerClient, connectionsPerClientMax)
+        admin.listeners = [ListenerConfiguration(name: "admin", address: configuration.admin.address, limits: limits)]
         let everywhere = ["0.0.0.0/0", "::/0"].compactMap { AddressBlock($0) }
         admin.routes = [
             route("health", "/health", ["GET"], .health), route("ready", "/ready", ["GET"], .ready),

@@ -11,7 +11,7 @@ import Routing
 import Telemetry
 
 /// What is answered once the workers' counters are here.
-enum AdminAnswer {
+enum AdminQuestion {
     case status, health, metrics
 }
 
@@ -55,7 +55,7 @@ extension ControlThread {
             }
             reload.callers.append(caller)
             reload.isWanted = true
-        case "/routes": listRoutes(request, caller)
+        case "/routes": list(request, caller, RoutesReport.make)
         case "/explain": explain(request, caller)
         case "/status", "/api/v1/gateway/health": gather(caller.waiting(for: .status))
         case "/internal/v1/health": gather(caller.waiting(for: .health))
@@ -63,7 +63,7 @@ extension ControlThread {
         case "/log": request.method == "PUT" ? setLevel(request, caller) : caller.answer(levelReport)
         case "/health", "/ready", "/metrics":
             caller.refuse(404, "NOT_FOUND", "\(request.path) is switched off here (admin.metrics)", "no_route")
-        case "/internal/services": caller.answer(ServicesReport.list(snapshot))
+        case "/internal/services": list(request, caller, ServicesReport.list)
         default:
             let name = String(request.path.dropFirst(service.count))
             guard let report = ServicesReport.health(name, snapshot, now: now) else {
@@ -76,7 +76,7 @@ extension ControlThread {
     private var now: Timestamp { Timestamp(nanoseconds: Int64(clamping: Clock.realtime)) }
 
     /// The counters are here.
-    func answer(_ question: AdminAnswer) -> Report {
+    func answer(_ question: AdminQuestion) -> Report {
         let traffic = store.summary(at: Clock.monotonic)
         let reading = StatusReading(
             version: version, startedAt: startedAt,
@@ -98,7 +98,7 @@ extension ControlThread {
 
     private func showConfiguration(_ request: AdminRequest, _ caller: AdminCaller) {
         guard let origin else { return caller.refuse(503, "SERVICE_UNAVAILABLE", "the configuration is not known", "unknown") }
-        let tag = "\"\(generation)-\(ConfigurationDigest.text(origin))\(caller.wantsText ? "-t" : "")\""
+        let tag = "\"\(generation)-\(ConfigurationDigest.text(origin, salt: digestSalt))\(caller.wantsText ? "-t" : "")\""
         let fields = [(name: "ETag", value: tag)]
         if Self.matches(request.ifNoneMatch, tag) { return caller.answer(304, fields: fields) }
         let effective = ConfigurationLoader.effective(origin)
@@ -129,26 +129,14 @@ extension ControlThread {
 
     // Routes.
 
-    private func listRoutes(_ request: AdminRequest, _ caller: AdminCaller) {
-        var limit = RoutesReport.limitDefault
-        var cursor: String?
-        for pair in request.query.split(separator: "&") {
-            let parts = pair.split(separator: "=", maxSplits: 1, omittingEmptySubsequences: false)
-            let value = parts.count == 2 ? String(parts[1]) : ""
-            switch parts[0] {
-            case "limit":
-                guard let number = Int(value), (1...RoutesReport.limitMax).contains(number) else {
-                    return caller.refuse(
-                        422, "INVALID_REQUEST", "limit must be a number from 1 to \(RoutesReport.limitMax)", "validation_failed")
-                }
-                limit = number
-            case "cursor": cursor = value
-            default:
-                return caller.refuse(
-                    422, "INVALID_REQUEST", "unknown parameter; known here: limit, cursor", "validation_failed")
-            }
+    private func list(
+        _ request: AdminRequest, _ caller: AdminCaller, _ make: (GatewaySnapshot, ListPage) throws(ListPageError) -> Report
+    ) {
+        do throws(ListPageError) {
+            caller.answer(try make(snapshot, try ListPage(query: request.query)))
+        } catch {
+            caller.refuse(422, "INVALID_REQUEST", "\(error)", "validation_failed")
         }
-        caller.answer(RoutesReport.make(snapshot, limit: limit, after: cursor))
     }
 
     private func explain(_ request: AdminRequest, _ caller: AdminCaller) {

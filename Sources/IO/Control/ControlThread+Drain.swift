@@ -9,12 +9,20 @@ enum Departure: Equatable {
     case none
     /// `/ready` says no, and all is served until balancers have noticed.
     case announced(drainAt: Instant)
-    /// Running requests are finished. `isSucceeded`: another process serves in our place.
-    case draining(until: Instant, isSucceeded: Bool)
+    /// Running requests are finished.
+    case draining(until: Instant)
     /// Whatever runs is broken off.
     case now
 
     var isUnderWay: Bool { self != .none }
+}
+
+/// Whether another process serves in our place.
+enum Succession: Equatable {
+    case none
+    case unannounced
+    /// And somebody who wanted to stop us has been told so.
+    case announced
 }
 
 extension ControlThread {
@@ -22,12 +30,17 @@ extension ControlThread {
     func leave() {
         switch departure {
         case .none:
+            giveUpUpgrade()
             hub.setReady(false)
             service.stopping("stopping")
             let delay = configuration.server.drainDelay
-            if delay == .zero { return drain(isSucceeded: false) }
+            if delay == .zero { return drain() }
             log.event(.info, "draining soon", ["delay_ms": .integer(Int64(clamping: delay.nanoseconds / 1_000_000))])
             departure = .announced(drainAt: Clock.monotonic + delay)
+        case .draining where successor == .unannounced:
+            // Whoever stops the service may not know that another process is the service by now; what runs here ends anyway.
+            successor = .announced
+            log.event(.info, "draining already; another process serves", [:])
         case .announced, .draining:
             log.event(.warn, "stopped at once", [:])
             departure = .now
@@ -36,16 +49,18 @@ extension ControlThread {
     }
 
     /// Takes no new connections and finishes what runs.
-    func drain(isSucceeded: Bool) {
+    func drain() {
         hub.setReady(false)
         let timeout = configuration.server.drainTimeout
         let end = Clock.monotonic + timeout
         log.event(.info, "draining", ["timeout_ms": .integer(Int64(clamping: timeout.nanoseconds / 1_000_000))])
         // The admin listener stays, so that the end can be watched; unless a successor has it.
-        let count = isSucceeded ? hub.workerCount : hub.workerCount - 1
-        for index in 0..<count { hub.post(.drain(until: end), to: index) }
-        departure = .draining(until: end, isSucceeded: isSucceeded)
+        for index in 0..<leavingWorkers { hub.post(.drain(until: end), to: index) }
+        departure = .draining(until: end)
     }
+
+    /// How many of the workers are to end before the process does.
+    private var leavingWorkers: Int { successor == .none ? hub.workerCount - 1 : hub.workerCount }
 
     /// - Returns: whether it is time to go.
     func continueDeparture() -> Bool {
@@ -53,22 +68,21 @@ extension ControlThread {
         case .none: return false
         case .now: return true
         case .announced(let drainAt):
-            if Clock.monotonic >= drainAt { drain(isSucceeded: false) }
+            if Clock.monotonic >= drainAt { drain() }
             return false
-        case .draining(let until, let isSucceeded):
-            let leaving = isSucceeded ? hub.workerCount : hub.workerCount - 1
-            return (0..<leaving).allSatisfy(drainedWorkers.contains) || Clock.monotonic >= until + .seconds(1)
+        case .draining(let until):
+            return (0..<leavingWorkers).allSatisfy(drainedWorkers.contains) || Clock.monotonic >= until + .seconds(1)
         }
     }
 
     func stop() {
-        if case .draining(_, isSucceeded: true) = departure {
-            // The successor's by now.
-        } else {
+        // They are the successor's by now, where there is one.
+        if successor == .none {
             listeners.removeFiles()
             removeProcessID()
         }
-        upgrade?.successor.kill()
+        giveUpUpgrade()
+        service.finish()
         log.event(.info, "stopped", [:])
         accessLog?.finish(milliseconds: 1000)
         log.finish()

@@ -32,7 +32,6 @@ extension ControlThread {
         let callers = reload.callers
         reload.callers = []
         reload.isWanted = false
-        service.reloading()
         let loaded = ConfigurationLoader.load(path: path)
         for warning in loaded.warnings { log.warn("configuration", ["diagnostic": .string("\(warning)")]) }
         guard let next = loaded.configuration else { return refuse(loaded.diagnostics, callers) }
@@ -46,6 +45,7 @@ extension ControlThread {
         }
         do {
             let candidate = try prepare(next, loaded, callers)
+            service.reloading()
             watchNames(next)
             reload.state = .resolving(candidate, until: Clock.monotonic + Reload.resolveWait)
             continueReload()
@@ -73,11 +73,17 @@ extension ControlThread {
         } catch {
             throw BuildError([error.diagnostic(in: loaded.places)])
         }
+        var warnings = loaded.warnings
+        if Self.workerCount(next) != hub.workerCount - 1 {
+            let message = "takes effect after a restart or an upgrade; \(hub.workerCount - 1) workers serve until then"
+            warnings.append(Diagnostic(.warning, mark: Mark(file: path), path: "server.workers", message: message))
+            log.event(.warn, "server.workers takes effect after a restart", [:])
+        }
         var candidate = Reload.Candidate(
             configuration: next, origin: loaded.origin, snapshot: snapshot, admin: admin, sockets: sockets,
             verdict: ReloadVerdict(
                 result: .applied, generation: number, changes: ConfigurationChange.list(from: configuration, to: next),
-                warnings: loaded.warnings),
+                warnings: warnings),
             callers: callers)
         let place = loaded.places.accessLog
         do throws(StartError) {
@@ -97,7 +103,6 @@ extension ControlThread {
         let next = candidate.configuration
         generation = candidate.verdict.generation
         limits.setLimit(Self.connectionLimit(next, descriptors: raiseDescriptorLimit()))
-        if Self.workerCount(next) != hub.workerCount - 1 { log.event(.warn, "server.workers takes effect after a restart", [:]) }
         let opened = candidate.sockets.opened
         listeners.commit(candidate.sockets)
         for note in candidate.sockets.notes { log.warn("handed over", ["note": .string(note)]) }

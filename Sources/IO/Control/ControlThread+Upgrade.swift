@@ -11,7 +11,7 @@ extension ControlThread {
         }
         do {
             let started = try Upgrade.start(
-                path: program, arguments: CommandLine.arguments, environment: environment, sockets: listeners.handedOver)
+                path: program, isWatched: environment["WATCHDOG_USEC"] != nil, sockets: listeners.handedOver)
             upgrade = started
             log.event(
                 .info, "upgrade begun", ["program": .string(program), "new_pid": .integer(Int64(started.successor.processID))])
@@ -30,16 +30,23 @@ extension ControlThread {
             current.close()
             upgrade = nil
             let processID = current.successor.processID
-            // Whoever stops the service does not want another one in its place.
-            guard departure == .none else { return current.successor.kill() }
             log.event(.info, "upgrade done; the new process serves", ["new_pid": .integer(Int64(processID))])
             service.handOver(to: processID, "upgraded; the old process drains")
-            drain(isSucceeded: true)
+            successor = .unannounced
+            drain()
         case .failed(let reason):
             current.close()
             upgrade = nil
             upgradeFailed(reason)
         }
+    }
+
+    /// Whoever stops the service does not want another one in its place.
+    func giveUpUpgrade() {
+        guard let current = upgrade else { return }
+        current.successor.kill()
+        current.close()
+        upgrade = nil
     }
 
     private func upgradeFailed(_ reason: String) {

@@ -42,6 +42,8 @@ public final class ControlThread {
     var service: ServiceManager
     /// As it was at the start.
     let environment: [String: String]
+    /// Goes into the names of configurations that are told to others, so that nobody can try secrets out on them.
+    let digestSalt = randomSeed()
     let startedAt = Timestamp(nanoseconds: Int64(clamping: Clock.realtime))
     let startedInstant = Clock.monotonic
     private let signals: SignalDescriptor
@@ -58,6 +60,7 @@ public final class ControlThread {
     var reload = Reload()
     var upgrade: Upgrade?
     var departure = Departure.none
+    var successor = Succession.none
     var drainedWorkers: Set<Int> = []
     var scrape = Scrape()
     private var questions = AdminQueue()
@@ -108,7 +111,13 @@ public final class ControlThread {
             throw StartError("cannot start: \(SystemError.text(error.error))")
         }
         let descriptors = raiseDescriptorLimit()
-        limits = ConnectionLimits(limit: Self.connectionLimit(configuration, descriptors: descriptors))
+        let connections = Self.connectionLimit(configuration, descriptors: descriptors)
+        limits = ConnectionLimits(limit: connections)
+        if case .fixed(let count) = configuration.limits.connections, count > connections {
+            log.warn(
+                "limits.connections is more than the limit on descriptors allows",
+                ["used": .integer(Int64(connections)), "descriptors": .integer(Int64(descriptors))])
+        }
         generatedName = "sluice-" + String(UInt16(truncatingIfNeeded: randomSeed()), radix: 16)
         let workers = Self.workerCount(configuration)
         store = MetricsStore(workers: workers + 1)
@@ -151,7 +160,7 @@ public final class ControlThread {
             do {
                 let worker = try Worker(
                     index: index, isAdmin: isAdmin, snapshot: isAdmin ? admin : snapshot,
-                    limits: isAdmin ? ConnectionLimits(limit: 256) : limits, accessLog: accessLog, control: hub,
+                    limits: isAdmin ? ConnectionLimits(limit: AdminSnapshot.connectionsMax) : limits, accessLog: accessLog, control: hub,
                     seed: randomSeed())
                 hub.add(worker.mailbox)
                 worker.mailbox.post(.listen(plan.opened[index]))
@@ -203,6 +212,7 @@ public final class ControlThread {
             continueReload()
             continueUpgrade()
             if continueDeparture() { return stop() }
+            service.flush()
             watchWorkers()
             doWhatWaited()
             log.tick()
@@ -224,12 +234,16 @@ public final class ControlThread {
     private var timeout: Int32 {
         if !questions.isEmpty { return 0 }
         if reload.isResolving { return 5 }
-        var milliseconds: Int32 = scrape.isOpen || reload.isRunning || departure.isUnderWay || upgrade != nil ? 50 : 1000
+        var milliseconds: Int32 = isBusy ? 50 : 1000
         if let watchdog {
             let left = watchdog.nextRound.since(Clock.monotonic).nanoseconds / 1_000_000
             milliseconds = min(milliseconds, Int32(clamping: left) &+ 1)
         }
         return milliseconds
+    }
+
+    private var isBusy: Bool {
+        scrape.isOpen || reload.isRunning || departure.isUnderWay || upgrade != nil || service.hasUnsent
     }
 
     private func received(_ signal: Int32) {
@@ -256,7 +270,8 @@ public final class ControlThread {
         case .administer(let request, let sink, let point):
             questions.add(request, AdminCaller(request, sink: sink, point: point))
         case .adopted(let number, let worker): reload.adopted(number, worker: worker)
-        case .released: later.trimsMemory = Clock.monotonic + .seconds(1)
+        case .released(let snapshot) where snapshot.routeCount > 500: later.trimsMemory = Clock.monotonic + .seconds(1)
+        case .released: break
         case .beat(let worker):
             if watchdog?.beat(worker: worker) == true { service.alive() }
         }
@@ -291,6 +306,7 @@ public final class ControlThread {
 
     private func finishScrape() {
         ProcessReading.fill(&store.process)
+        store.process.logLinesLost = log.droppedLines
         for waiting in scrape.close() {
             switch waiting.purpose {
             case .metrics(let openMetrics):
@@ -335,7 +351,8 @@ public final class ControlThread {
     /// 80 % of the descriptors, less what the upstream pools may take; never less than half of them.
     static func connectionLimit(_ configuration: GatewayConfiguration, descriptors: Int) -> Int {
         switch configuration.limits.connections {
-        case .fixed(let count): return count
+        // Some are needed to say that there are no more.
+        case .fixed(let count): return min(count, max(16, descriptors - descriptors / 8 - 16))
         case .automatic:
             let upstream = configuration.services.reduce(0) { $0 + $1.instances.count * min($1.pool.maxConnections, 1 << 20) }
             let most = descriptors / 5 * 4

@@ -55,7 +55,8 @@ struct InheritedSockets {
             if boundPort == port { return true }
             // The kernel chose the port; the name says which listener it was for.
             if port == 0, entry.name == label { return true }
-        default: break
+        case (.unix, .unix), (.internet, .tcp): break
+        case (.unix, .tcp), (.internet, .unix): return false
         }
         return !isUpgrade && entry.name == label
     }

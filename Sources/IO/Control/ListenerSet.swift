@@ -13,8 +13,11 @@ struct ListenerSet {
         let index: Int?
         let address: String
         let error: Int
+        /// What is wrong where it is no error of the system.
+        var reason = ""
 
         var description: String {
+            if !reason.isEmpty { return "cannot listen on \(address) for \(name): \(reason)" }
             let hint =
                 switch error {
                 case 98: " (another process listens there)"
@@ -91,7 +94,7 @@ struct ListenerSet {
                     plan.opened[i % workers].append(OpenListener(address: listener.address, socket: socket))
                 }
             }
-            if configuration.admin.enabled { try planAdmin(configuration.admin.address, &plan, worker: workers) }
+            if configuration.admin.enabled { try planAdmin(configuration.admin, &plan, worker: workers) }
         } catch {
             plan.abandon()
             throw error
@@ -99,17 +102,29 @@ struct ListenerSet {
         return plan
     }
 
-    private mutating func planAdmin(_ address: ListenAddress, _ plan: inout Plan, worker: Int) throws(OpenError) {
+    private mutating func planAdmin(_ admin: AdminConfiguration, _ plan: inout Plan, worker: Int) throws(OpenError) {
+        let address = admin.address
         guard plan.open[address] == nil else {
             throw OpenError(name: "admin", index: nil, address: address.text, error: 98)
         }
         if let known = openAdmin, known.address == address {
+            try refuseOpenDoor(known.open.sockets, admin)
             plan.openAdmin = known
             return
         }
         let sockets = try sockets(address, count: 1, name: "admin", index: nil, &plan)
+        // Part of the plan from here on, so that they are closed with it.
         plan.openAdmin = (address, Open(name: "admin", sockets: sockets))
         for socket in sockets { plan.opened[worker].append(OpenListener(address: address, socket: socket)) }
+        try refuseOpenDoor(sockets, admin)
+    }
+
+    /// A socket that was handed over may be at another address than the file says, and the file's was judged.
+    private func refuseOpenDoor(_ sockets: [ListeningSocket], _ admin: AdminConfiguration) throws(OpenError) {
+        guard admin.token.isEmpty, let open = sockets.first(where: { !$0.address.isLocal }) else { return }
+        throw OpenError(
+            name: "admin", index: nil, address: open.address.text, error: 0,
+            reason: "the socket that was handed over can be reached by other machines and needs admin.token")
     }
 
     /// The plan is in force: what it does not name is closed by the workers, each its own, and its files go.

@@ -11,7 +11,7 @@ struct Scrape {
     /// What is to be said once the counters are here.
     enum Purpose {
         case metrics(openMetrics: Bool)
-        case admin(AdminAnswer, AdminCaller)
+        case admin(AdminQuestion, AdminCaller)
     }
 
     struct Waiting {

@@ -344,6 +344,7 @@ struct SnapshotBuilder {
         let name =
             switch error {
             case .tie(_, let second): second
+            case .tooManyAlike(let first, _): first
             case .method(let route, _), .headerName(let route, _), .noValues(let route, _): route
             }
         return diagnostic(configuration.routes.firstIndex { $0.name == name } ?? 0, "\(error)")

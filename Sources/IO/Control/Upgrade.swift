@@ -40,21 +40,21 @@ struct Upgrade {
         self.deadline = deadline
     }
 
+    /// Starts the program at `path` with this process's arguments and environment.
     /// - Throws: what stood in the way.
     static func start(
-        path: String, arguments: [String], environment: [String: String], sockets: [(label: String, descriptor: Int32)]
+        path: String, isWatched: Bool, sockets: [(label: String, descriptor: Int32)]
     ) throws(PollerError) -> Upgrade {
         let (reader, writer) = try makePipe()
         defer { closeDescriptor(writer) }
-        var variables = environment.filter { !ownVariables.contains($0.key) }.map { (name: $0.key, value: $0.value) }
-        variables.append((name: "LISTEN_FDS", value: "\(sockets.count)"))
-        variables.append(
-            (name: "LISTEN_FDNAMES", value: sockets.map(\.label).joined(separator: ":")))
-        variables.append((name: readyVariable, value: "\(Int(InheritedSockets.first) + sockets.count)"))
-        let isWatched = environment["WATCHDOG_USEC"] != nil
+        let variables = [
+            (name: "LISTEN_FDS", value: "\(sockets.count)"),
+            (name: "LISTEN_FDNAMES", value: sockets.map(\.label).joined(separator: ":")),
+            (name: readyVariable, value: "\(Int(InheritedSockets.first) + sockets.count)"),
+        ]
         do {
             let successor = try Successor.start(
-                path: path, arguments: arguments, environment: variables,
+                path: path, leavingOut: ownVariables, adding: variables,
                 processIDVariables: isWatched ? ["LISTEN_PID", "WATCHDOG_PID"] : ["LISTEN_PID"],
                 descriptors: sockets.map(\.descriptor) + [writer])
             return Upgrade(successor: successor, ready: reader, deadline: Clock.monotonic + timeout)

@@ -7,6 +7,7 @@ import Telemetry
 public final class Log: Sendable {
     private let writer: Mutex<LogWriter>
     private let threshold: Atomic<UInt8>
+    private let lostBefore = Atomic<UInt64>(0)
     private let repeats = Mutex(RepeatedLines())
 
     public init(_ writer: LogWriter, level: LogLevel) {
@@ -41,6 +42,9 @@ public final class Log: Sendable {
         repeats.withLock { _ in writer.withLock { $0 }.append(line.bytes, severity: level) }
     }
 
+    /// Lines that were lost since the start, by this writer and those before it.
+    public var droppedLines: UInt64 { lostBefore.load(ordering: .relaxed) &+ writer.withLock { $0 }.droppedLines }
+
     /// Opens the file again, or connects again, for log rotation.
     public func reopen() { writer.withLock { $0 }.reopen() }
 
@@ -51,6 +55,7 @@ public final class Log: Sendable {
             return writer
         }
         old.stop(afterMilliseconds: 2000)
+        lostBefore.add(old.droppedLines, ordering: .relaxed)
     }
 
     private func write(_ level: LogLevel, _ message: String, _ values: KeyValuePairs<String, LogValue>) {

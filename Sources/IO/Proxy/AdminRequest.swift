@@ -1,4 +1,5 @@
 import HTTPMessages
+import Pipeline
 import Primitives
 
 /// A request to the admin API, whole, as it goes to the thread that answers it.
@@ -42,10 +43,21 @@ public struct AdminRequest: Sendable {
         contentType = Self.field("content-type", head.headers)
         ifNoneMatch = Self.field("if-none-match", head.headers)
         self.requestID = Self.text(requestID)
-        let type = contentType.prefix { $0 != ";" && $0 != " " }.lowercased()
-        isDeliberate =
-            type == "application/json" || type == "application/yaml" || head.headers.firstIndex(of: .authorization) != nil
-            || !Self.field("x-sluice-admin", head.headers).isEmpty
+        isDeliberate = Self.isDeliberate(head)
+    }
+
+    static func isDeliberate(_ head: borrowing RequestHead) -> Bool {
+        let type = field("content-type", head.headers).prefix { $0 != ";" && $0 != " " }.lowercased()
+        return type == "application/json" || type == "application/yaml" || head.headers.firstIndex(of: .authorization) != nil
+            || !field("x-sluice-admin", head.headers).isEmpty
+    }
+
+    /// For a request that could be somebody else's doing.
+    public static var notDeliberate: Answer {
+        .error(
+            status: 415, code: "INVALID_REQUEST",
+            message: "send Content-Type: application/json or application/yaml, or X-Sluice-Admin: 1",
+            reason: "content_type_refused")
     }
 
     private static func text(_ bytes: RawSpan) -> String { String(decoding: bytes.array(), as: UTF8.self) }

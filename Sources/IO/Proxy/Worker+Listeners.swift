@@ -44,9 +44,14 @@ extension Worker {
                 if !closeIdleClients(atMost: 64) { _ = closeIdleBackends(atMost: 64) }
                 pauseAccepting(listener)
                 return false
-            default:
+            case let error where SystemError.ofOneConnection.contains(error):
                 // The client left before it was accepted (accept(2)); the next one may still be there.
                 metrics.acceptFailed(AcceptError(errno: -fd))
+            default:
+                // Of the socket itself: asking again at once would never end.
+                metrics.acceptFailed(AcceptError(errno: -fd))
+                pauseAccepting(listener)
+                return false
             }
         }
         return true
@@ -114,7 +119,8 @@ extension Worker {
         var idle: [(since: Instant, index: Int)] = []
         for i in 0..<clients.capacity where clients.isTaken(i) {
             let client = clients.pointer(i)
-            if case .head = client.pointee.phase, client.pointee.requests > 0, client.pointee.input.isEmpty,
+            // On the admin listener also those that have never said anything: strangers must not be able to fill it up.
+            if case .head = client.pointee.phase, client.pointee.requests > 0 || isAdmin, client.pointee.input.isEmpty,
                 client.pointee.outgoing.isEmpty
             {
                 idle.append((client.pointee.deadline.instant, i))

@@ -206,7 +206,12 @@ extension Worker {
         case .health: return .answer(healthAnswer(snapshot), responseFrom: last, reason: .response)
         case .ready: return .answer(readyAnswer(snapshot), responseFrom: last, reason: .response)
         case .metrics(let allow): return awaitMetrics(slot, allow)
-        case .administer: return .administer
+        case .administer:
+            // Before the body is asked for.
+            if exchange.pointee.head.framing.hasBody, !AdminRequest.isDeliberate(exchange.pointee.head) {
+                return .answer(AdminRequest.notDeliberate, responseFrom: last, reason: .response)
+            }
+            return .administer
         case .maintenance(let answer): return .answer(answer, responseFrom: last, reason: .maintenance)
         }
     }

@@ -12,13 +12,23 @@ public func notifyServiceManager(socket: String, _ message: String) -> Int {
 /// The variables of the process's environment; where one stands twice, the first counts, as for getenv(3).
 public func processEnvironment() -> [String: String] {
     var variables: [String: String] = [:]
-    guard var next = clinux_environment() else { return variables }
-    while let text = next.pointee {
-        let parts = String(cString: text).split(separator: "=", maxSplits: 1, omittingEmptySubsequences: false)
-        if parts.count == 2, variables[String(parts[0])] == nil { variables[String(parts[0])] = String(parts[1]) }
-        next += 1
+    eachVariable { name, text in
+        let key = String(decoding: name, as: UTF8.self)
+        if variables[key] == nil { variables[key] = String(cString: text + name.count + 1) }
     }
     return variables
+}
+
+/// Calls `body` with each variable's name and its whole text, `NAME=value`.
+private func eachVariable(_ body: (UnsafeBufferPointer<UInt8>, UnsafePointer<CChar>) -> Void) {
+    guard var next = clinux_environment() else { return }
+    while let text = next.pointee {
+        let length = strcspn(text, "=")
+        text.withMemoryRebound(to: UInt8.self, capacity: length) { bytes in
+            if text[length] != 0 { body(UnsafeBufferPointer(start: bytes, count: length), text) }
+        }
+        next += 1
+    }
 }
 
 /// Reads what another process writes, once; never blocks.
@@ -48,17 +58,20 @@ public struct PipeReader: Sendable {
 public struct Successor: Sendable {
     public let processID: Int32
 
-    /// Starts a program.
+    /// Starts a program with the arguments and the environment of this process, byte for byte but for what is said here.
     ///
     /// - Parameters:
-    ///   - descriptors: become 3, 4, … there; all others of ours are closed.
     ///   - processIDVariables: environment variables that get the new process's id, which nobody knows before.
+    ///   - descriptors: become 3, 4, … there; all others of ours are closed.
     /// - Throws: the error number. A program that cannot be executed is no error here; it ends with status 127.
     public static func start(
-        path: String, arguments: [String], environment: [(name: String, value: String)], processIDVariables: [String],
+        path: String, leavingOut: Set<String>, adding: [(name: String, value: String)], processIDVariables: [String],
         descriptors: [Int32]
     ) throws(PollerError) -> Successor {
-        var variables = environment.map { strdup("\($0.name)=\($0.value)") }
+        var variables = adding.map { strdup("\($0.name)=\($0.value)") }
+        eachVariable { name, text in
+            if !leavingOut.contains(String(decoding: name, as: UTF8.self)) { variables.append(strdup(text)) }
+        }
         var places: [UnsafeMutablePointer<CChar>?] = []
         for name in processIDVariables {
             // Room for the digits, which the new process writes itself.
@@ -66,7 +79,7 @@ public struct Successor: Sendable {
             variables.append(text)
             places.append(text + name.utf8.count + 1)
         }
-        var words = arguments.map { strdup($0) }
+        var words = (0..<Int(CommandLine.argc)).map { CommandLine.unsafeArgv[$0].map { strdup($0) } ?? nil }
         defer { for text in variables + words { free(text) } }
         variables.append(nil)
         words.append(nil)
@@ -111,6 +124,9 @@ public struct Successor: Sendable {
         clinux_await_child(processID)
     }
 }
+
+/// Keeps the signals that a daemon understands pending until it reads them; to be called first of all.
+public func holdSignals() { clinux_hold_signals() }
 
 /// Gives memory that is free back to the kernel; takes milliseconds where there is much.
 public func trimMemory() { clinux_trim_memory() }

@@ -49,6 +49,14 @@ public struct SocketAddress: Hashable, Sendable {
         return raw
     }
 
+    /// Whether only this machine can reach it: 127.0.0.0/8, ::1 or a Unix socket.
+    public var isLocal: Bool {
+        switch kind {
+        case .unix: true
+        case .internet(let ip, _, _): ip.isV4 ? ip.low >> 24 & 0xff == 127 : ip.high == 0 && ip.low == 1
+        }
+    }
+
     public var text: String {
         switch kind {
         case .internet(let ip, let port, _): ip.isV4 ? "\(ip.text):\(port)" : "[\(ip.text)]:\(port)"

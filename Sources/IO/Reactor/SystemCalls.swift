@@ -86,6 +86,10 @@ public enum SystemError {
     public static var connectionRefused: Int { 111 }
     public static var hostUnreachable: Int { 113 }
 
+    /// Errors of accept(2) that concern the connection that was to be accepted, and not the socket: EPERM, ENONET, EPROTO, ENOPROTOOPT,
+    /// EOPNOTSUPP, ENETDOWN, ENETUNREACH, ECONNABORTED, EHOSTDOWN, EHOSTUNREACH, EINTR.
+    public static var ofOneConnection: [Int] { [1, 4, 64, 71, 92, 95, 100, 101, 103, 112, 113] }
+
     /// What the C library calls it.
     public static func text(_ error: Int) -> String {
         guard let text = clinux_error_text(Int32(clamping: error)) else { return "error \(error)" }

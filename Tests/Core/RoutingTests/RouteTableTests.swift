@@ -97,6 +97,44 @@ struct RouteTableTests {
         #expect(try matched("GET", "/api", asks("GET")) == nil)
     }
 
+    @Test func `a preflight finds a route by the names of the fields that it announces`() throws {
+        let table = try RouteTable(
+            [
+                rule("v1", "/api", headers: [.equals("X-Tenant", "one")]), rule("here", "/p", headers: [ValueMatch("x-a", .present)]),
+                rule("gone", "/p", headers: [ValueMatch("x-a", .absent)]), rule("all", "/q"),
+                rule("tenant", "/q", headers: [.equals("x-tenant", "two")]), rule("cookie", "/c", headers: [.equals("Cookie", "a=b")]),
+                rule("json", "/t", headers: [.equals("content-type", "application/json")]), rule("plain", "/t"),
+                rule("q", "/v", headers: [.equals("x-tenant", "one")], query: [.equals("v", "1")]),
+            ], seed: 5)
+        let announced = { (target: String, names: [String], fields: [(String, String)]) throws -> String in
+            var head = makeHead(
+                "OPTIONS", target,
+                fields: [("Origin", "https://a.example"), ("Access-Control-Request-Method", "GET")]
+                    + names.map { ("Access-Control-Request-Headers", $0) } + fields)
+            #expect(CanonicalTarget.resolve(&head, policy: TargetPolicy()) == nil)
+            return table.matchAnnounced(by: &head).map { text($0, table.rules) } ?? "none"
+        }
+        #expect(try announced("/api", ["x-tenant"], []) == "v1")
+        #expect(try announced("/api", ["content-type, X-Tenant ,x-b"], []) == "v1")
+        #expect(try announced("/api", ["x-b", "x-tenant"], []) == "v1")
+        // Who does not announce the field will not send it.
+        #expect(try announced("/api", [], []) == "noRoute")
+        #expect(try announced("/api", ["x-tenants,,x"], []) == "noRoute")
+        // A field that is there is looked at.
+        #expect(try announced("/api", ["x-tenant"], [("x-tenant", "two")]) == "noRoute")
+        #expect(try announced("/p", ["x-a"], []) == "here")
+        #expect(try announced("/p", [], []) == "gone")
+        #expect(try announced("/q", [], []) == "all")
+        #expect(try announced("/q", ["x-tenant"], []) == "tenant")
+        // Browsers do not announce cookies, and not every content type; a route that fits without is taken first.
+        #expect(try announced("/c", [], []) == "cookie")
+        #expect(try announced("/t", [], []) == "plain")
+        #expect(try announced("/t", ["content-type"], []) == "json")
+        // The query is that of the request.
+        #expect(try announced("/v?v=1", ["x-tenant"], []) == "q")
+        #expect(try announced("/v?v=2", ["x-tenant"], []) == "noRoute")
+    }
+
     @Test func `a template whose literal way ends is left for the parameter's way`() throws {
         let rules = try [rule("a", "/x/lit/{b}/end"), rule("b", "/x/{a}/two/{c}")]
         #expect(try found(rules, "/x/lit/two/three") == "b")

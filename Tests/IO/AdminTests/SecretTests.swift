@@ -30,7 +30,7 @@ struct SecretTests {
             version: "1", startedAt: now, uptimeSeconds: 1, generation: 1, workers: 1, requestCount: 1, activeConnections: 1,
             isDraining: false, lastReloadSucceeded: true, lastReloadAt: now)
         let reports = [
-            RoutesReport.make(snapshot), ServicesReport.list(snapshot), StatusReport.make(reading, snapshot),
+            try RoutesReport.make(snapshot), try ServicesReport.list(snapshot), StatusReport.make(reading, snapshot),
             StatusReport.health(reading, snapshot, now: now),
             try explain(#"{"method": "GET", "url": "http://a/users/7"}"#, snapshot),
             try explain(#"{"method": "GET", "url": "http://a/userz"}"#, snapshot),

@@ -28,14 +28,14 @@ struct StateReportTests {
         activeConnections: 3, isDraining: false, lastReloadSucceeded: false, lastReloadAt: Timestamp(seconds: 1_030))
 
     @Test func `instances are healthy until their name has no address, and maintenance is no failure`() throws {
-        let services = ServicesReport.list(try Self.gateway()).json["data"].elements
+        let services = try ServicesReport.list(Self.gateway()).json["data"].elements
         #expect(services.map { $0["status"].string } == ["HEALTHY", "UNKNOWN", "DEGRADED", "HEALTHY", "HEALTHY"])
         #expect(services.map { $0["maintenance"].text } == ["false", "false", "false", "true", "true"])
         #expect(services[2]["instances"].elements.map { $0["status"].string } == ["UNKNOWN", "HEALTHY"])
     }
 
     @Test func `a service is listed with its instances`() throws {
-        let report = ServicesReport.list(try Self.gateway())
+        let report = try ServicesReport.list(Self.gateway())
         #expect(report.json["total"].number == 5 && report.json["next"].isNull)
         #expect(
             report.json["data"][0].text
@@ -52,7 +52,7 @@ struct StateReportTests {
     @Test func `open connections are counted`() throws {
         let snapshot = try Self.gateway()
         #expect(snapshot.services[0].instances[1].slots.tryAcquire() == true)
-        let instances = ServicesReport.list(snapshot).json["data"][0]["instances"]
+        let instances = try ServicesReport.list(snapshot).json["data"][0]["instances"]
         #expect(instances[0]["connections"].number == 0 && instances[1]["connections"].number == 1)
     }
 

@@ -21,6 +21,9 @@ from .waiting import SCALE, deadline, until
 
 REPOSITORY = Path(__file__).resolve().parents[3]
 
+# Processes whose parent ends become ours, so that their end can be waited for (PR_SET_CHILD_SUBREAPER).
+ctypes.CDLL(None).prctl(36, 1, 0, 0, 0)
+
 # What a trap, a sanitizer or a crash handler prints.
 CRASH_MARKS = (
     "Fatal error", "Crash:", "crashed", "*** Signal", "💣", "AddressSanitizer", "ThreadSanitizer", "LeakSanitizer",
@@ -97,10 +100,9 @@ def parsed(line: str) -> dict:
 
 
 class Successor:
-    """A process that a daemon has started in its place. It becomes ours when the daemon ends (PR_SET_CHILD_SUBREAPER)."""
+    """A process that a daemon has started in its place. It becomes ours when the daemon ends."""
 
     def __init__(self, pid: int):
-        ctypes.CDLL(None).prctl(36, 1, 0, 0, 0)
         self.pid = pid
         self.returncode = None
 
@@ -174,12 +176,21 @@ class Gateway:
         self.stderr = Lines(self.process.stderr)
         self.stdout = Lines(self.process.stdout) if stdout is None else None
         if wait_ready:
-            self.stderr.wait(lambda line: parsed(line).get("message") == "ready", 15, what='"message":"ready"')
-            for name in self.configured_ports:
-                until(lambda: self.accepts(self.ports[name]), 5, f"port of {name} accepts")
-            until(lambda: self.settled(), 5, "descriptors settle")
-            self.sockets_at_start = self.count_descriptors("socket:")
-            self.others_at_start = self.count_descriptors("") - self.sockets_at_start
+            try:
+                self.wait_ready()
+            except BaseException:
+                # Nobody else knows of the process yet.
+                self.process.kill()
+                self.process.wait()
+                raise
+
+    def wait_ready(self):
+        self.stderr.wait(lambda line: parsed(line).get("message") == "ready", 15, what='"message":"ready"')
+        for name in self.configured_ports:
+            until(lambda: self.accepts(self.ports[name]), 5, f"port of {name} accepts")
+        until(lambda: self.settled(), 5, "descriptors settle")
+        self.sockets_at_start = self.count_descriptors("socket:")
+        self.others_at_start = self.count_descriptors("") - self.sockets_at_start
 
     # Configuration
 
@@ -342,7 +353,6 @@ class Gateway:
 
     def upgrade(self, seconds: float = 15) -> int:
         """Sends SIGUSR2, waits until the new process serves and the old one has gone; from then on this is the new one."""
-        ctypes.CDLL(None).prctl(36, 1, 0, 0, 0)
         start = len(self.stderr.lines)
         self.signal(signal.SIGUSR2)
         verdicts = ("upgrade done; the new process serves", "upgrade failed; this process goes on serving")

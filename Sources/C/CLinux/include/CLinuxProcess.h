@@ -17,6 +17,9 @@ int clinux_shares_port(int fd);
 int clinux_adopt_listener(int fd);
 int clinux_close_on_exec(int fd);
 
+/* Keeps SIGHUP, SIGUSR1 and SIGUSR2 pending, which would end a process that does not know them yet. */
+void clinux_hold_signals(void);
+
 /* A pipe whose ends are close-on-exec; the reading end does not block. */
 int clinux_pipe(int ends[2]);
 
@@ -35,7 +38,7 @@ struct clinux_program {
     int *scratch;
 };
 
-/* Starts it, with no signal blocked. Its id, or -errno; a program that cannot be executed ends with status 127. */
+/* Starts it, with only those signals blocked. Its id, or -errno; a program that cannot be executed ends with status 127. */
 pid_t clinux_start(const struct clinux_program *program);
 
 /* What became of a child: 1 and its wait status once it has ended, 0 while it runs, -errno. */
