@@ -83,7 +83,7 @@ let package = Package(
             ]),
 
         // The other end of the admin listener, for the command line.
-        io("AdminClient", ["ConfigurationFile", "Configuration", "HTTP1", "HTTPMessages", "Primitives"]),
+        io("AdminClient", ["ConfigurationFile", "Configuration", "HTTP1", "HTTPMessages", "Reactor", "Primitives"]),
 
         .target(
             name: "SluiceDaemon",

@@ -30,37 +30,49 @@ struct AdminOptions: ParsableArguments {
         if tokenFile == "" { throw ValidationError("--token-file must not be empty") }
     }
 
-    var format: AdminRequest.Format { json ? .json : .text }
+    var format: AdminCall.Format { json ? .json : .text }
 
-    /// Asks, and prints what the daemon says, as it is.
+    /// Whom to ask.
+    func findPlace() throws(AdminError) -> AdminPlace {
+        try AdminPlace.find(.init(address: address ?? "", tokenFile: tokenFile ?? "", configurationFile: file.config))
+    }
+
+    /// The time that the user gives runs from here.
+    func connection(to place: AdminPlace) -> AdminConnection {
+        AdminConnection(place, timeout: .seconds(UInt64(timeout)))
+    }
+
+    /// Asks, and prints what the daemon says.
     ///
     /// - Throws: a `CommandFailure` with the daemon's words when it says no.
-    func printAnswer(to request: AdminRequest) throws {
-        let endpoint = try AdminEndpoint.find(
-            .init(address: address ?? "", tokenFile: tokenFile ?? "", configurationFile: file.config))
-        let answer = try AdminConnection(endpoint, timeout: .seconds(UInt64(timeout))).send(request)
-        if answer.isSuccess { return try Output.print(answer.body) }
-        if json {
-            try Output.print(answer.body)
-            throw CommandFailure()
-        }
-        throw CommandFailure(lines: Self.refusal(answer, endpoint))
+    func printAnswer(to call: AdminCall) throws {
+        let place = try findPlace()
+        try print(try connection(to: place).send(call), of: place)
+    }
+
+    /// - Parameter misunderstood: the statuses that say that the question itself was wrong.
+    func print(_ reply: AdminReply, of place: AdminPlace, misunderstood: [UInt16] = []) throws {
+        if reply.isSuccess { return try Output.print(reply.shown) }
+        var failure = CommandFailure()
+        if json { try Output.print(reply.shown) } else { failure = CommandFailure(lines: Self.refusal(reply, place)) }
+        if misunderstood.contains(reply.status) { failure.status = 2 }
+        throw failure
     }
 
     /// What a person needs to know of an answer that says no.
-    static func refusal(_ answer: AdminAnswer, _ endpoint: AdminEndpoint) -> [String] {
-        if answer.status == 401 {
-            return [
-                endpoint.token.isEmpty
-                    ? "the admin listener at \(endpoint.address.text) asks for a token; name its file with --token-file, "
+    static func refusal(_ reply: AdminReply, _ place: AdminPlace) -> [String] {
+        if reply.status == 401 {
+            return place.tokenProblems + [
+                place.token.isEmpty
+                    ? "the admin listener at \(place.address.text) asks for a token; name its file with --token-file, "
                         + "or set SLUICE_ADMIN_TOKEN"
-                    : "the admin listener at \(endpoint.address.text) does not accept the token"
+                    : "the admin listener at \(place.address.text) does not accept the token"
             ]
         }
-        let lines = answer.text.split(separator: "\n").map(String.init)
-        if answer.isText, !lines.isEmpty { return lines }
+        let lines = reply.shown.split(separator: "\n").map(String.init)
+        if reply.isText, !lines.isEmpty { return lines }
         let said = lines.joined(separator: " ").prefix(2000)
-        return ["\(endpoint.address.text) answers with status \(answer.status)\(said.isEmpty ? "" : ": \(said)")"]
+        return ["\(place.address.text) answers with status \(reply.status)\(said.isEmpty ? "" : ": \(said)")"]
     }
 }
 

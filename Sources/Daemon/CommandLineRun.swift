@@ -68,6 +68,8 @@ struct CommandLineRun {
     /// behind other options, but not behind a command.
     static func arguments(_ given: [String]) -> [String] {
         guard let first = given.first, first.hasPrefix("-") else { return given }
+        // As with nginx, -T is -t and more.
+        let given = given.contains("-T") ? given.filter { $0 != "-t" } : given
         for (index, argument) in given.enumerated() {
             let command: [String]
             switch argument {

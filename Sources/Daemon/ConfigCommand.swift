@@ -17,7 +17,7 @@ struct ConfigCommand: ParsableCommand {
         @OptionGroup var admin: AdminOptions
 
         func run() throws {
-            if running { return try admin.printAnswer(to: AdminRequest(.get, "/config", format: admin.format)) }
+            if running { return try admin.printAnswer(to: AdminCall(.get, "/config", format: admin.format)) }
             let loaded = ConfigurationLoader.load(path: admin.file.config)
             guard loaded.configuration != nil, let origin = loaded.origin else {
                 throw CommandFailure(lines: loaded.errors.map { "\($0)" })

@@ -19,10 +19,10 @@ struct LogCommand: ParsableCommand {
 
         func run() throws {
             guard let level else {
-                return try admin.printAnswer(to: AdminRequest(.get, "/log", format: admin.format))
+                return try admin.printAnswer(to: AdminCall(.get, "/log", format: admin.format))
             }
             try admin.printAnswer(
-                to: AdminRequest(.put, "/log", format: admin.format).with(.object([("level", .string(level.rawValue))])))
+                to: AdminCall(.put, "/log", format: admin.format).with(.object([("level", .string(level.rawValue))])))
         }
     }
 }

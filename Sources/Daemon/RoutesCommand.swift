@@ -14,14 +14,14 @@ struct RoutesCommand: ParsableCommand {
         @OptionGroup var page: PageOptions
 
         func run() throws {
-            try admin.printAnswer(to: AdminRequest(.get, "/routes", parameters: page.parameters, format: admin.format))
+            try admin.printAnswer(to: AdminCall(.get, "/routes", parameters: page.parameters, format: admin.format))
         }
     }
 
     struct Explain: ParsableCommand {
         static let configuration = CommandConfiguration(
             commandName: "explain", abstract: "Say which route takes a request, and why the others do not.",
-            discussion: "Nothing is sent to any backend.")
+            discussion: "Nothing is sent to any backend. A path alone is asked for at the host localhost.")
 
         @Argument(help: "The method: GET, POST, …") var method: String
         @Argument(help: ArgumentHelp("The URL, or its path: http://api.example.com/users?id=1", valueName: "url"))
@@ -44,11 +44,23 @@ struct RoutesCommand: ParsableCommand {
 
         func run() throws {
             var members: [(String, JSONValue)] = [("method", .string(method)), ("url", .string(target))]
+            var headers = headers
+            let lacksHost = (target.hasPrefix("/") || target == "*") && !headers.contains { Self.isHost($0) }
+            if lacksHost { headers.append("Host: localhost") }
             if !headers.isEmpty { members.append(("headers", .object(Self.grouped(headers)))) }
             if let client { members.append(("client", .string(client))) }
             if let listener { members.append(("listener", .string(listener))) }
-            try admin.printAnswer(to: AdminRequest(.post, "/explain", format: admin.format).with(.object(members)))
+            let place = try admin.findPlace()
+            let call = AdminCall(.post, "/explain", format: admin.format).with(.object(members))
+            let reply = try admin.connection(to: place).send(call)
+            if lacksHost, reply.isSuccess, !admin.json {
+                try Output.print("No host was given, so localhost is taken; http://HOST/PATH or -H 'Host: …' says another.")
+            }
+            // What it refuses is the description of the request.
+            try admin.print(reply, of: place, misunderstood: [400, 413, 422])
         }
+
+        private static func isHost(_ header: String) -> Bool { field(header)?.name.lowercased() == "host" }
 
         /// Name and value, without the space around the value.
         static func field(_ header: String) -> (name: String, value: String)? {

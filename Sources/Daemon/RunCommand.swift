@@ -13,10 +13,12 @@ struct RunCommand: ServingCommand {
 
     func run(with middlewares: [MiddlewareType]) throws {
         holdSignals()
-        let loaded = ConfigurationLoader.load(path: file.config)
+        // As the daemon's answers name it, wherever they are read.
+        let path = FilePath.absolute(file.config)
+        let loaded = ConfigurationLoader.load(path: path)
         guard loaded.configuration != nil else { throw CommandFailure(lines: loaded.errors.map { "\($0)" }) }
         do {
-            try ControlThread(path: file.config, loaded: loaded, version: Version.number, middlewares: middlewares).run()
+            try ControlThread(path: path, loaded: loaded, version: Version.number, middlewares: middlewares).run()
         } catch {
             throw CommandFailure(lines: [error.description])
         }

@@ -14,7 +14,7 @@ struct ServicesCommand: ParsableCommand {
 
         func run() throws {
             try admin.printAnswer(
-                to: AdminRequest(.get, "/internal/services", parameters: page.parameters, format: admin.format))
+                to: AdminCall(.get, "/internal/services", parameters: page.parameters, format: admin.format))
         }
     }
 }

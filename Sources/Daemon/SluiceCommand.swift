@@ -38,7 +38,12 @@ struct SluiceCommand: ParsableCommand {
 
 struct ConfigOption: ParsableArguments {
     @Option(
-        name: [.short, .long],
-        help: ArgumentHelp("The configuration file.", valueName: "file"), completion: .file(extensions: ["yaml", "yml"]))
-    var config = "/etc/sluice/sluice.yaml"
+        name: [.customShort("c"), .customLong("config")],
+        help: ArgumentHelp("The configuration file. (default: \(ConfigOption.usual))", valueName: "file"),
+        completion: .file(extensions: ["yaml", "yml"]))
+    var given: String?
+
+    static var usual: String { "/etc/sluice/sluice.yaml" }
+
+    var config: String { given ?? ConfigOption.usual }
 }

@@ -7,5 +7,5 @@ struct StatusCommand: ParsableCommand {
 
     @OptionGroup var admin: AdminOptions
 
-    func run() throws { try admin.printAnswer(to: AdminRequest(.get, "/status", format: admin.format)) }
+    func run() throws { try admin.printAnswer(to: AdminCall(.get, "/status", format: admin.format)) }
 }

@@ -408,7 +408,10 @@ def test_three_hundred_connections_that_do_nothing_disturb_nobody(gateway, sends
     sluice = gateway(routes=ROUTES)
     held = []
     for _ in range(300):
-        client = sluice.connect("admin")
+        try:
+            client = sluice.connect("admin")
+        except ConnectionResetError:    # more than one address may have
+            continue
         client.try_send(sends)
         held.append(client)
     for _ in range(20):

@@ -251,6 +251,7 @@ def test_damaged_files_are_checked_without_a_crash(config, tmp_path):
 @pytest.mark.parametrize("short,full", [
     (["-t", "-c", "@"], ["check", "-c", "@"]), (["-c", "@", "-t"], ["check", "-c", "@"]),
     (["--check-config", "-c", "@"], ["check", "-c", "@"]), (["-T", "-c", "@"], ["config", "show", "-c", "@"]),
+    (["-t", "-T", "-c", "@"], ["config", "show", "-c", "@"]), (["-c", "@", "-T", "-t"], ["config", "show", "-c", "@"]),
     (["-v"], ["version"]), (["-V"], ["version", "--details"]), (["--version"], ["version"]),
 ], ids=str)
 def test_a_short_form_does_what_the_command_does(config, short, full):
@@ -394,13 +395,136 @@ def test_without_a_daemon_nothing_is_guessed(config, arguments):
     for extra in ([], ["--json"]):
         result = run(*arguments, *extra, "-c", path)
         assert result.returncode == 1 and result.stdout == ""
-        assert result.stderr == f"sluice: cannot connect to 127.0.0.1:{port}: Connection refused; is the daemon running?\n"
+        first, *more = result.stderr.splitlines()
+        assert first == f"sluice: cannot connect to 127.0.0.1:{port}: Connection refused; is the daemon running?"
+        assert len(more) == (arguments == ["reload"]) and all("kill -HUP" in line for line in more)
 
 
-def test_a_file_that_does_not_say_whom_to_ask_is_an_error_with_a_remedy(config):
-    result = run("reload", "-c", config("nonsense: 1\n"))
-    assert result.returncode == 1 and "sluice.yaml:1:1: error:" in result.stderr
+@pytest.mark.parametrize("text,place", [
+    ("{{{{", "1:"), ("listeners: [{{{{\nadmin: {address: \"127.0.0.1:1\"}\n", "1:"),
+    ("admin: {address: \"${SLUICE_TEST_UNSET}\"}\n", "1:18: error: admin.address: the environment variable SLUICE_TEST_UNSET"),
+    ("admin: {address: nowhere}\n", "1:18"),
+], ids=["no YAML", "a fault before it", "a variable", "no address"])
+def test_a_file_that_does_not_say_whom_to_ask_is_an_error_with_a_remedy(config, text, place):
+    result = run("reload", "-c", config(text))
+    assert result.returncode == 1 and f"sluice.yaml:{place}" in result.stderr
     assert result.stderr.endswith("name it with --admin or SLUICE_ADMIN\n")
+
+
+@pytest.mark.parametrize("mistake,line", [
+    ("nonsense: 1\n", "nonsense: unknown key"), ("{{{{\n", "error: "),
+    ("limits: {request_headers: \"${SLUICE_TEST_UNSET}\"}\n", "SLUICE_TEST_UNSET is not set"),
+], ids=["unknown key", "no YAML", "a variable"])
+def test_a_mistake_elsewhere_in_the_file_does_not_keep_the_command_line_from_the_daemon(gateway, mistake, line):
+    sluice = gateway({**SERVED, "admin": {"address": "@admin@", "token": "very-secret-token-value-0123456789"}})
+    good_text = sluice.config_path.read_text()
+    sluice.config_path.write_text(good_text + mistake)
+    assert "app" in good(ask(sluice, "status"))
+    refused = ask(sluice, "reload")
+    assert refused.returncode == 1 and re.search(r"sluice\.yaml:\d+:\d+: ", refused.stderr) and line in refused.stderr
+    assert "the configuration was refused; generation 1 goes on serving" in refused.stderr
+    sluice.config_path.write_text(good_text)
+
+
+def test_a_variable_that_only_the_daemon_has_does_not_matter(gateway):
+    sluice = gateway({**SERVED, "admin": {"address": "@admin@", "token": "very-secret-token-${SLUICE_TEST_ONLY}-0123456789"},
+                      "access_log": {"output": "${SLUICE_TEST_LOG}"}},
+                     environment={"SLUICE_TEST_ONLY": "there", "SLUICE_TEST_LOG": "none"})
+    token = {"SLUICE_ADMIN_TOKEN": "very-secret-token-there-0123456789"}
+    assert "nothing changed" in good(ask(sluice, "reload", environment=token))
+    none = ask(sluice, "status")
+    assert none.returncode == 1 and "SLUICE_TEST_ONLY is not set" in none.stderr and "asks for a token" in none.stderr
+
+
+def rotated(gateway, tmp_path, **server):
+    """A daemon whose token's file has a new content."""
+    secret = tmp_path / "token"
+    secret.write_text("the-token-of-yesterday\n")
+    secret.chmod(0o640)
+    sluice = gateway({**SERVED, "server": server, "admin": {"address": "@admin@", "token": f"file:{secret}"}})
+    good(ask(sluice, "status"))
+    secret.write_text("the-token-of-today-000\n")
+    return sluice
+
+
+@pytest.mark.parametrize("way", ["pid file", "MAINPID"])
+def test_a_new_token_is_told_by_a_signal(gateway, tmp_path, way):
+    pid_file = str(tmp_path / "pid")
+    sluice = rotated(gateway, tmp_path, **({"pid_file": pid_file} if way == "pid file" else {}))
+    environment = {} if way == "pid file" else {"MAINPID": str(sluice.pid)}
+    said = good(ask(sluice, "reload", environment=environment))
+    assert "did not know the token" in said and "generation 2 serves" in said
+    assert "app" in good(ask(sluice, "status")) and "nothing changed" in good(ask(sluice, "reload"))
+    (tmp_path / "token").write_text("the-token-of-tomorrow-0\n")
+    told = json.loads(good(ask(sluice, "reload", "--json", environment=environment)))
+    assert (told["result"], told["generation"]) == ("applied", 3) and "did not know the token" in told["warnings"][0]
+
+
+def test_a_new_token_without_a_pid_file_is_refused_with_a_remedy(gateway, tmp_path):
+    sluice = rotated(gateway, tmp_path)
+    refused = ask(sluice, "reload")
+    assert refused.returncode == 1 and "does not accept the token" in refused.stderr
+    assert "systemctl reload sluice" in refused.stderr and "kill -HUP" in refused.stderr and "server.pid_file" in refused.stderr
+
+
+def test_a_new_token_in_a_file_that_the_daemon_refuses_is_given_up_with_its_mistakes(gateway, tmp_path):
+    sluice = rotated(gateway, tmp_path, pid_file=str(tmp_path / "pid"))
+    good_text = sluice.config_path.read_text()
+    sluice.config_path.write_text(good_text + "nonsense: 1\n")
+    refused = ask(sluice, "reload", "--timeout", "1")
+    assert refused.returncode == 1 and "nonsense: unknown key" in refused.stderr
+    assert f"process {sluice.pid} got SIGHUP, but does not go by the file after 1 s" in refused.stderr
+    sluice.config_path.write_text(good_text)
+
+
+def test_a_process_that_is_no_daemon_gets_no_signal(gateway, tmp_path):
+    pid_file = tmp_path / "pid"
+    sluice = rotated(gateway, tmp_path, pid_file=str(pid_file))
+    with subprocess.Popen(["sleep", "60"]) as other:
+        for text in (f"{other.pid}\n", "1\n", "-1\n", "0\n", "x\n", "", "99999999999999999999\n"):
+            pid_file.write_text(text)
+            refused = ask(sluice, "reload")
+            assert refused.returncode == 1 and "does not accept the token" in refused.stderr
+        assert other.poll() is None
+        other.kill()
+    pid_file.write_text(f"{sluice.pid}\n")
+    good(ask(sluice, "reload"))
+
+
+def test_a_new_admin_address_is_told_by_a_signal_or_refused_with_a_remedy(gateway, tmp_path):
+    path = f"/tmp/sluice-cli-{os.getpid()}-{free_port()}.sock"
+    sluice = gateway({**SERVED, "admin": {"address": "@admin@"}})
+    text = sluice.config_path.read_text()
+    old = f"127.0.0.1:{sluice.ports['admin']}"
+    assert old in text
+    sluice.config_path.write_text(text.replace(old, f"unix:{path}"))
+    refused = ask(sluice, "reload")
+    assert refused.returncode == 1 and "No such file" in refused.stderr
+    assert "the daemon still listens on the old one" in refused.stderr and "kill -HUP" in refused.stderr
+    said = good(ask(sluice, "reload", environment={"MAINPID": str(sluice.pid)}))
+    assert "nobody listened on unix:" in said and "generation 2 serves" in said
+    assert "app" in good(ask(sluice, "status"))
+    sluice.config_path.write_text(text)
+    assert "generation 3 serves" in good(ask(sluice, "reload", environment={"MAINPID": str(sluice.pid)}))
+
+
+def test_reload_of_another_file_than_the_daemon_runs_is_refused(gateway, tmp_path):
+    sluice = gateway(**SERVED)
+    other = tmp_path / "other.yaml"
+    other.write_text(sluice.config_path.read_text())
+    address = f"127.0.0.1:{sluice.ports['admin']}"
+    line = f"the daemon at {address} runs {sluice.config_path}, not {other}"
+    refused = run("reload", "-c", "other.yaml", cwd=tmp_path)
+    assert refused.returncode == 1 and refused.stdout == "" and line in refused.stderr and "--admin" in refused.stderr
+    assert run("reload", "-c", str(other), environment={"SLUICE_ADMIN": address}).returncode == 1
+    warned = run("reload", "-c", str(other), "--admin", address)
+    assert warned.returncode == 0 and f"warning: {line}" in warned.stderr and "nothing changed" in warned.stdout
+    # No file was named: nothing to compare.
+    good(run("reload", "--admin", address))
+    good(run("reload", "-c", f"./{sluice.config_path.name}", cwd=sluice.config_path.parent))
+    link = tmp_path / "link.yaml"
+    link.symlink_to(sluice.config_path)
+    good(run("reload", "-c", str(link)))
 
 
 def test_reload_tells_what_changed(gateway):
@@ -452,8 +576,32 @@ def test_explain_takes_fields_client_and_listener(gateway):
     told = json.loads(good(ask(sluice, *question, "--json")))
     assert "all" in json.dumps(told["route"])
     unknown = ask(sluice, *question[:-1], "nowhere")
-    assert 'no listener "nowhere"' in unknown.stdout + unknown.stderr
-    assert ask(sluice, "routes", "explain", "GET", "nonsense").returncode == 1
+    assert unknown.returncode == 2 and "listener: there is no listener of that name" in unknown.stderr
+    for wrong in (["nonsense"], ["http://"], ["http://a/", "-H", "a b: 1"], ["http://a/", "-H", "a: \x01"]):
+        result = ask(sluice, "routes", "explain", "GET", *wrong)
+        assert result.returncode == 2 and result.stderr.startswith("sluice: ") and not result.stdout
+        assert ask(sluice, "routes", "explain", "GET", *wrong, "--json").returncode == 2
+
+
+def test_explain_of_a_path_alone_takes_localhost_and_says_so(gateway):
+    sluice = gateway(services=SERVED["services"], routes=[
+        {"name": "local", "match": {"path": "/*", "host": "localhost"}, "respond": {"body": "ok"}},
+        {"name": "all", "match": {"path": "/*"}, "service": "app"}])
+    said = good(ask(sluice, "routes", "explain", "GET", "/x"))
+    assert said.startswith("No host was given, so localhost is taken;") and "local: host localhost" in said
+    assert json.loads(good(ask(sluice, "routes", "explain", "GET", "/x", "--json")))["route"]["name"] == "local"
+    named = good(ask(sluice, "routes", "explain", "GET", "/x", "-H", "host: other"))
+    assert "No host" not in named and "all: any host" in named
+
+
+def test_explain_says_how_many_more_routes_came_near(gateway):
+    sluice = gateway(services=SERVED["services"], routes=[
+        {"name": f"r{i}", "match": {"path": f"/a/{i}"}, "service": "app"} for i in range(13)])
+    said = good(ask(sluice, "routes", "explain", "GET", "http://a/a/x"))
+    assert len(re.findall(r"^  not ", said, re.M)) == 10 and re.search(r"^ +and 3 more$", said, re.M), said
+    told = json.loads(good(ask(sluice, "routes", "explain", "GET", "http://a/a/x", "--json")))
+    assert len(told["candidates"]) == 10 and told["further_candidates"] == 3
+    assert "more" not in good(ask(sluice, "routes", "explain", "GET", "http://a/b/c"))
 
 
 def test_a_token_comes_from_the_file_or_the_environment_and_is_asked_for(gateway, tmp_path):
@@ -511,6 +659,56 @@ def test_a_daemon_that_does_not_answer_is_given_up():
         result = run("status", "--admin", f"127.0.0.1:{silent.port}", "--timeout", "1")
     assert result.returncode == 1
     assert result.stderr == f"sluice: no answer from 127.0.0.1:{silent.port} within 1 s; --timeout sets how long is waited\n"
+
+
+class Teller:
+    """Answers every request with the same bytes, and the same again for as long as somebody reads them."""
+
+    def __init__(self, begin, again=b""):
+        self.begin, self.again = begin, again
+
+    def __enter__(self):
+        self.socket = socket.create_server(("127.0.0.1", 0))
+        self.port = self.socket.getsockname()[1]
+        threading.Thread(target=self.serve, daemon=True).start()
+        return self
+
+    def serve(self):
+        try:
+            while True:
+                connection, _ = self.socket.accept()
+                with connection:
+                    connection.recv(65536)
+                    connection.sendall(self.begin)
+                    while self.again:
+                        connection.sendall(self.again)
+        except OSError:
+            pass
+
+    def __exit__(self, *_):
+        self.socket.close()
+
+
+@pytest.mark.parametrize("begin,again", [
+    (b"", b"HTTP/1.1 100 Continue\r\n\r\n"), (b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n", b"1\r\nx\r\n"),
+], ids=["interim heads", "small chunks"])
+def test_a_daemon_that_never_stops_answering_is_given_up(begin, again):
+    with Teller(begin, again) as teller:
+        result = run("status", "--admin", f"127.0.0.1:{teller.port}", "--timeout", "1", timeout=5)
+    assert result.returncode == 1 and result.stderr.startswith("sluice: ") and not result.stdout
+
+
+@pytest.mark.parametrize("status", ["200 OK", "422 No"])
+@pytest.mark.parametrize("kind,extra", [("text/plain", []), ("application/json", ["--json"])])
+def test_no_answer_can_write_to_the_terminal_as_it_likes(status, kind, extra):
+    body = "\x1b]0;pwn\x07 \u009b31m \u202e\u2066 \r\x7f \u2028 fine ä\n".encode()
+    head = f"HTTP/1.1 {status}\r\nContent-Type: {kind}\r\nContent-Length: {len(body)}\r\n\r\n".encode()
+    with Teller(head + body) as teller:
+        said = subprocess.run([sluice_binary(), "status", *extra, "--admin", f"127.0.0.1:{teller.port}"], capture_output=True,
+                              timeout=10)
+    shown = (said.stdout + said.stderr).decode()
+    assert "fine ä" in shown and not re.search("[\x00-\x08\x0b-\x1f\x7f-\x9f\u2028-\u202e\u2066-\u2069]", shown), shown
+    assert ("\\u001b]0;pwn" if extra else "\\u{1b}]0;pwn") in shown
 
 
 def test_an_answer_of_somebody_else_is_said_to_be_one():

@@ -165,10 +165,32 @@ def test_the_client_is_the_right_most_node_that_is_not_trusted_or_else_the_peer(
         assert head.header("x-real-ip") == client
 
 
-@pytest.mark.parametrize("value", [value for value in NODES], ids=lambda text: text[:40] or "empty")
-def test_without_the_style_a_trusted_proxys_forwarded_means_nothing(roads, value):
+@pytest.mark.parametrize("value,client", NODES.items(), ids=lambda text: text[:40] or "empty")
+def test_without_the_style_a_trusted_proxys_forwarded_is_told_in_the_other_family(roads, value, client):
     head, entry = ask(roads["x"], [("Forwarded", value)], source="127.0.0.9")
-    assert entry["client_ip"] == "127.0.0.9" and head.all("forwarded") == []
+    assert entry["client_ip"] == client and head.all("forwarded") == []
+    assert head.header("x-forwarded-for") == ("127.0.0.9" if client == "127.0.0.9" else f"{client}, 127.0.0.9")
+    assert head.header("x-real-ip") == client
+
+
+@pytest.mark.parametrize("style", STYLES)
+@pytest.mark.parametrize("fields", [[("Forwarded", "for=203.0.113.7;host=public.example;proto=https")],
+                                    [("X-Forwarded-For", "203.0.113.7"), ("X-Forwarded-Proto", "https"),
+                                     ("X-Forwarded-Host", "public.example")]], ids=["Forwarded", "X-Forwarded"])
+def test_client_scheme_and_host_are_told_in_every_family_whichever_named_them(roads, style, fields):
+    head, entry = ask(roads[style], fields, source="127.0.0.9")
+    assert entry["client_ip"] == "203.0.113.7"
+    if style != "rfc7239":
+        assert [head.header(name) for name in X] == ["203.0.113.7, 127.0.0.9", "https", "public.example", "443", "203.0.113.7"]
+    if style != "x":
+        assert elements(head.header("forwarded")) == [{"for": "203.0.113.7", "host": "public.example", "proto": "https"},
+                                                      {"for": "127.0.0.9", "host": "app.test", "proto": "http"}]
+
+
+@pytest.mark.parametrize("style", ["rfc7239", "both"])
+def test_a_forwarded_with_an_open_quote_is_dropped(roads, style):
+    head, _ = ask(roads[style], [("Forwarded", "for=203.0.113.7;host=\"evil")], source="127.0.0.9")
+    assert elements(head.header("forwarded")) == [{"for": "127.0.0.9", "host": "app.test", "proto": "http"}]
 
 
 def test_with_both_the_older_fields_are_asked_first(roads):
@@ -176,6 +198,7 @@ def test_with_both_the_older_fields_are_asked_first(roads):
     head, entry = ask(roads["both"], headers, source="127.0.0.9")
     assert entry["client_ip"] == "203.0.113.7"
     assert head.header("x-forwarded-for") == "203.0.113.7, 127.0.0.9"
+    assert [element["for"] for element in elements(head.header("forwarded"))] == ["203.0.113.7", "127.0.0.9"]
 
 
 @pytest.mark.parametrize("given", [("Forwarded", "for=203.0.113.7"), ("X-Forwarded-For", "203.0.113.7")],

@@ -9,7 +9,7 @@ extension Builder {
         var isAnyOn = false
         for element in value.elements {
             if let name = element["name"], let text = name.text, let first = names.updateValue(name.trail, forKey: text) {
-                diagnostics.error(name.mark, name.trail, "the name \"\(text)\" is taken by \(first.text)")
+                diagnostics.error(name.mark, name.trail, "the name \"\(name.shown(text))\" is taken by \(first.text)")
             }
             guard element.isEnabled else { continue }
             isAnyOn = true
@@ -18,7 +18,7 @@ extension Builder {
                 let name = element["name"]?.text
             else { continue }
             if !address.isAnyPort, let first = addresses.updateValue(place.trail, forKey: address) {
-                diagnostics.error(place.mark, place.trail, "the address \(address.text) is taken by \(first.text)")
+                diagnostics.error(place.mark, place.trail, "the address \(place.shown(address.text)) is taken by \(first.text)")
             }
             var own = configuration.limits
             if let given = element.block("limits") { own = limits(given, over: own) }
@@ -34,7 +34,7 @@ extension Builder {
     private mutating func proxyTrusted(_ value: Value, _ address: ListenAddress) -> [AddressBlock] {
         let given = value["trusted"]
         let trusted = given?.elements.compactMap(\.addressBlock) ?? configuration.server.trustedProxies
-        if case .tcp = address, trusted.isEmpty, given?.elements.isEmpty ?? (value.entry("trusted") == nil) {
+        if case .tcp = address, trusted.isEmpty, knowsAll, given?.elements.isEmpty ?? (value.entry("trusted") == nil) {
             diagnostics.error(
                 given?.mark ?? value.mark, given?.trail ?? value.trail,
                 "nobody is trusted to send PROXY headers; set trusted here, or server.trusted_proxies")
@@ -65,16 +65,17 @@ extension Builder {
             let trail = value["address"]?.trail ?? value.trail.appending("address")
             places.admin = LoadResult.Place(mark: mark, path: trail.text)
             let hasToken = value.entry("token") != nil
+            let shown = value["address"]?.shown(admin.address.text) ?? admin.address.text
             if admin.enabled, !admin.address.isLocal, !hasToken {
-                diagnostics.error(mark, trail, "\(admin.address.text) can be reached by other machines and needs admin.token")
+                diagnostics.error(mark, trail, "\(shown) can be reached by other machines and needs admin.token")
             }
-            if admin.enabled, let token = value["token"] { checkToken(token, admin) }
+            if admin.enabled, let token = value["token"] { checkToken(token, admin, shown) }
         }
         configuration.admin = admin
-        checkAdminAddress(admin, isWritten: value != nil)
+        if knowsAll { checkAdminAddress(admin, isWritten: value != nil, value?["address"]?.written) }
     }
 
-    private mutating func checkToken(_ value: Value, _ admin: AdminConfiguration) {
+    private mutating func checkToken(_ value: Value, _ admin: AdminConfiguration, _ address: String) {
         let bytes = admin.token.bytes.count
         guard bytes > 0, bytes < Defaults.adminTokenBytes else { return }
         let few = "a token of \(bytes) bytes can be guessed; at least \(Defaults.adminTokenBytes)"
@@ -82,18 +83,19 @@ extension Builder {
             diagnostics.warning(value.mark, value.trail, "\(few) are better")
         } else {
             diagnostics.error(
-                value.mark, value.trail, "\(few) are needed, since \(admin.address.text) can be reached by other machines")
+                value.mark, value.trail, "\(few) are needed, since \(address) can be reached by other machines")
         }
     }
 
-    private mutating func checkAdminAddress(_ admin: AdminConfiguration, isWritten: Bool) {
+    private mutating func checkAdminAddress(_ admin: AdminConfiguration, isWritten: Bool, _ written: String?) {
         guard admin.enabled, !admin.address.isAnyPort else { return }
         for (i, listener) in configuration.listeners.enumerated() where listener.address == admin.address {
             let place = isWritten ? places.admin : places.listeners[i]
             let other = !isWritten ? "the admin listener" : places.listeners[i].path
             diagnostics.append(
                 Diagnostic(
-                    .error, mark: place.mark, path: place.path, message: "the address \(admin.address.text) is taken by \(other)")
+                    .error, mark: place.mark, path: place.path,
+                    message: "the address \(DisplayText.of(written ?? admin.address.text)) is taken by \(other)")
             )
         }
     }

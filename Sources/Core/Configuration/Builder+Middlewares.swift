@@ -35,6 +35,7 @@ extension Builder {
         case "body_size":
             if let max = body["max"]?.integer { add(entry.key, .bodySize(max: max)) } else { middlewares[entry.key] = .broken }
         case "cors":
+            if let methods = body["allow_methods"] { corsMethods[configuration.middlewares.count] = methods.elements }
             add(entry.key, .cors(cors(body)))
         case "ip_access":
             let allow = body["allow"]?.elements.compactMap(\.addressBlock) ?? []
@@ -45,7 +46,7 @@ extension Builder {
             add(entry.key, .ipAccess(allow: allow, deny: deny))
         case "custom":
             let options = (body["options"]?.entries ?? []).compactMap { option in
-                option.value.text.map { CustomOption(name: option.key, value: $0) }
+                option.value.text.map { CustomOption(name: option.key, value: $0, isSecret: option.value.written != nil) }
             }
             guard let type = body["type"]?.text else {
                 middlewares[entry.key] = .broken
@@ -128,16 +129,46 @@ extension Builder {
         if text.hasPrefix("header:"), ScalarKind.isToken(String(text.dropFirst(7)), maximum: 256) { return }
         diagnostics.error(
             key.mark, key.trail, "expected \(ScalarKind.choice(Schema.rateLimitKeys + ["header:NAME"]))",
-            suggestion: Suggestion.nearest(to: text, among: Schema.rateLimitKeys))
+            suggestion: key.written != nil ? "" : Suggestion.nearest(to: text, among: Schema.rateLimitKeys))
     }
 
     private mutating func checkCORS(_ value: Value) {
         if value.isEnabled, let null = value["allow_origins"]?.elements.first(where: { $0.text == "null" }) {
             diagnostics.warning(null.mark, null.trail, "null is the origin of every sandboxed page, whoever wrote it")
         }
-        guard value["allow_credentials"]?.truth == true,
-            let any = value["allow_origins"]?.elements.first(where: { $0.text == "*" })
-        else { return }
-        diagnostics.error(any.mark, any.trail, "* cannot stand with allow_credentials: every site could act for the user")
+        guard value["allow_credentials"]?.truth == true else { return }
+        for origin in value["allow_origins"]?.elements ?? [] where origin.text == "*" || origin.text == "null" {
+            diagnostics.error(
+                origin.mark, origin.trail,
+                "\(origin.text == "*" ? "*" : "null") cannot stand with allow_credentials: every site could act for the user")
+        }
+        for key in ["allow_methods", "allow_headers", "expose_headers"] {
+            for any in value[key]?.elements ?? [] where any.text == "*" {
+                diagnostics.error(any.mark, any.trail, "* is no wildcard for browsers beside allow_credentials; name them")
+            }
+        }
+    }
+
+    /// A method that scripts are told they may use, and that is then refused with 405. Routes may share a middleware, and one may take
+    /// what another one refuses; only what all of them refuse is reported.
+    mutating func checkCORSMethods() {
+        for (index, methods) in corsMethods.sorted(by: { $0.key < $1.key }) {
+            let routes = configuration.routes.filter { $0.middlewares.contains(index) }
+            if routes.isEmpty || !knowsAll { continue }
+            for method in methods {
+                guard let name = method.text, name != "*", !routes.contains(where: { Builder.takes($0.match, name) }) else {
+                    continue
+                }
+                let whose =
+                    routes.count == 1 ? "the route \(routes[0].name) does not take" : "none of its \(routes.count) routes takes"
+                diagnostics.warning(method.mark, method.trail, "cors allows \(method.shown(name)), which \(whose)")
+            }
+        }
+    }
+
+    /// A route without methods takes those that HTTP's own documents know.
+    private static func takes(_ match: RouteMatch, _ method: String) -> Bool {
+        if match.methods.isEmpty { return ["GET", "HEAD", "POST", "PUT", "DELETE", "OPTIONS", "PATCH"].contains(method) }
+        return match.methods.contains(method) || method == "HEAD" && match.methods.contains("GET")
     }
 }

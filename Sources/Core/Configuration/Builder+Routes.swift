@@ -5,7 +5,7 @@ extension Builder {
     /// - Parameter names: The names of the routes before this one, with where they stand.
     mutating func buildRoute(_ value: Value, names: inout [String: String]) {
         if let name = value["name"], let text = name.text, let first = names.updateValue(name.trail.text, forKey: text) {
-            diagnostics.error(name.mark, name.trail, "the name \"\(text)\" is taken by \(first)")
+            diagnostics.error(name.mark, name.trail, "the name \"\(name.shown(text))\" is taken by \(first)")
         }
         let isOff = !value.isEnabled
         let match = value["match"].flatMap(routeMatch)
@@ -72,6 +72,8 @@ extension Builder {
             return .respond(fixedResponse(action))
         case "health":
             return .health
+        case "ready":
+            return .ready
         default:
             let allow = action["allow"]?.elements.compactMap(\.addressBlock)
             return .metrics(allow: allow ?? Defaults.metricsAllow.compactMap { AddressBlock($0) })
@@ -92,8 +94,8 @@ extension Builder {
         case nil:
             let known = services
             diagnostics.error(
-                value.mark, value.trail, "there is no service \"\(DisplayText.of(name))\"",
-                suggestion: Suggestion.nearest(to: name, among: known.keys.sorted()))
+                value.mark, value.trail, "there is no service \"\(value.shown(name))\"",
+                suggestion: value.written != nil ? "" : Suggestion.nearest(to: name, among: known.keys.sorted()))
             return nil
         }
     }
@@ -126,7 +128,7 @@ extension Builder {
         for element in value?.elements ?? [] {
             guard let name = element.text else { continue }
             if !seen.insert(name).inserted {
-                diagnostics.error(element.mark, element.trail, "the middleware \"\(DisplayText.of(name))\" is named twice")
+                diagnostics.error(element.mark, element.trail, "the middleware \"\(element.shown(name))\" is named twice")
                 continue
             }
             switch middlewares[name] {
@@ -134,18 +136,20 @@ extension Builder {
                 chain.append(index)
             case .off(let kind, true) where !isOff:
                 diagnostics.warning(
-                    element.mark, element.trail, "the middleware \"\(name)\" (\(kind)) is switched off: the route is open")
+                    element.mark, element.trail,
+                    "the middleware \"\(element.shown(name))\" (\(kind)) is switched off: the route is open")
             case .unavailable(let kind, true) where !isOff:
                 diagnostics.error(
                     element.mark, element.trail,
-                    "the middleware \"\(name)\" (\(kind)) is not available in this version, and the route would be open")
+                    "the middleware \"\(element.shown(name))\" (\(kind)) is not available in this version, and the route would be open"
+                )
             case .off, .unavailable, .broken:
                 break
             case nil:
                 let known = middlewares
                 diagnostics.error(
-                    element.mark, element.trail, "there is no middleware \"\(DisplayText.of(name))\"",
-                    suggestion: Suggestion.nearest(to: name, among: known.keys.sorted()))
+                    element.mark, element.trail, "there is no middleware \"\(element.shown(name))\"",
+                    suggestion: element.written != nil ? "" : Suggestion.nearest(to: name, among: known.keys.sorted()))
             }
         }
         return chain
@@ -161,7 +165,7 @@ extension Builder {
         let add = value["add_prefix"]?.text.map(Builder.withoutSlash) ?? ""
         if !strip.isEmpty || !add.isEmpty { policy.rewrite = .prefix(strip: strip, add: add) }
         if let given = value["strip_prefix"], let path = match?.text, !Builder.canBegin(path, with: strip) {
-            diagnostics.warning(given.mark, given.trail, "no path of this route begins with \(DisplayText.of(strip))")
+            diagnostics.warning(given.mark, given.trail, "no path of this route begins with \(given.shown(strip))")
         }
         if let rewrite = value["rewrite"], let text = rewrite.text {
             if value.entry("strip_prefix") != nil || value.entry("add_prefix") != nil {
@@ -180,9 +184,13 @@ extension Builder {
         for piece in pieces {
             switch piece {
             case .segment(let name) where !known.contains(name):
+                let isOutside = value.written != nil
                 diagnostics.error(
-                    value.mark, value.trail, "match.path has no segment {\(name)}",
-                    suggestion: Suggestion.nearest(to: name, among: known))
+                    value.mark, value.trail,
+                    isOutside
+                        ? "\"\(value.shown(name))\" names a segment that match.path has not"
+                        : "match.path has no segment {\(name)}",
+                    suggestion: isOutside ? "" : Suggestion.nearest(to: name, among: known))
             case .rest where !pattern.hasSuffix("/*"):
                 diagnostics.error(value.mark, value.trail, "/* needs a match.path that ends in /*")
             case .segment, .rest, .literal, .scheme, .host, .path:

@@ -47,7 +47,7 @@ extension Builder {
                 diagnostics.error(url.mark, url.trail, "https:// to backends is not available in this version")
             }
             if let first = seen.updateValue(url.trail, forKey: address) {
-                diagnostics.error(url.mark, url.trail, "\(address.text) stands at \(first.text) already")
+                diagnostics.error(url.mark, url.trail, "\(url.shown(address.text)) stands at \(first.text) already")
             }
             if let spoken = element["protocol"], let text = spoken.text, text != "auto", text != "http/1.1", service.isEnabled {
                 diagnostics.withoutEffect("the protocol \(text)", spoken.mark, spoken.trail)
@@ -60,7 +60,7 @@ extension Builder {
         guard service.isEnabled, !list.elements.isEmpty else { return result }
         if !isAnyOn {
             diagnostics.error(list.mark, list.trail, "needs at least one instance that is enabled")
-        } else if !result.isEmpty, result.allSatisfy({ $0.weight == 0 }) {
+        } else if !result.isEmpty, knowsAll, result.allSatisfy({ $0.weight == 0 }) {
             diagnostics.warning(list.mark, list.trail, "every weight is 0: no instance takes requests")
         }
         return result

@@ -27,7 +27,15 @@ struct Builder {
         case broken
     }
 
-    init(diagnostics: DiagnosticList) { self.diagnostics = diagnostics }
+    /// False where a value is passed over because it is not known, so that what looks missing may be there.
+    let knowsAll: Bool
+    /// The methods that `cors` middlewares list in so many words, by the middleware's index.
+    var corsMethods: [Int: [Value]] = [:]
+
+    init(diagnostics: DiagnosticList, knowsAll: Bool) {
+        self.diagnostics = diagnostics
+        self.knowsAll = knowsAll
+    }
 
     mutating func build(_ root: Value) {
         if let value = root["server"] { buildServer(value) }
@@ -40,7 +48,8 @@ struct Builder {
         let routes = root["routes"]?.elements ?? []
         var names: [String: String] = [:]
         for route in routes { buildRoute(route, names: &names) }
-        if configuration.routes.isEmpty, !diagnostics.hasErrors {
+        checkCORSMethods()
+        if configuration.routes.isEmpty, knowsAll, !diagnostics.hasErrors {
             diagnostics.warning(
                 root["routes"]?.mark ?? root.mark, .key(.root, "routes"), "there is no route: every request gets 404")
         }

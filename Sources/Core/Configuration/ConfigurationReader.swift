@@ -18,10 +18,16 @@ public enum ConfigurationReader {
         let tree = older.apply(to: root)
         var validator = older.validator
         let value = validator.validate(tree, as: .object(Schema.root), at: .root)
-        var builder = Builder(diagnostics: validator.diagnostics)
+        var builder = Builder(diagnostics: validator.diagnostics, knowsAll: validator.unknown == nil)
         builder.build(value)
+        if let unknown = validator.unknown {
+            builder.diagnostics.warning(
+                unknown.mark, unknown.trail,
+                (unknown.count == 1 ? "a value comes" : "\(unknown.count) values come")
+                    + " from the environment or a file, which are not read here; what depends on it is not checked")
+        }
         var result = LoadResult(
-            configuration: builder.diagnostics.hasErrors ? nil : builder.configuration,
+            configuration: builder.diagnostics.hasErrors || validator.unknown != nil ? nil : builder.configuration,
             diagnostics: builder.diagnostics.sorted(), filesRead: [file] + validator.filesRead, places: builder.places)
         result.origin = ConfigurationOrigin(file: file, bytes: bytes, environment: recorder.values)
         return result

@@ -10,6 +10,10 @@ struct Expansion {
     /// Empty when nothing is wrong.
     var problem = ""
     var suggestion = ""
+    /// Whether a variable of the environment is named.
+    var namesEnvironment = false
+    /// Whether one has a value that stands in the result.
+    var holdsEnvironment = false
 
     enum Piece: Equatable {
         case literal(String)
@@ -73,6 +77,8 @@ struct Expansion {
         let name = String(decoding: nameBytes, as: UTF8.self)
         let rest = inner.dropFirst(nameBytes.count)
         let value = environment(name)
+        namesEnvironment = true
+        if value?.isEmpty == false { holdsEnvironment = true }
         if rest.isEmpty {
             if value == nil { problem = "the environment variable \(DisplayText.of(name)) is not set and has no default" }
             return value

@@ -1,6 +1,6 @@
 /// What became of a configuration file.
 public struct LoadResult: Sendable {
-    /// Nil when there is an error among the diagnostics.
+    /// Nil when there is an error among the diagnostics, or when a value of the file is not known (`SecretSource.isOpaque`).
     public var configuration: GatewayConfiguration?
     /// In the order of the file; at most `DiagnosticList.maximum`, with a last line that counts the rest.
     public var diagnostics: [Diagnostic]

@@ -16,6 +16,12 @@ public struct Mark: Sendable, Hashable, Comparable, CustomStringConvertible {
     /// A value that comes from an environment variable.
     public init(environment name: String) { self.init(file: "environment \(name)", line: 0, column: 0) }
 
+    /// The variable that it names, where it is the mark of a value that comes from one.
+    var environmentName: Substring? {
+        let prefix = "environment "
+        return line == 0 && file.hasPrefix(prefix) ? file.dropFirst(prefix.count) : nil
+    }
+
     public static func < (a: Mark, b: Mark) -> Bool {
         (a.line, a.column) < (b.line, b.column)
     }

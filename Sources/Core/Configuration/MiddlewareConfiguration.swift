@@ -38,14 +38,17 @@ public struct CORSConfiguration: Sendable, Equatable {
     public init(allowOrigins: [String]) { self.allowOrigins = allowOrigins }
 }
 
-/// One setting of a custom middleware: text, whatever it was in the file. It may be a secret.
+/// One setting of a custom middleware: text, whatever it was in the file.
 public struct CustomOption: Sendable, Equatable {
     public var name: String
     public var value: String
+    /// Whether the value came out of the environment or a file, so that no message may quote it.
+    public var isSecret: Bool
 
-    public init(name: String, value: String) {
+    public init(name: String, value: String, isSecret: Bool = false) {
         self.name = name
         self.value = value
+        self.isSecret = isSecret
     }
 }
 

@@ -33,9 +33,7 @@ extension OlderNames {
 
     private mutating func number(_ name: String, _ text: String, _ range: ClosedRange<Int>) -> Int? {
         guard let number = ScalarKind.wholeNumber(text), range.contains(number) else {
-            error(
-                name,
-                "expected a whole number between \(range.lowerBound) and \(range.upperBound), not \"\(DisplayText.of(text))\"")
+            error(name, "expected a whole number between \(range.lowerBound) and \(range.upperBound)")
             return nil
         }
         return number
@@ -97,7 +95,7 @@ extension OlderNames {
         if let host {
             let isV6 = IPAddress(host).map { !$0.isV4 } ?? false
             guard isV6 || IPAddress(host) != nil || ScalarKind.hostName(host[...]) != nil else {
-                return error("REDIS_HOST", "expected a host name or an address, not \"\(DisplayText.of(host))\"")
+                return error("REDIS_HOST", "expected a host name or an address")
             }
             authority.host = isV6 ? "[\(host)]" : host
         }

@@ -8,8 +8,8 @@ extension OlderNames {
     mutating func usePrefix(_ text: String) {
         let mark = Mark(environment: OlderNames.variableName)
         switch ScalarKind.path.read(text) {
-        case .problem(let message, let suggestion):
-            return validator.diagnostics.error(mark, .root, message, suggestion: suggestion)
+        case .problem:
+            return validator.diagnostics.error(mark, .root, "expected \(ScalarKind.path.expected)")
         case .value where text.utf8.contains { $0 == ASCII.asterisk || $0 == 0x7b || $0 == 0x7d }:
             return validator.diagnostics.error(mark, .root, "a prefix has no * and no {name}")
         case .value:
@@ -36,8 +36,9 @@ extension OlderNames {
             case .always: strip = prefix + given
             case .never: break
             case .sometimes:
+                let shown = shown(written)
                 return validator.diagnostics.error(
-                    mark, trail, "cannot be put before \(DisplayText.of(path)), of which only a part begins with its strip_prefix"
+                    mark, trail, "cannot be put before \(shown), of which only a part begins with its strip_prefix"
                 )
             }
         }
@@ -70,6 +71,12 @@ extension OlderNames {
             }
         }
         return relation
+    }
+
+    /// A scalar as it was written.
+    private func shown(_ node: Node) -> String {
+        guard case .scalar(let text, _) = node.content else { return "" }
+        return DisplayText.of(text)
     }
 
     /// What a scalar says, `${…}` carried out; nil where that fails, which is reported when the value is checked.

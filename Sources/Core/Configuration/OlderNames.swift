@@ -27,7 +27,7 @@ struct OlderNames {
             services()
             guards()
         }
-        environment()
+        if !validator.source.isOpaque { environment() }
         return root
     }
 
@@ -76,11 +76,10 @@ struct OlderNames {
     static func trail(_ path: [String]) -> KeyTrail { path.reduce(.root) { $0.appending($1) } }
 
     private mutating func listener(_ written: [Node.Entry]) {
-        guard let first = found["host"] ?? found["port"] else {
-            // One of them is wrong, which has been said; that there is no listener need not be said as well.
-            if let entry = written.first(where: { $0.key == "host" || $0.key == "port" }), root.entry("listeners") == nil {
-                addListener("127.0.0.1:0", entry.value.mark)
-            }
+        let given = written.filter { $0.key == "host" || $0.key == "port" }
+        guard let first = found["host"] ?? found["port"], given.allSatisfy({ found[$0.key] != nil }) else {
+            // One of them is wrong, which has been said, or not known; that there is no listener need not be said as well.
+            if let entry = given.first, root.entry("listeners") == nil { addListener("127.0.0.1:0", entry.value.mark) }
             return
         }
         if let listeners = root.entry("listeners") { return conflict(first.entry, with: ["listeners"], listeners.keyMark) }
@@ -88,8 +87,11 @@ struct OlderNames {
         let isBare = host.utf8.contains(ASCII.colon) && !host.hasPrefix("[")
         let address = "\(isBare ? "[\(host)]" : host):\(found["port"]?.value.integer ?? 8000)"
         if case .problem(let message, let suggestion) = ScalarKind.listenAddress.read(address) {
+            let isOutside = first.value.written != nil
             validator.diagnostics.error(
-                first.entry.value.mark, .key(.root, first.entry.key), message, suggestion: suggestion)
+                first.entry.value.mark, .key(.root, first.entry.key),
+                isOutside ? "expected an address, which \"\(first.value.shown(host))\" is not" : message,
+                suggestion: isOutside ? "" : suggestion)
             return addListener("127.0.0.1:0", first.entry.value.mark)
         }
         let names = ["host", "port"].compactMap { name in
@@ -139,7 +141,7 @@ struct OlderNames {
         guard case .sequence(var routes)? = root.entry("routes")?.value.content, let whole = root.entry("routes")?.value.mark
         else { return }
         for i in routes.indices where routes[i].isMapping {
-            guard routes[i].entry("health") == nil, routes[i].entry("metrics") == nil else { continue }
+            guard ["health", "ready", "metrics"].allSatisfy({ routes[i].entry($0) == nil }) else { continue }
             var chain: [Node] = []
             switch routes[i].entry("middlewares")?.value.content {
             case .sequence(let nodes)?: chain = nodes

@@ -5,6 +5,7 @@ final class RecordingSource: SecretSource {
 
     init(_ base: any SecretSource) { self.base = base }
 
+    var isOpaque: Bool { base.isOpaque }
     var environmentNames: [String] { base.environmentNames }
 
     func environment(_ name: String) -> String? {

@@ -139,11 +139,11 @@ extension Schema {
                 "What they may do."),
             Key(
                 "allow_headers", .list(.scalar(.token), orOne: true, count: 0...256), default: "[]",
-                "Fields that they may send."),
+                "Fields that they may send; * is any but Authorization."),
             Key(
                 "expose_headers", .list(.scalar(.token), orOne: true, count: 0...256), default: "[]", "Fields that they may read."
             ),
-            Key("allow_credentials", .scalar(.truth), default: "false", "Whether cookies are sent; never with *."),
+            Key("allow_credentials", .scalar(.truth), default: "false", "Whether cookies are sent; never with * or null."),
             Key(
                 "max_age", .scalar(.duration(.zero ... .seconds(86_400))), default: AmountText.of(Defaults.corsMaxAge),
                 "How long a preflight is remembered."),

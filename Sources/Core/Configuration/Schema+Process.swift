@@ -90,7 +90,8 @@ enum Schema {
             [
                 Key(
                     "style", .scalar(.word(ForwardedStyle.allCases.map(\.rawValue))), default: Defaults.forwardedStyle.rawValue,
-                    "x: X-Forwarded-For, -Proto, -Host, -Port and X-Real-IP. rfc7239: Forwarded.")
+                    "What is written: x is X-Forwarded-For, -Proto, -Host, -Port and X-Real-IP, rfc7239 is Forwarded. Both are read."
+                )
             ], canBeDisabled: false)
     }
 

@@ -2,7 +2,7 @@ import Primitives
 
 /// The tables of keys: routes.
 extension Schema {
-    static var actions: [String] { ["service", "redirect", "respond", "health", "metrics"] }
+    static var actions: [String] { ["service", "redirect", "respond", "health", "ready", "metrics"] }
 
     static var route: ObjectShape {
         ObjectShape(
@@ -13,6 +13,8 @@ extension Schema {
                 Key("redirect", .object(redirect), "Answers with another place."),
                 Key("respond", .object(respond), "Answers with fixed content."),
                 Key("health", .scalar(.onlyTrue), "Answers with the gateway's own health."),
+                Key(
+                    "ready", .scalar(.onlyTrue), "Answers 200 while the gateway takes requests, and 503 while it drains."),
                 Key("metrics", .either([.scalar(.onlyTrue), .object(metrics)]), "Answers with the gateway's metrics."),
                 Key(
                     "middlewares", .list(.scalar(.text()), orOne: true, count: 0...64), default: "[]",

@@ -6,6 +6,13 @@ public protocol SecretSource {
     var environmentNames: [String] { get }
     /// The content of a file.
     func file(_ path: String) -> Result<SecretFile, SecretFileFailure>
+    /// Whether what is outside the file is not to be known: the text was sent by somebody who must not learn it. No variable has a
+    /// value then, nor is it said to have none, and `file` is a placeholder.
+    var isOpaque: Bool { get }
+}
+
+extension SecretSource {
+    public var isOpaque: Bool { false }
 }
 
 public struct SecretFile: Sendable {

@@ -7,6 +7,8 @@ struct Validator {
     var source: any SecretSource
     /// The secrets that were read.
     var filesRead: [String] = []
+    /// The first value that depends on what an opaque source does not tell, and how many there are.
+    var unknown: (mark: Mark, trail: KeyTrail, count: Int)?
 
     init(diagnostics: DiagnosticList, source: any SecretSource) {
         self.diagnostics = diagnostics
@@ -22,7 +24,7 @@ struct Validator {
         }
         switch (shape, node.content) {
         case (.scalar(let kind), .scalar(let text, _)):
-            return Value(mark: node.mark, trail: trail, content: read(text, as: kind, node.mark, trail))
+            return read(text, as: kind, node.mark, trail)
         case (.list(let element, _, let count), .sequence(let nodes)):
             guard count.contains(nodes.count) else {
                 diagnostics.error(node.mark, trail, Validator.wrong(count, nodes.count))
@@ -62,12 +64,14 @@ struct Validator {
         _ entries: [Node.Entry], of node: Node, as object: ObjectShape, at trail: KeyTrail, isOff: Bool
     ) -> Value {
         var enabled = true
+        var knowsEnabled = true
         if object.canBeDisabled, let entry = entries.first(where: { $0.key == "enabled" }),
-            case .scalar(let text, _) = entry.value.content,
-            case .value(.truth(false)) = ScalarKind.truth.read(
-                Expansion(text, allowingVariables: false, environment: environment).text)
+            case .scalar(let text, _) = entry.value.content
         {
-            enabled = false
+            let expansion = Expansion(text, allowingVariables: false, environment: environment)
+            knowsEnabled = !(source.isOpaque && expansion.namesEnvironment)
+            if case .value(.truth(false)) = ScalarKind.truth.read(expansion.text) { enabled = false }
+            if !knowsEnabled { enabled = false }
         }
         var result: [Value.Entry] = []
         /// Keys that the author probably meant to write: their absence is not reported a second time.
@@ -90,6 +94,7 @@ struct Validator {
             diagnostics.error(node.mark, trail, "the key \"\(key.name)\" is missing")
         }
         checkChoice(object, entries, node, trail, meant)
+        guard knowsEnabled else { return Value(mark: node.mark, trail: trail, content: .invalid) }
         return Value(mark: node.mark, trail: trail, content: .object(result, enabled: enabled))
     }
 

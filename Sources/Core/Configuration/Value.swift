@@ -5,9 +5,15 @@ struct Value {
     var mark: Mark
     var trail: KeyTrail
     var content: Content
+    /// The text as it was written, where the value is not in it: it came out of the environment or a secret's file. It is what
+    /// messages show.
+    var written: String?
+
+    /// The value in a message.
+    func shown(_ text: String) -> String { DisplayText.of(written ?? text) }
 
     enum Content {
-        /// Something was wrong with it and has been reported.
+        /// Something was wrong with it and has been reported, or it is not known here (`SecretSource.isOpaque`).
         case invalid
         case text(String)
         case truth(Bool)

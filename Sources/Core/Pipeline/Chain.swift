@@ -104,9 +104,6 @@ public final class Chain: Sendable {
         }
     }
 
-    /// Whether some stage answers preflights, so that the worker asks before it runs the chain.
-    public var answersPreflight: Bool { !corsRules.isEmpty }
-
     /// The answer to a preflight, to be given before the chain runs: a browser sends one without credentials, and what follows it
     /// passes all stages. No stage sees it, in either phase. Nil where the head is no preflight or no stage answers those.
     public func preflight(_ head: borrowing RequestHead) -> Answer? { corsRules.first?.preflight(head) }

@@ -6,34 +6,47 @@ import Primitives
 ///     forwarded-element = [ forwarded-pair ] *( ";" [ forwarded-pair ] )
 ///     forwarded-pair    = token "=" ( token / quoted-string )
 extension ClientAddress {
-    /// Appends the `for` of each element; nil for one without, for `unknown` and for obfuscated names (§6.2, §6.3).
+    /// Appends what each element says of its client: `for`, nil without one, for `unknown` and for obfuscated names (§6.2, §6.3);
+    /// `proto` and `host`, where they are something that we know.
     ///
     /// False when the value does not follow the grammar, so that elements cannot be told apart.
-    static func readForwarded(_ value: RawSpan, into hops: inout HopList) -> Bool {
+    /// - Parameter offset: where the value stands in the head.
+    static func readForwarded(_ value: RawSpan, at offset: Int, into hops: inout HopList) -> Bool {
         let n = value.byteCount
         var k = 0
         while true {
-            var node: IPAddress?
+            var hop = ToldHop()
             var hasNode = false
+            var hasScheme = false
+            var hasHost = false
             while true {
                 skipSpace(value, &k)
                 if k < n, value[k] != ASCII.semicolon, value[k] != ASCII.comma {
                     let length = value.tokenCount(from: k)
                     guard length > 0, k + length < n, value[k + length] == ASCII.equals else { return false }
-                    let isFor = value.extracting(k..<(k + length)).equals(ignoringCase: "for")
+                    let name = value.extracting(k..<(k + length))
                     k += length + 1
                     guard let text = readValue(value, &k) else { return false }
-                    if isFor {
+                    let said = value.extracting(text)
+                    if name.equals(ignoringCase: "for") {
                         guard !hasNode else { return false }
                         hasNode = true
-                        node = address(value.extracting(text))
+                        hop.address = address(said)
+                    } else if name.equals(ignoringCase: "proto") {
+                        guard !hasScheme else { return false }
+                        hasScheme = true
+                        hop.scheme = scheme(said)
+                    } else if name.equals(ignoringCase: "host") {
+                        guard !hasHost else { return false }
+                        hasHost = true
+                        if isHost(said) { hop.host = (offset + text.lowerBound)..<(offset + text.upperBound) }
                     }
                 }
                 skipSpace(value, &k)
                 guard k < n, value[k] == ASCII.semicolon else { break }
                 k += 1
             }
-            hops.append(node)
+            hops.append(hop)
             if k == n { return true }
             guard value[k] == ASCII.comma else { return false }
             k += 1
@@ -66,7 +79,7 @@ extension ClientAddress {
         return k > start ? start..<k : nil
     }
 
-    private static func isNodeByte(_ c: UInt8) -> Bool {
+    static func isNodeByte(_ c: UInt8) -> Bool {
         ASCII.isToken(c) || c == ASCII.colon || c == UInt8(ascii: "[") || c == UInt8(ascii: "]")
     }
 }

@@ -1,15 +1,16 @@
 import HTTPMessages
 import Primitives
 
-/// Which fields tell the backend about the client, and are read from trusted proxies.
+/// Which fields tell the backend about the client. From trusted proxies both families are read (`ToldClient`).
 ///
-/// A family that the gateway does not write is never passed on, since nobody would have checked it.
+/// A family that the gateway does not write is never passed on, since nobody would have checked it; what it says is written in the
+/// other.
 public enum ForwardedStyle: UInt8, Sendable {
     /// `X-Forwarded-*` and `X-Real-IP`.
     case x
     /// `Forwarded` (RFC 7239).
     case rfc7239
-    /// Both; for the client's address, `X-Forwarded-For` is asked first.
+    /// Both, from one verdict: `X-Forwarded-*` is asked first.
     case both
 
     var writesX: Bool { self != .rfc7239 }
@@ -28,7 +29,9 @@ public enum ClientAddress {
         _ headers: borrowing HeaderBlock, peer: IPAddress, trusted: [AddressBlock], style: ForwardedStyle = .x
     ) -> (client: IPAddress, isTrustedPeer: Bool) {
         guard isTrusted(peer, trusted) else { return (peer, false) }
-        return (behindTrustedPeer(headers, trusted: trusted, style: style) ?? peer, true)
+        var received = FieldSet()
+        for i in 0..<headers.count { received = received | FieldSet(headers.fields[i].id) }
+        return (told(headers, received: received, trusted: trusted, style: style).address ?? peer, true)
     }
 
     @inline(__always)
@@ -37,38 +40,13 @@ public enum ClientAddress {
         return false
     }
 
-    /// What the fields say; nil when they say nothing, or nothing that can be believed.
-    static func behindTrustedPeer(
-        _ headers: borrowing HeaderBlock, trusted: [AddressBlock], style: ForwardedStyle
-    ) -> IPAddress? {
-        var hops = HopList()
-        if style.writesX { read(.xForwardedFor, of: headers, into: &hops) }
-        if style.writesForwarded, hops.count == 0 { read(.forwarded, of: headers, into: &hops) }
-        return hops.rightmostUntrusted(trusted)
-    }
-
-    /// Reads all fields of this kind, removed ones too: they are one list (RFC 9110 §5.3).
-    private static func read(_ id: FieldID, of headers: borrowing HeaderBlock, into hops: inout HopList) {
-        for i in 0..<headers.count where headers.fields[i].id == id {
-            let value = headers.value(i)
-            if id == .forwarded {
-                guard readForwarded(value, into: &hops) else {
-                    hops.append(nil)
-                    return
-                }
-            } else {
-                readXForwardedFor(value, into: &hops)
-            }
-        }
-    }
-
-    private static func readXForwardedFor(_ value: RawSpan, into hops: inout HopList) {
+    static func readXForwardedFor(_ value: RawSpan, into hops: inout HopList) {
         var rest = value
         while let comma = rest.firstIndex(of: ASCII.comma) {
-            hops.append(address(rest.extracting(0..<comma).trimmingWhitespace()))
+            hops.append(ToldHop(address: address(rest.extracting(0..<comma).trimmingWhitespace())))
             rest = rest.extracting((comma + 1)..<rest.byteCount)
         }
-        hops.append(address(rest.trimmingWhitespace()))
+        hops.append(ToldHop(address: address(rest.trimmingWhitespace())))
     }
 
     /// An address as proxies write it: `192.0.2.1`, `192.0.2.1:80`, `2001:db8::1`, `[2001:db8::1]`, `[2001:db8::1]:80`.
@@ -91,28 +69,5 @@ public enum ClientAddress {
         guard text.byteCount >= 2, text.byteCount <= 6, text[0] == ASCII.colon else { return false }
         for k in 1..<text.byteCount where !ASCII.isDigit(text[k]) { return false }
         return true
-    }
-}
-
-/// The last hops of a list, as they are read from left to right. A hop that is no address is kept as such.
-struct HopList {
-    private var hops = InlineArray<20, IPAddress?>(repeating: nil)
-    private(set) var count = 0
-
-    mutating func append(_ address: IPAddress?) {
-        hops[count % ClientAddress.hopsMax] = address
-        count += 1
-    }
-
-    func rightmostUntrusted(_ trusted: [AddressBlock]) -> IPAddress? {
-        var last: IPAddress?
-        var index = count - 1
-        while index >= 0 {
-            guard index + ClientAddress.hopsMax >= count, let hop = hops[index % ClientAddress.hopsMax] else { return nil }
-            if !ClientAddress.isTrusted(hop, trusted) { return hop }
-            last = hop
-            index -= 1
-        }
-        return last
     }
 }

@@ -50,6 +50,7 @@ public final class Entrance: Sendable {
     private let removedFromTrusted: FieldSet
     private let removedFromOthers: FieldSet
     private let other = FieldSet(.other)
+    private let toldOf = FieldSet.xClient | [.forwarded]
     private let single = FieldSet.single
     /// The name of the request id's field in lower case where it is not `X-Request-ID`.
     private let requestIDName: [UInt8]?
@@ -93,10 +94,7 @@ public final class Entrance: Sendable {
         context.forwardedStyle = rule.style
         context.clientAddress = context.peerAddress
         context.clientPort = context.peerPort
-        if isTrusted, seen.intersects([.xForwardedFor, .forwarded]) { believe(head.headers, &context) }
-        if isTrusted, seen.contains(.xForwardedProto), let scheme = Self.forwardedScheme(head.headers) {
-            context.clientScheme = scheme
-        }
+        if isTrusted, seen.intersects(toldOf) { believe(head.headers, &context) }
         takeOrMakeRequestID(&head.headers, &context)
 
         if let fault { throw fault }
@@ -108,22 +106,24 @@ public final class Entrance: Sendable {
         }
     }
 
-    /// What a trusted proxy says of the client's connection.
-    private static func forwardedScheme(_ headers: borrowing HeaderBlock) -> Scheme? {
-        for i in 0..<headers.count where headers.fields[i].id == .xForwardedProto {
-            if headers.value(i).equals(ignoringCase: "https") { return .https }
-            return headers.value(i).equals(ignoringCase: "http") ? .http : nil
-        }
-        return nil
-    }
-
     /// Takes what a trusted proxy says of the client.
+    @inline(never)
     private func believe(_ headers: borrowing HeaderBlock, _ context: inout RequestContext) {
-        guard let client = ClientAddress.behindTrustedPeer(headers, trusted: rule.trustedProxies, style: rule.style) else {
-            return
+        let told = ClientAddress.told(headers, received: context.received, trusted: rule.trustedProxies, style: rule.style)
+        context.told = told
+        if let address = told.address {
+            context.clientAddress = address
+            context.clientPort = 0
         }
-        context.clientAddress = client
-        context.clientPort = 0
+        if let scheme = told.scheme { context.clientScheme = scheme }
+        switch told.family {
+        case .forwarded: context.continuesForwarded = true
+        case .x where rule.style.writesForwarded && context.received.contains(.forwarded):
+            // Both families were sent, and this one goes on only as far as it says the same.
+            let other = ClientAddress.toldByForwarded(headers, rule.trustedProxies)
+            context.continuesForwarded = other.address == told.address && other.scheme ?? context.scheme == context.clientScheme
+        case .x, .none: break
+        }
     }
 
     /// Takes the received request id over if it is the only one, or makes one.

@@ -59,6 +59,9 @@ extension FieldSet {
         [.xForwardedFor, .xForwardedProto, .xForwardedHost, .xForwardedPort, .xForwardedPrefix, .xRealIP]
     }
 
+    /// Those of the family that say who the client is and how it came.
+    public static var xClient: FieldSet { [.xForwardedFor, .xForwardedProto, .xForwardedHost] }
+
     /// What only a proxy in front of us may say of the client or of the target that it saw.
     public static var trustedOnly: FieldSet { xForwarded | [.forwarded, .trueClientIP, .xOriginalURL, .xRewriteURL] }
 

@@ -19,8 +19,9 @@ extension Forwarding {
         let writesX = context.forwardedStyle.writesX
         let writesForwarded = context.forwardedStyle.writesForwarded
         if writesX {
-            // A client that only the other family names belongs into this list too.
-            if writesForwarded, kept.contains(.forwarded), namesHop(context) { kept = kept | [.xForwardedFor] }
+            // What the other family says belongs here.
+            if context.told.family == .forwarded { appendToldHost(to: &out, head, context, &kept) }
+            if context.told.family == .forwarded, namesHop(context) { kept = kept | [.xForwardedFor] }
             if kept.contains(.xForwardedFor), !appendForwardedFor(to: &out, head, context) { isGood = false }
             if context.hasStrippedPrefix, !appendPrefix(to: &out, head, kept) { isGood = false }
         }
@@ -85,13 +86,13 @@ extension Forwarding {
         } else if !kept.contains(.xRealIP), context.hasClientAddress {
             writeRealIP(&lines, context)
         }
-        var scheme = context.scheme
-        if kept.contains(.xForwardedProto) {
-            scheme = forwardedScheme(head) ?? scheme
-        } else if scheme == .https {
-            lines.write("X-Forwarded-Proto: https\r\n")
-        } else {
-            lines.write("X-Forwarded-Proto: http\r\n")
+        let scheme = context.clientScheme
+        if !kept.contains(.xForwardedProto) {
+            if scheme == .https {
+                lines.write("X-Forwarded-Proto: https\r\n")
+            } else {
+                lines.write("X-Forwarded-Proto: http\r\n")
+            }
         }
         if !kept.contains(.xForwardedHost), host.byteCount > 0 {
             lines.write("X-Forwarded-Host: ")
@@ -187,11 +188,37 @@ extension Forwarding {
         return isGood
     }
 
+    /// `X-Forwarded-Host` and `-Port` from the host that `Forwarded` told.
     @inline(never)
-    private func forwardedScheme(_ head: borrowing RequestHead) -> Scheme? {
-        guard let index = firstReceived(.xForwardedProto, head) else { return nil }
-        if head.headers.value(index).equals(ignoringCase: "https") { return .https }
-        return head.headers.value(index).equals(ignoringCase: "http") ? .http : nil
+    private func appendToldHost(
+        to out: inout ByteBuffer, _ head: borrowing RequestHead, _ context: borrowing RequestContext, _ kept: inout FieldSet
+    ) {
+        let host = context.told.host
+        guard !host.isEmpty else { return }
+        if !kept.contains(.xForwardedHost) {
+            out.appendText("X-Forwarded-Host: ")
+            out.append(head.bytes(host))
+            out.appendLine("")
+        }
+        if !kept.contains(.xForwardedPort) {
+            out.appendLine(
+                "X-Forwarded-Port: ", decimal: UInt64(Self.port(head.bytes(host)) ?? context.clientScheme.defaultPort))
+        }
+        kept = kept | [.xForwardedHost, .xForwardedPort]
+    }
+
+    /// The digits behind the last colon, which is not one of an IPv6 address.
+    private static func port(_ host: RawSpan) -> UInt16? {
+        var value: UInt32 = 0
+        var scale: UInt32 = 1
+        var k = host.byteCount
+        while k > 0, host.byteCount - k < 5, ASCII.isDigit(host[k - 1]) {
+            k -= 1
+            value += UInt32(host[k] - ASCII.zero) * scale
+            scale *= 10
+        }
+        guard k > 0, k < host.byteCount, host[k - 1] == ASCII.colon, value > 0 else { return nil }
+        return UInt16(exactly: value)
     }
 
     /// The first field of this kind, removed or not.
@@ -207,17 +234,22 @@ extension Forwarding {
     ) -> Bool {
         var isGood = true
         out.appendText("Forwarded: ")
-        if context.isTrustedPeer, context.received.contains(.forwarded) {
-            for i in 0..<head.headers.count where head.headers.fields[i].id == .forwarded {
+        if context.continuesForwarded {
+            // A line that cannot be read might have an open quote, in which ours would vanish.
+            let first = ClientAddress.firstReadableForwarded(head.headers)
+            for i in first..<head.headers.count where head.headers.fields[i].id == .forwarded {
                 if head.headers.fields[i].valueCount == 0 { continue }
                 if !out.append(checkedValue: head.headers.value(i)) { isGood = false }
                 out.appendText(", ")
             }
-        } else if context.isTrustedPeer, namesHop(context) {
-            appendNode(to: &out, context.clientAddress)
-            if context.received.contains(.xForwardedProto) {
-                out.appendText(context.clientScheme == .https ? ";proto=https" : ";proto=http")
+        } else if context.told.family == .x, namesHop(context) || context.told.scheme != nil {
+            if namesHop(context) { appendNode(to: &out, context.clientAddress) } else { out.appendText("for=unknown") }
+            if !context.told.host.isEmpty {
+                out.appendText(";host=\"")
+                if !out.append(checkedValue: head.bytes(context.told.host)) { isGood = false }
+                out.appendText("\"")
             }
+            if let scheme = context.told.scheme { out.appendText(scheme == .https ? ";proto=https" : ";proto=http") }
             out.appendText(", ")
         }
         if context.peerIsUnixSocket {

@@ -6,10 +6,17 @@ import Primitives
 /// is noted, so that one that nobody reads can be refused: read all of them, also those that another one makes pointless.
 public final class MiddlewareOptions {
     private let values: [(key: String, text: String)]
+    /// Keys whose values no message may quote.
+    private let secrets: Set<String>
     private var read: [String] = []
 
-    /// - Parameter values: the keys and their scalars, as the file writes them but for quotes and variables.
-    public init(_ values: [(key: String, text: String)]) { self.values = values }
+    /// - Parameters:
+    ///   - values: the keys and their scalars, as the file writes them but for quotes and variables.
+    ///   - secrets: the keys whose values stand in the environment or in files of their own, and not in the configuration.
+    public init(_ values: [(key: String, text: String)], secrets: Set<String> = []) {
+        self.values = values
+        self.secrets = secrets
+    }
 
     /// Keys that the file gives and that no reader has asked for.
     public var unread: [String] { values.map(\.key).filter { !read.contains($0) } }
@@ -38,11 +45,11 @@ public final class MiddlewareOptions {
     ) throws(MiddlewareOptionError) -> Int {
         guard let given = text(key) else { return try required(key, fallback) }
         guard let number = Int(given) else {
-            throw MiddlewareOptionError(key: key, problem: "expected a whole number, not \(Self.shown(given))")
+            throw MiddlewareOptionError(key: key, problem: "expected a whole number\(butNot(key, Self.shown(given)))")
         }
         guard range.contains(number) else {
             throw MiddlewareOptionError(
-                key: key, problem: "must be between \(range.lowerBound) and \(range.upperBound), not \(number)")
+                key: key, problem: "must be between \(range.lowerBound) and \(range.upperBound)\(butNot(key, "\(number)"))")
         }
         return number
     }
@@ -54,7 +61,7 @@ public final class MiddlewareOptions {
         case "true": return true
         case "false": return false
         default:
-            throw MiddlewareOptionError(key: key, problem: "expected true or false, not \(Self.shown(given))")
+            throw MiddlewareOptionError(key: key, problem: "expected true or false\(butNot(key, Self.shown(given)))")
         }
     }
 
@@ -65,12 +72,13 @@ public final class MiddlewareOptions {
         guard let given = text(key) else { return try required(key, fallback) }
         guard let amount = Self.amount(given) else {
             throw MiddlewareOptionError(
-                key: key, problem: "expected a duration such as 250ms, 5s or 1m, not \(Self.shown(given))")
+                key: key, problem: "expected a duration such as 250ms, 5s or 1m\(butNot(key, Self.shown(given)))")
         }
         guard range.contains(amount) else {
             throw MiddlewareOptionError(
                 key: key,
-                problem: "must be between \(Self.written(range.lowerBound)) and \(Self.written(range.upperBound)), not \(given)")
+                problem: "must be between \(Self.written(range.lowerBound)) and \(Self.written(range.upperBound))"
+                    + butNot(key, given))
         }
         return amount
     }
@@ -103,6 +111,9 @@ public final class MiddlewareOptions {
         let milliseconds = amount.nanoseconds / 1_000_000
         return milliseconds % 1000 == 0 ? "\(milliseconds / 1000)s" : "\(milliseconds)ms"
     }
+
+    /// The end of a message: what was given instead, unless that is not for everybody's eyes.
+    private func butNot(_ key: String, _ given: String) -> String { secrets.contains(key) ? "" : ", not \(given)" }
 
     /// Quoted, with at most 60 characters and without control characters.
     private static func shown(_ text: String) -> String {

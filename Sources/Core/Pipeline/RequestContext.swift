@@ -51,6 +51,10 @@ public struct RequestContext: ~Copyable {
     var maxForwards = -1
     /// Which fields the gateway writes about the client.
     var forwardedStyle = ForwardedStyle.x
+    /// What a trusted peer says of the client, with the family that was believed.
+    var told = ToldClient()
+    /// Whether the `Forwarded` of the trusted peer goes on, since it says what is believed.
+    var continuesForwarded = false
     /// Where the chain stands while it calls a custom middleware.
     var suspensionPoint = SuspensionPoint(exchange: 0, phase: .request, stage: 0)
     /// Room for the longest id, allocated once; a context is used again and again.
@@ -98,6 +102,8 @@ public struct RequestContext: ~Copyable {
         instanceIndex = -1
         received = FieldSet()
         receivedCount = 0
+        told = ToldClient()
+        continuesForwarded = false
         maxForwards = -1
         requestIDBuffer.clear()
     }

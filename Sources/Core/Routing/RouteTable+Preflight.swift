@@ -67,12 +67,18 @@ extension RouteStorage {
             while start <= value.byteCount {
                 let rest = value.extracting(start..<value.byteCount)
                 let end = rest.firstIndex(of: ASCII.comma) ?? rest.byteCount
-                if rest.extracting(0..<end).trimmingWhitespace().equals(ignoringCase: name) { return true }
+                if isSame(rest.extracting(0..<end).trimmingWhitespace(), name) { return true }
                 start += end + 1
             }
             next = index + 1
         }
         return false
+    }
+
+    private static func isSame(_ text: RawSpan, _ lowercase: RawSpan) -> Bool {
+        guard text.byteCount == lowercase.byteCount else { return false }
+        for k in 0..<text.byteCount where ASCII.lowercased(text[k]) != lowercase[k] { return false }
+        return true
     }
 
     private static func isUsual(_ name: RawSpan) -> Bool {

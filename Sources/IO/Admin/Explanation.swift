@@ -19,6 +19,9 @@ public enum Explanation {
         return Report(json: json(trace), text: text(trace))
     }
 
+    /// Routes that nearly took the request and are named, the nearest first.
+    private static var candidatesMax: Int { 10 }
+
     private static func reasons(_ trace: borrowing ExplanationTrace) -> ExplanationReasons {
         ExplanationReasons(
             rules: trace.snapshot.routeTable.rules, host: trace.path?.host ?? "", path: trace.path?.canonical ?? "",
@@ -35,7 +38,9 @@ public enum Explanation {
             ("request", json(trace.request, listener: listenerName(trace))),
             ("received", trace.received.map { json($0) } ?? .null),
             ("path", trace.path.map { json($0) } ?? .null), ("route", route(trace, reasons)),
-            ("candidates", candidates(trace, reasons)), ("chain", .array(trace.chain.map { json($0) })),
+            ("candidates", candidates(trace, reasons)),
+            ("further_candidates", .number(max(0, (trace.route?.candidates.count ?? 0) - candidatesMax))),
+            ("chain", .array(trace.chain.map { json($0) })),
             ("action", trace.action.map { JSONValue.object([("kind", JSONValue.string($0.kind))] + $0.details) } ?? .null),
             ("upstream", trace.upstream.map { json($0) } ?? .null), ("answer", trace.answer.map { $0.json } ?? .null),
         ])
@@ -77,7 +82,7 @@ public enum Explanation {
 
     private static func candidates(_ trace: borrowing ExplanationTrace, _ reasons: ExplanationReasons) -> JSONValue {
         .array(
-            (trace.route?.candidates ?? []).map {
+            (trace.route?.candidates ?? []).prefix(candidatesMax).map {
                 .object([
                     ("route", .string(reasons.rules[$0.route].name)), ("because", .string(reasons.because($0))),
                 ])
@@ -117,9 +122,11 @@ public enum Explanation {
             } else {
                 lines.append(("route", "none"))
             }
-            for candidate in found.candidates {
+            for candidate in found.candidates.prefix(candidatesMax) {
                 lines.append(("  not", "\(reasons.rules[candidate.route].name): \(reasons.because(candidate))"))
             }
+            let more = found.candidates.count - candidatesMax
+            if more > 0 { lines.append(("", "and \(more) more")) }
         }
         for stage in trace.chain { lines.append(("chain", "\(stage.name) (\(stage.kind)): \(stage.result)")) }
         if let action = trace.action {

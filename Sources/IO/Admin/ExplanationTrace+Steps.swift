@@ -84,14 +84,14 @@ extension ExplanationTrace {
         let field = head.headers.fields[index]
         head.methodRange = Int(field.valueOffset)..<(Int(field.valueOffset) + Int(field.valueCount))
         head.method = Method(head.bytes(head.methodRange))
-        let trace = snapshot.routeTable.trace(head)
+        let trace = snapshot.routeTable.trace(head, limit: .max)
         head.method = method
         head.methodRange = methodRange
         return trace
     }
 
     mutating func findRoute(_ listener: Int) -> Bool {
-        let trace = snapshot.routeTable.trace(head)
+        let trace = snapshot.routeTable.trace(head, limit: .max)
         route = trace
         switch trace.match {
         case .route(let index):

@@ -1,5 +1,6 @@
 import Configuration
 import Primitives
+import Reactor
 
 /// Where the admin listener of a daemon can be reached.
 public enum AdminAddress: Equatable, Sendable {
@@ -48,6 +49,14 @@ public enum AdminAddress: Equatable, Sendable {
         switch self {
         case .tcp(let address, let port): address.isV4 ? "\(address.text):\(port)" : "[\(address.text)]:\(port)"
         case .unix(let path): "unix:\(path)"
+        }
+    }
+
+    /// Nil where the path is too long for one.
+    var socket: SocketAddress? {
+        switch self {
+        case .tcp(let address, let port): SocketAddress(address, port: port)
+        case .unix(let path): SocketAddress(unixPath: path)
         }
     }
 

@@ -1,34 +1,42 @@
 import Glibc
 import Primitives
+import Reactor
 
-/// Asks the admin listener of a daemon, and waits for the answer. A connection serves one request.
+/// Asks the admin listener of a daemon, and waits for the answers, for all of them together no longer than its time allows.
 public struct AdminConnection: Sendable {
     public static var bodyBytesMax: Int { 64 << 20 }
 
-    private let endpoint: AdminEndpoint
+    private let place: AdminPlace
     private let timeout: TimeAmount
+    private let deadline: Instant
     private let bodyBytesMax: Int
 
     /// - Parameters:
-    ///   - timeout: from the start of connecting to the last byte of the answer.
+    ///   - timeout: from now to the last byte of the last answer.
     ///   - bodyBytesMax: a longer body is an error.
-    public init(_ endpoint: AdminEndpoint, timeout: TimeAmount, bodyBytesMax: Int = AdminConnection.bodyBytesMax) {
-        self.endpoint = endpoint
+    public init(_ place: AdminPlace, timeout: TimeAmount, bodyBytesMax: Int = AdminConnection.bodyBytesMax) {
+        self.place = place
         self.timeout = timeout
+        deadline = Clock.monotonic + timeout
         self.bodyBytesMax = bodyBytesMax
     }
 
+    /// Whether the time is up.
+    public var isOver: Bool { Clock.monotonic >= deadline }
+
+    /// Sends one request over a socket of its own.
+    ///
     /// - Throws: when there is no answer; an answer that says no is one.
-    public func send(_ request: AdminRequest) throws(AdminError) -> AdminAnswer {
-        let deadline = (Instant(nanoseconds: ClientSocket.now) + timeout).nanoseconds
+    public func send(_ request: AdminCall) throws(AdminError) -> AdminReply {
+        guard let address = place.address.socket else { throw cannotConnect(.system(Int(ENAMETOOLONG))) }
         let socket: ClientSocket
         do {
-            socket = try ClientSocket(connectingTo: endpoint.address, deadline: deadline)
+            socket = try ClientSocket(connectingTo: address, deadline: deadline)
         } catch {
             throw cannotConnect(error)
         }
         do {
-            try socket.send(request.bytes(for: endpoint))
+            try socket.send(request.bytes(for: place))
         } catch {
             // It may have answered before it read everything.
             if case .timedOut = error { throw noAnswer() }
@@ -36,8 +44,8 @@ public struct AdminConnection: Sendable {
         return try receive(socket)
     }
 
-    private func receive(_ socket: borrowing ClientSocket) throws(AdminError) -> AdminAnswer {
-        var reader = AnswerReader(bodyBytesMax: bodyBytesMax)
+    private func receive(_ socket: borrowing ClientSocket) throws(AdminError) -> AdminReply {
+        var reader = ReplyReader(bodyBytesMax: bodyBytesMax)
         var chunk = [UInt8](repeating: 0, count: 65_536)
         while true {
             let count: Int
@@ -48,7 +56,7 @@ public struct AdminConnection: Sendable {
             }
             switch count == 0 ? reader.inputClosed() : reader.received(chunk[..<count]) {
             case .needMore: if count == 0 { throw cutOff() }
-            case .complete: return reader.answer()
+            case .complete: return reader.reply()
             case .malformed(let rule):
                 throw AdminError(.noAnswer, "\(name) does not answer in HTTP/1.1 (\(rule)); is it the admin listener of Sluice?")
             case .tooLong:
@@ -57,18 +65,18 @@ public struct AdminConnection: Sendable {
         }
     }
 
-    private var name: String { endpoint.address.text }
+    private var name: String { place.address.text }
 
     private func cannotConnect(_ failure: ClientSocket.Failure) -> AdminError {
         switch failure {
-        case .timedOut: AdminError(.unreachable, "cannot connect to \(name): no answer within \(seconds)")
+        case .timedOut: AdminError(.noAnswer, "cannot connect to \(name): no answer within \(seconds)")
         case .system(let error):
-            AdminError(.unreachable, "cannot connect to \(name): \(SystemText.of(error)); \(Self.remedy(error))")
+            AdminError(.unreachable, "cannot connect to \(name): \(SystemError.text(error)); \(Self.remedy(error))")
         }
     }
 
-    private static func remedy(_ error: Int32) -> String {
-        switch error {
+    private static func remedy(_ error: Int) -> String {
+        switch Int32(clamping: error) {
         case EACCES, EPERM: "try as the daemon's user or as root"
         case ENETUNREACH, EHOSTUNREACH, EADDRNOTAVAIL, EAFNOSUPPORT: "is that the address of the admin listener?"
         default: "is the daemon running?"
@@ -78,7 +86,7 @@ public struct AdminConnection: Sendable {
     private func failed(_ failure: ClientSocket.Failure) -> AdminError {
         switch failure {
         case .timedOut: noAnswer()
-        case .system(let error): AdminError(.noAnswer, "the connection to \(name) broke: \(SystemText.of(error))")
+        case .system(let error): AdminError(.noAnswer, "the connection to \(name) broke: \(SystemError.text(error))")
         }
     }
 

@@ -5,6 +5,7 @@ public struct AdminError: Error, Equatable, CustomStringConvertible {
         case usage
         /// The file of the configuration or of the token does not say whom to ask or what to show.
         case configuration
+        /// Nobody takes the connection.
         case unreachable
         case noAnswer
     }

@@ -1,5 +1,5 @@
 import Configuration
-import Glibc
+import ConfigurationFile
 import Primitives
 
 /// A file that holds a bearer token and nothing else but space around it.
@@ -8,20 +8,13 @@ enum TokenFile {
     static var bytesMax: Int { 16_384 }
 
     static func read(_ path: String) throws(AdminError) -> Secret {
-        // Non-blocking, so that a FIFO without a writer cannot hold us.
-        let descriptor = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK)
-        guard descriptor >= 0 else { throw AdminError(.configuration, "cannot read \(path): \(SystemText.of(errno))") }
-        defer { close(descriptor) }
-        var bytes: [UInt8] = []
-        var chunk = [UInt8](repeating: 0, count: 4096)
-        while bytes.count <= bytesMax {
-            let count = Glibc.read(descriptor, &chunk, chunk.count)
-            if count < 0, errno == EINTR { continue }
-            guard count >= 0 else { throw AdminError(.configuration, "cannot read \(path): \(SystemText.of(errno))") }
-            if count == 0 { return try checked(bytes, from: path) }
-            bytes += chunk[..<count]
+        let file: FileReader.File
+        do {
+            file = try FileReader.read(path, maximum: bytesMax)
+        } catch {
+            throw AdminError(.configuration, "cannot read \(path): \(error.reason)")
         }
-        throw AdminError(.configuration, "\(path): a token has at most \(bytesMax) bytes")
+        return try checked(file.bytes, from: path)
     }
 
     /// - Throws: when what is left without the space around it is no token that a header field can carry (RFC 6750 §2.1).
@@ -34,8 +27,4 @@ enum TokenFile {
         }
         return Secret(token)
     }
-}
-
-enum SystemText {
-    static func of(_ error: Int32) -> String { strerror(error).map { String(cString: $0) } ?? "error \(error)" }
 }

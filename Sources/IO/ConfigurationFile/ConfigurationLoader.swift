@@ -24,14 +24,29 @@ public enum ConfigurationLoader {
         load(bytes, name: name, source: SystemSecretSource(table: environment))
     }
 
-    /// Reads bytes that somebody has sent, with the process's own environment.
+    /// Checks bytes that somebody has sent. Neither the process's environment nor the disk is read, since what a check says of them
+    /// would tell them: a value with `${NAME}` is accepted whatever it may be, and a secret's file counts as there.
     public static func load(posted bytes: [UInt8], name: String) -> LoadResult {
-        load(bytes, name: name, source: SystemSecretSource(table: nil))
+        load(bytes, name: name, source: OpaqueSecretSource())
     }
 
-    private static func load(_ bytes: [UInt8], name: String, source: SystemSecretSource) -> LoadResult {
+    private static func load(_ bytes: [UInt8], name: String, source: some SecretSource) -> LoadResult {
         let (root, diagnostics) = YAMLReader.read(bytes, file: name)
         return ConfigurationReader.read(root, file: name, bytes: bytes, source: source, earlier: diagnostics)
+    }
+
+    /// What the file at `path` says of the admin listener, whatever else is wrong with it.
+    public static func adminSettings(path: String) -> AdminSettings {
+        do {
+            let file = try FileReader.read(path, maximum: YAMLReader.bytesMaximum)
+            let (root, isWhole, diagnostics) = YAMLReader.readBeginning(file.bytes, file: path)
+            return AdminSettings(
+                reading: root, isWhole: isWhole, file: path, faults: diagnostics, source: SystemSecretSource(table: nil))
+        } catch {
+            let failure = Diagnostic(.error, mark: Mark(file: path), path: "", message: "cannot read the file: \(error.reason)")
+            return AdminSettings(
+                reading: nil, isWhole: false, file: path, faults: [failure], source: SystemSecretSource(table: nil))
+        }
     }
 
     /// Every value that is in force, and where it comes from. The file and the environment are those of the load, not of now.

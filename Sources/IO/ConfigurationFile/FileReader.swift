@@ -1,18 +1,18 @@
 import Glibc
 
 /// Reads whole files, on the control thread.
-enum FileReader {
-    struct File {
-        var bytes: [UInt8]
-        var mode: mode_t
+public enum FileReader {
+    public struct File {
+        public var bytes: [UInt8]
+        public var mode: mode_t
     }
 
-    struct Failure: Error {
-        var reason: String
+    public struct Failure: Error {
+        public var reason: String
     }
 
     /// - Parameter maximum: Longer files are refused.
-    static func read(_ path: String, maximum: Int) throws(Failure) -> File {
+    public static func read(_ path: String, maximum: Int) throws(Failure) -> File {
         // Non-blocking, so that a FIFO without a writer cannot hold us; for a regular file it means nothing.
         let descriptor = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK)
         guard descriptor >= 0 else { throw Failure(reason: systemText()) }

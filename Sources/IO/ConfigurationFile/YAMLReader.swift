@@ -58,6 +58,16 @@ public struct YAMLReader {
         return (reader.root, reader.diagnostics)
     }
 
+    /// The tree as far as the text can be understood: what is open at the first mistake that ends the reading is closed there.
+    /// - Returns: the tree, or nil; and whether it is all of the text.
+    public static func readBeginning(_ text: [UInt8], file: String) -> (root: Node?, isWhole: Bool, diagnostics: [Diagnostic]) {
+        var reader = YAMLReader(file: file)
+        reader.run(text)
+        if reader.root != nil { return (reader.root, true, reader.diagnostics) }
+        while reader.end() {}
+        return (reader.root, false, reader.diagnostics)
+    }
+
     private mutating func run(_ text: [UInt8]) {
         guard text.count <= YAMLReader.bytesMaximum else {
             return report(start, "the file is longer than \(YAMLReader.bytesMaximum >> 20)MiB")

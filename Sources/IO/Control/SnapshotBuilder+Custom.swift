@@ -14,7 +14,8 @@ extension SnapshotBuilder {
                     + (known.isEmpty ? "it was built without any" : "it has \(known.joined(separator: ", "))"))
         }
         do {
-            return try type.middleware(MiddlewareOptions(options.map { (key: $0.name, text: $0.value) }))
+            let secrets = Set(options.filter(\.isSecret).map(\.name))
+            return try type.middleware(MiddlewareOptions(options.map { (key: $0.name, text: $0.value) }, secrets: secrets))
         } catch {
             throw customFault(name, key: "", "\(error)")
         }

@@ -42,6 +42,27 @@ extension Worker {
         }
     }
 
+    enum Received {
+        case bytes(UnsafeRawBufferPointer)
+        case nothingYet
+        /// The client has closed, or broken off.
+        case end
+    }
+
+    /// Takes what is there into the worker's buffer.
+    @inline(__always)
+    func receive(fromClient index: Int) -> Received {
+        let client = clients.pointer(index)
+        let n = calls.receive(client.pointee.descriptor, receiveBuffer.baseAddress, Self.receiveBytes)
+        if n == -SystemError.again {
+            client.pointee.isReadable = false
+            return .nothingYet
+        }
+        if n <= 0 { return .end }
+        if n < Self.receiveBytes, !client.pointee.isHalfClosed { client.pointee.isReadable = false }
+        return .bytes(UnsafeRawBufferPointer(start: receiveBuffer.baseAddress, count: n))
+    }
+
     private func continueExchange(_ slot: Int) {
         if case .collecting = exchanges.pointer(slot).pointee.step { return continueCollecting(slot) }
         continueForwarding(slot)

@@ -40,16 +40,13 @@ extension Worker {
             }
             guard reads < Self.readsPerTurn else { return deferClient(index) }
             reads += 1
-            let n = calls.receive(client.pointee.descriptor, receiveBuffer.baseAddress, Self.receiveBytes)
-            if n == -SystemError.again {
-                client.pointee.isReadable = false
-                continue
+            switch receive(fromClient: index) {
+            case .nothingYet: continue
+            case .end: return abandonExchange(slot, .clientClosed)
+            case .bytes(let bytes):
+                guard let consumed = take(slot, bytes) else { return }
+                stash(UnsafeRawBufferPointer(rebasing: bytes[consumed...]), for: index)
             }
-            if n <= 0 { return abandonExchange(slot, .clientClosed) }
-            if n < Self.receiveBytes, !client.pointee.isHalfClosed { client.pointee.isReadable = false }
-            let bytes = UnsafeRawBufferPointer(start: receiveBuffer.baseAddress, count: n)
-            guard let consumed = take(slot, bytes) else { return }
-            if consumed < n { stash(UnsafeRawBufferPointer(rebasing: bytes[consumed...]), for: index) }
         }
         client.pointee.deadline.clear()
         exchange.pointee.step = .idle

@@ -146,18 +146,15 @@ extension Worker {
             guard client.pointee.isReadable else { break }
             guard reads < Self.readsPerTurn else { return deferClient(clientIndex) }
             reads += 1
-            let n = calls.receive(client.pointee.descriptor, receiveBuffer.baseAddress, Self.receiveBytes)
-            if n == -SystemError.again {
-                client.pointee.isReadable = false
-                break
-            }
+            switch receive(fromClient: clientIndex) {
+            case .nothingYet: continue
             // The client broke its request off.
-            if n <= 0 { return abandonExchange(slot, .clientClosed) }
-            if n < Self.receiveBytes, !client.pointee.isHalfClosed { client.pointee.isReadable = false }
-            let bytes = UnsafeRawBufferPointer(start: receiveBuffer.baseAddress, count: n)
-            let consumed = pass(slot, bytes)
-            guard exchanges.isLive(Token(raw: token)), case .forwarded = exchange.pointee.step else { return }
-            if consumed < n { stash(UnsafeRawBufferPointer(rebasing: bytes[consumed...]), for: clientIndex) }
+            case .end: return abandonExchange(slot, .clientClosed)
+            case .bytes(let bytes):
+                let consumed = pass(slot, bytes)
+                guard exchanges.isLive(Token(raw: token)), case .forwarded = exchange.pointee.step else { return }
+                stash(UnsafeRawBufferPointer(rebasing: bytes[consumed...]), for: clientIndex)
+            }
         }
         guard !exchange.pointee.uploadFailed else { return }
         if !exchange.pointee.machine.requestRead, backend.pointee.outgoing.isEmpty {

@@ -35,16 +35,13 @@ extension Worker {
     func readProxyHeader(_ index: Int) {
         let client = clients.pointer(index)
         while client.pointee.isReadable {
-            let n = calls.receive(client.pointee.descriptor, receiveBuffer.baseAddress, Self.receiveBytes)
-            if n <= 0 {
-                client.pointee.isReadable = false
-                // A balancer's own check connects and says nothing; that is no fault.
-                guard n != -SystemError.again else { return }
-                guard client.pointee.input.isEmpty else { return refuseProxyHeader(index, .proxyHeaderInvalid, "header_cut_off") }
-                return closeClient(index)
+            switch receive(fromClient: index) {
+            case .nothingYet: return
+            // A balancer's own check connects and says nothing; that is no fault.
+            case .end where client.pointee.input.isEmpty: return closeClient(index)
+            case .end: return refuseProxyHeader(index, .proxyHeaderInvalid, "header_cut_off")
+            case .bytes(let bytes): client.pointee.input.append(bytes)
             }
-            if n < Self.receiveBytes, !client.pointee.isHalfClosed { client.pointee.isReadable = false }
-            client.pointee.input.append(UnsafeRawBufferPointer(start: receiveBuffer.baseAddress, count: n))
             switch ProxyHeader.parse(RawSpan(_unsafeBytes: client.pointee.input.bytes)) {
             case .needMore: continue
             case .refused(let fault): return refuseProxyHeader(index, .proxyHeaderInvalid, fault.reason)

@@ -706,7 +706,7 @@ let brokenFiles: [BrokenFile] = [
 
             """,
         diagnostics: """
-            t.yaml:3:5: error: routes[0]: exactly one of service, redirect, respond, health or metrics is needed
+            t.yaml:3:5: error: routes[0]: exactly one of service, redirect, respond, health, ready or metrics is needed
             """),
     BrokenFile(
         name: "a route with two actions",
@@ -718,7 +718,7 @@ let brokenFiles: [BrokenFile] = [
             """,
         diagnostics: """
             t.yaml:4:45: error: routes[0].health: cannot stand beside "service"; exactly one of service, redirect, respond, \
-            health or metrics is needed
+            health, ready or metrics is needed
             """),
     BrokenFile(
         name: "a middleware of two kinds",

@@ -136,12 +136,55 @@ struct OperationsKeyTests {
                 """
             let result = loadRest(text, environment: ["E": "$${y}"])
             let options = [("n", "5"), ("t", "true"), ("s", ""), ("e", "x$${y}"), ("f", "from the file")].map {
-                CustomOption(name: $0.0, value: $0.1)
+                CustomOption(name: $0.0, value: $0.1, isSecret: ["e", "f"].contains($0.0))
             }
             #expect(result.configuration?.middlewares.map(\.kind) == [.custom(type: "tenant-check", options: options)])
             #expect(lines(result).count == 1)
             #expect(lines(result).first?.hasSuffix("the middleware \"b\" (custom) is switched off: the route is open") == true)
             #expect(result.filesRead == ["t.yaml", path])
         }
+    }
+
+    @Test func `credentials beside a null origin or a wildcard are refused where they stand`() {
+        let result = loadRest(
+            """
+            middlewares:
+              a:
+                cors: {allow_origins: ["https://a.example", "null"], allow_credentials: true,
+                       allow_methods: ["*"], allow_headers: [X-A, "*"], expose_headers: "*"}
+            routes: [{name: r, match: {path: /}, health: true}]
+
+            """)
+        #expect(
+            result.errors.map(\.path) == [
+                "middlewares.a.cors.allow_origins[1]", "middlewares.a.cors.allow_methods[0]",
+                "middlewares.a.cors.allow_headers[1]", "middlewares.a.cors.expose_headers",
+            ])
+    }
+
+    @Test func `a method that cors allows and no route takes is warned about`() {
+        let text = { (methods: String, routes: String) in
+            "middlewares: {c: {cors: {allow_origins: \"https://a.example\", allow_methods: [\(methods)]}}}\nroutes: [\(routes)]\n"
+        }
+        let get = "{name: get, match: {path: /, methods: GET}, health: true, middlewares: c}"
+        let put = "{name: put, match: {path: /, methods: PUT}, health: true, middlewares: c}"
+        let all = "{name: all, match: {path: /a}, health: true, middlewares: c}"
+        let warned = { (methods: String, routes: String) in loadRest(text(methods, routes)).diagnostics.map(\.message) }
+        #expect(warned("GET, HEAD, POST", get) == ["cors allows POST, which the route get does not take"])
+        #expect(warned("GET, PUT", "\(get), \(put)") == [])
+        #expect(warned("GET, DELETE", "\(get), \(put)") == ["cors allows DELETE, which none of its 2 routes takes"])
+        #expect(warned("GET, DELETE, \"*\"", all) == [])
+        #expect(warned("PURGE", all) == ["cors allows PURGE, which the route all does not take"])
+        // The default is nobody's mistake.
+        #expect(
+            loadRest("middlewares: {c: {cors: {allow_origins: \"https://a.example\"}}}\nroutes: [\(get)]\n").diagnostics == [])
+    }
+
+    @Test func `a route may tell whether the gateway is ready`() throws {
+        let route = try #require(
+            loadRest("routes: [{name: r, match: {path: /ready}, ready: true}]\n").configuration?.routes.first)
+        #expect(route.action == .ready)
+        #expect(loadRest("routes: [{name: r, match: {path: /ready}, ready: false}]\n").errors.count == 1)
+        #expect(loadRest("routes: [{name: r, match: {path: /ready}, ready: true, health: true}]\n").errors.count == 1)
     }
 }

@@ -41,9 +41,25 @@ import Testing
         Case(peer: "10.0.0.1", fields: ["X-Forwarded-For: [2001:db8::1]x"], client: "10.0.0.1"),
         Case(peer: "10.0.0.1", fields: ["X-Forwarded-For: 192.0.2.300"], client: "10.0.0.1"),
         Case(peer: "10.0.0.1", fields: ["X-Forwarded-For:"], client: "10.0.0.1"),
-        // The other family is not read.
-        Case(peer: "10.0.0.1", fields: ["Forwarded: for=192.0.2.1"], client: "10.0.0.1"),
-        Case(peer: "10.0.0.1", fields: ["X-Forwarded-For: 192.0.2.1"], client: "10.0.0.1", style: .rfc7239),
+        // The other family is read where it is alone; where both are there, the one that the gateway writes.
+        Case(peer: "10.0.0.1", fields: ["Forwarded: for=192.0.2.1"], client: "192.0.2.1"),
+        Case(peer: "10.0.0.1", fields: ["X-Forwarded-For: 192.0.2.1"], client: "192.0.2.1", style: .rfc7239),
+        Case(peer: "10.0.0.1", fields: ["Forwarded: for=192.0.2.9", "X-Forwarded-For: 192.0.2.1"], client: "192.0.2.1"),
+        Case(
+            peer: "10.0.0.1", fields: ["X-Forwarded-For: 192.0.2.1", "Forwarded: for=192.0.2.9"], client: "192.0.2.9",
+            style: .rfc7239),
+        // A family that is spoilt, or names nobody, does not send us to the other one.
+        Case(peer: "10.0.0.1", fields: ["X-Forwarded-For: nonsense", "Forwarded: for=192.0.2.9"], client: "10.0.0.1"),
+        Case(peer: "10.0.0.1", fields: ["X-Forwarded-Proto: http", "Forwarded: for=192.0.2.9"], client: "10.0.0.1"),
+        Case(
+            peer: "10.0.0.1", fields: ["X-Forwarded-For: 6.6.6.6", "Forwarded: for=\"1"], client: "10.0.0.1", style: .rfc7239),
+        // Our proxy's own line counts behind one that cannot be read, and not before it.
+        Case(
+            peer: "10.0.0.1", fields: ["Forwarded: for=\"6", "Forwarded: for=192.0.2.1"], client: "192.0.2.1", style: .rfc7239),
+        Case(
+            peer: "10.0.0.1", fields: ["Forwarded: for=6.6.6.6", "Forwarded: for=\"1"], client: "10.0.0.1", style: .rfc7239),
+        Case(peer: "10.0.0.1", fields: ["Forwarded: for=192.0.2.1;proto=a;proto=b"], client: "10.0.0.1", style: .rfc7239),
+        Case(peer: "10.0.0.1", fields: ["Forwarded: for=192.0.2.1;host=a;Host=b"], client: "10.0.0.1", style: .rfc7239),
         // RFC 7239.
         Case(peer: "10.0.0.1", fields: ["Forwarded: for=192.0.2.1"], client: "192.0.2.1", style: .rfc7239),
         Case(peer: "10.0.0.1", fields: ["Forwarded: FOR=\"192.0.2.1:80\";proto=https"], client: "192.0.2.1", style: .rfc7239),
@@ -86,6 +102,39 @@ import Testing
         #expect(context.clientAddress == found.client)
         #expect(context.isTrustedPeer == found.isTrustedPeer)
         #expect(context.clientPort == (found.client == peer && found.client != IPAddress("10.0.0.9") ? 40_000 : 0))
+    }
+
+    @Test(
+        arguments: [
+            (["Forwarded: for=192.0.2.1;proto=https"], .https), (["Forwarded: for=192.0.2.1;proto=HTTPS;host=b"], .https),
+            (["Forwarded: for=6.6.6.6;proto=https, for=192.0.2.1;proto=http"], .http),
+            (["Forwarded: for=6.6.6.6;proto=http, for=192.0.2.1;proto=https, for=10.0.0.2;proto=http"], .https),
+            // Hidden by our proxy, which has seen it all the same.
+            (["Forwarded: for=_hidden;proto=https"], .https), (["Forwarded: proto=https"], .https),
+            (["Forwarded: for=192.0.2.1;proto=ws"], .http), (["Forwarded: for=192.0.2.1;proto=https;\""], .http),
+            (["X-Forwarded-Proto: https"], .https),
+        ] as [([String], Scheme)])
+    func `the scheme comes from the same element as the client, in every style`(_ fields: [String], _ scheme: Scheme) throws {
+        for style in [Pipeline.ForwardedStyle.x, .rfc7239, .both] {
+            var head = request("GET / HTTP/1.1", "Host: a")
+            for line in fields { add(line, to: &head.headers) }
+            var own = context(peer: "10.0.0.1")
+            try entrance(style: style).receive(&head, &own)
+            #expect(own.clientScheme == scheme)
+            var stranger = context()
+            try entrance(style: style).receive(&head, &stranger)
+            #expect(stranger.clientScheme == .http)
+        }
+    }
+
+    @Test func `the scheme of one family is never that of the client whom the other names`() throws {
+        for (style, scheme) in [(Pipeline.ForwardedStyle.x, Scheme.http), (.both, .http), (.rfc7239, .https)] {
+            var head = request(
+                "GET / HTTP/1.1", "Host: a", "X-Forwarded-For: 192.0.2.1", "Forwarded: for=192.0.2.9;proto=https")
+            var context = context(peer: "10.0.0.1")
+            try entrance(style: style).receive(&head, &context)
+            #expect(context.clientScheme == scheme)
+        }
     }
 
     @Test(arguments: [1, 19, 20, 21, 400]) func `a run of more than 20 trusted hops is not followed`(_ count: Int) throws {

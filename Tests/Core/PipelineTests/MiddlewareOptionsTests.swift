@@ -110,4 +110,17 @@ import Testing
             #expect("\(error)" == "options.retries: expected a whole number, not \"many\"")
         }
     }
+
+    @Test func `no message quotes an option that came from the environment or a file`() {
+        for text in ["s3cr3t", "987654321"] {
+            let options = MiddlewareOptions([("key", text)], secrets: ["key"])
+            for read in [
+                { _ = try options.int("key", in: 1...2) }, { _ = try options.bool("key") },
+                { _ = try options.duration("key", in: .zero ... .seconds(1)) },
+            ] as [() throws -> Void] {
+                let error = #expect(throws: MiddlewareOptionError.self) { try read() }
+                #expect(error.map { !"\($0)".contains(text) && !"\($0)".contains("not ") } == true)
+            }
+        }
+    }
 }

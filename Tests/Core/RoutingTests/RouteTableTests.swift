@@ -100,9 +100,11 @@ struct RouteTableTests {
     @Test func `a preflight finds a route by the names of the fields that it announces`() throws {
         let table = try RouteTable(
             [
-                rule("v1", "/api", headers: [.equals("X-Tenant", "one")]), rule("here", "/p", headers: [ValueMatch("x-a", .present)]),
+                rule("v1", "/api", headers: [.equals("X-Tenant", "one")]),
+                rule("here", "/p", headers: [ValueMatch("x-a", .present)]),
                 rule("gone", "/p", headers: [ValueMatch("x-a", .absent)]), rule("all", "/q"),
-                rule("tenant", "/q", headers: [.equals("x-tenant", "two")]), rule("cookie", "/c", headers: [.equals("Cookie", "a=b")]),
+                rule("tenant", "/q", headers: [.equals("x-tenant", "two")]),
+                rule("cookie", "/c", headers: [.equals("Cookie", "a=b")]),
                 rule("json", "/t", headers: [.equals("content-type", "application/json")]), rule("plain", "/t"),
                 rule("q", "/v", headers: [.equals("x-tenant", "one")], query: [.equals("v", "1")]),
             ], seed: 5)

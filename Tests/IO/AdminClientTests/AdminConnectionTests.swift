@@ -7,7 +7,7 @@ import Testing
 @Suite struct AdminConnectionTests {
     @Test func `a GET is one exact message and its answer comes back with type and body`() throws {
         let peer = Peer("HTTP/1.1 200 OK\r\nContent-Type: Text/Plain; charset=utf-8\r\nContent-Length: 3\r\n\r\nhey")
-        let answer = try ask(peer, AdminRequest(.get, "/routes", parameters: [("cursor", "a b&c")], format: .text))
+        let answer = try ask(peer, AdminCall(.get, "/routes", parameters: [("cursor", "a b&c")], format: .text))
         #expect(answer.status == 200 && answer.isSuccess && answer.isText && answer.text == "hey")
         #expect(
             peer.request == "GET /routes?cursor=a%20b%26c HTTP/1.1\r\nHost: localhost\r\nUser-Agent: sluice\r\n"
@@ -16,8 +16,8 @@ import Testing
 
     @Test func `a POST says that it is no browser, and carries its body with type and length`() throws {
         let peer = Peer("HTTP/1.1 204 No Content\r\n\r\n")
-        let request = AdminRequest(.post, "/explain", format: .json).with(.object([("method", .string("GET"))]))
-        #expect(try ask(peer, request).status == 204)
+        let call = AdminCall(.post, "/explain", format: .json).with(.object([("method", .string("GET"))]))
+        #expect(try ask(peer, call).status == 204)
         #expect(peer.request.contains("Accept: application/json\r\n"))
         #expect(
             peer.request.hasSuffix(
@@ -26,10 +26,10 @@ import Testing
 
     @Test func `a token goes into the Authorization field and nowhere else`() throws {
         let peer = Peer("HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n")
-        let endpoint = AdminEndpoint(address: peer.endpoint.address, token: Secret(Array("s3cret".utf8)))
-        _ = try AdminConnection(endpoint, timeout: .seconds(5)).send(AdminRequest(.get, "/status", format: .text))
+        let place = AdminPlace(address: peer.place.address, token: Secret(Array("s3cret".utf8)))
+        _ = try AdminConnection(place, timeout: .seconds(5)).send(AdminCall(.get, "/status", format: .text))
         #expect(peer.request.contains("\r\nAuthorization: Bearer s3cret\r\n"))
-        #expect(!"\(endpoint)".contains("s3cret"))
+        #expect(!"\(place)".contains("s3cret"))
     }
 
     @Test(arguments: [1, 2, 7, 1000]) func `an answer split anywhere is the same answer`(size: Int) throws {
@@ -78,13 +78,56 @@ import Testing
     }
 
     @Test func `nobody there is an error that names the address and asks for the daemon`() {
-        let tcp = AdminConnection(AdminEndpoint(address: .tcp(IPAddress(v4: 0x7f00_0001), port: 1)), timeout: .seconds(5))
+        let tcp = AdminConnection(AdminPlace(address: .tcp(IPAddress(v4: 0x7f00_0001), port: 1)), timeout: .seconds(5))
         #expect(
-            failure { try tcp.send(AdminRequest(.get, "/", format: .text)) }
+            failure { try tcp.send(AdminCall(.get, "/", format: .text)) }
                 == "cannot connect to 127.0.0.1:1: Connection refused; is the daemon running?")
-        let unix = AdminConnection(AdminEndpoint(address: .unix(path: "/nonexistent/s")), timeout: .seconds(5))
+        let unix = AdminConnection(AdminPlace(address: .unix(path: "/nonexistent/s")), timeout: .seconds(5))
         #expect(
-            failure { try unix.send(AdminRequest(.get, "/", format: .text)) }
+            failure { try unix.send(AdminCall(.get, "/", format: .text)) }
                 == "cannot connect to unix:/nonexistent/s: No such file or directory; is the daemon running?")
+    }
+
+    @Test(arguments: [
+        "HTTP/1.1 100 Continue\r\n\r\n", "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n1\r\nx\r\n", "1\r\nx\r\n",
+    ]) func `who never stops sending is given up at the deadline or before`(text: String) {
+        let begin = text.hasPrefix("1") ? "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n" : text
+        let said = failure {
+            try ask(Peer(begin, ending: .endless(text)), milliseconds: 200, bodyBytesMax: 1 << 30)
+        }
+        #expect(said.contains("within 200 ms") || said.contains("does not answer in HTTP/1.1"))
+    }
+
+    @Test func `sixteen interim heads are passed over and one more is refused`() throws {
+        let interim = String(repeating: "HTTP/1.1 103 Early Hints\r\n\r\n", count: 16)
+        #expect(try ask(Peer(interim + "HTTP/1.1 200 OK\r\n\r\nyes")).text == "yes")
+        let more = Peer(interim + "HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 200 OK\r\n\r\nno")
+        #expect(failure { try ask(more) }.contains("(too_many_interim_heads)"))
+    }
+
+    @Test(arguments: [
+        ("\u{1b}]0;pwn\u{7}", "\\u{1b}]0;pwn\\u{7}", "\\u001b]0;pwn\\u0007"), ("a\u{9b}31m", "a\\u{9b}31m", "a\\u009b31m"),
+        ("\u{202e}x\u{2066}", "\\u{202e}x\\u{2066}", "\\u202ex\\u2066"), ("a\rb\u{7f}", "a\\u{d}b\\u{7f}", "a\\u000db\\u007f"),
+        ("a\tb\nä\u{1f600}", "a\tb\nä\u{1f600}", "a\tb\nä\u{1f600}"),
+    ]) func `what could move the cursor or turn the text round is written out`(raw: String, text: String, json: String) {
+        func shown(_ type: String) -> String { AdminReply(status: 200, contentType: type, body: Array(raw.utf8)).shown }
+        #expect(shown("text/plain") == text && shown("") == text && shown("application/json") == json)
+    }
+
+    @Test func `a member is found at the beginning of an answer of any length`() {
+        let long = String(repeating: "\"ä\", ", count: 20_000)
+        let body = "{\"generation\": 3, \"file\": \"/etc/a b.yaml\", \"more\": [\(long)"
+        let reply = AdminReply(status: 200, contentType: "application/json", body: Array(body.utf8))
+        #expect(reply.member("file") == "/etc/a b.yaml" && reply.member("generation") == "3" && reply.member("none") == nil)
+        #expect(AdminReply(status: 200, contentType: "", body: Array("no object".utf8)).member("file") == nil)
+        #expect(AdminReply(status: 200, contentType: "", body: []).member("file") == nil)
+    }
+
+    @Test func `several questions share one time`() {
+        let peer = Peer("", ending: .silence)
+        let connection = AdminConnection(peer.place, timeout: .milliseconds(50))
+        let call = AdminCall(.get, "/status", format: .text)
+        #expect(failure { try connection.send(call) }.contains("within 50 ms") && connection.isOver)
+        #expect(failure { try connection.send(call) }.contains("within 50 ms"))
     }
 }

@@ -12,6 +12,8 @@ final class Peer: Sendable {
         case close
         /// Nothing; the connection stays open.
         case silence
+        /// The same again and again, for as long as somebody reads it.
+        case endless(String)
     }
 
     let path: String
@@ -20,7 +22,7 @@ final class Peer: Sendable {
 
     /// The request, once it has been answered.
     var request: String { received.withLock { String(decoding: $0, as: UTF8.self) } }
-    var endpoint: AdminEndpoint { AdminEndpoint(address: .unix(path: path)) }
+    var place: AdminPlace { AdminPlace(address: .unix(path: path)) }
 
     init(_ answer: String, chunk: Int = .max, ending: Ending = .close) {
         var template = Array("/tmp/sluice-peer-XXXXXX".utf8CString)
@@ -66,6 +68,9 @@ final class Peer: Sendable {
         switch ending {
         case .close: break
         case .silence: while read(connection, &buffer, buffer.count) > 0 {}
+        case .endless(let text):
+            let bytes = Array(text.utf8)
+            while send(connection, bytes, bytes.count, Int32(MSG_NOSIGNAL)) > 0 {}
         }
         close(connection)
     }
@@ -79,10 +84,10 @@ final class Peer: Sendable {
 }
 
 func ask(
-    _ peer: Peer, _ request: AdminRequest = AdminRequest(.get, "/status", format: .text), milliseconds: UInt64 = 5000,
+    _ peer: Peer, _ call: AdminCall = AdminCall(.get, "/status", format: .text), milliseconds: UInt64 = 5000,
     bodyBytesMax: Int = 1000
-) throws(AdminError) -> AdminAnswer {
-    try AdminConnection(peer.endpoint, timeout: .milliseconds(milliseconds), bodyBytesMax: bodyBytesMax).send(request)
+) throws(AdminError) -> AdminReply {
+    try AdminConnection(peer.place, timeout: .milliseconds(milliseconds), bodyBytesMax: bodyBytesMax).send(call)
 }
 
 /// What `body` throws, in words; empty when it throws nothing.

@@ -2,7 +2,7 @@ import Configuration
 import Primitives
 
 /// One request to the admin listener.
-public struct AdminRequest: Sendable {
+public struct AdminCall: Sendable {
     /// What the answer's body should be.
     public enum Format: Sendable {
         case text, json
@@ -37,16 +37,16 @@ public struct AdminRequest: Sendable {
     }
 
     /// The same with a body of JSON.
-    public func with(_ json: JSONValue) -> AdminRequest {
-        var request = self
-        request.body = (Array(json.text.utf8), "application/json")
-        return request
+    public func with(_ json: JSONValue) -> AdminCall {
+        var call = self
+        call.body = (Array(json.text.utf8), "application/json")
+        return call
     }
 
     /// The whole message. The connection is for this request alone.
-    func bytes(for endpoint: AdminEndpoint) -> [UInt8] {
+    func bytes(for place: AdminPlace) -> [UInt8] {
         var lines = [
-            "\(method.rawValue) \(target) HTTP/1.1", "Host: \(endpoint.address.hostField)", "User-Agent: sluice",
+            "\(method.rawValue) \(target) HTTP/1.1", "Host: \(place.address.hostField)", "User-Agent: sluice",
             "Accept: \(format.accept)", "Connection: close",
         ]
         switch method {
@@ -57,8 +57,8 @@ public struct AdminRequest: Sendable {
             lines.append("Content-Length: \(body?.bytes.count ?? 0)")
             if let body { lines.append("Content-Type: \(body.contentType)") }
         }
-        if !endpoint.token.isEmpty {
-            lines.append("Authorization: Bearer \(String(decoding: endpoint.token.bytes, as: UTF8.self))")
+        if !place.token.isEmpty {
+            lines.append("Authorization: Bearer \(String(decoding: place.token.bytes, as: UTF8.self))")
         }
         return Array((lines.joined(separator: "\r\n") + "\r\n\r\n").utf8) + (body?.bytes ?? [])
     }

@@ -3,7 +3,7 @@ import HTTPMessages
 import Primitives
 
 /// Puts one answer together from the bytes as they come: interim heads are passed over, the body is kept up to a limit.
-struct AnswerReader: ~Copyable {
+struct ReplyReader: ~Copyable {
     enum Step {
         case needMore
         case complete
@@ -18,8 +18,14 @@ struct AnswerReader: ~Copyable {
         case complete
     }
 
+    /// The daemon sends none.
+    private static var interimHeadsMax: Int { 16 }
+
     private let bodyBytesMax: Int
+    /// What came; what stands before `start` has been used.
     private var pending: [UInt8] = []
+    private var start = 0
+    private var interimHeads = 0
     private var head = ResponseHead()
     private var state = State.head
     private var body: [UInt8] = []
@@ -27,17 +33,26 @@ struct AnswerReader: ~Copyable {
     init(bodyBytesMax: Int) { self.bodyBytesMax = bodyBytesMax }
 
     mutating func received(_ bytes: ArraySlice<UInt8>) -> Step {
+        if start == pending.count || start > 65_536 {
+            pending.removeFirst(start)
+            start = 0
+        }
         pending += bytes
         while true {
             switch state {
             case .head:
                 let input = pending
-                switch ResponseParser.parse(input.span.bytes, limits: .response, requestMethod: .get, into: &head) {
+                let rest = input.span.bytes.extracting(start..<input.count)
+                switch ResponseParser.parse(rest, limits: .response, requestMethod: .get, into: &head) {
                 case .needMore: return .needMore
                 case .refused(let fault): return .malformed(fault.reason)
                 case .head(let consumed):
-                    pending.removeFirst(consumed)
-                    if head.isInterim, head.status != 101 { continue }
+                    start += consumed
+                    if head.isInterim, head.status != 101 {
+                        interimHeads += 1
+                        guard interimHeads <= Self.interimHeadsMax else { return .malformed("too_many_interim_heads") }
+                        continue
+                    }
                     state = .body(BodyReader(head.framing))
                 }
             case .body(var reader):
@@ -62,36 +77,32 @@ struct AnswerReader: ~Copyable {
 
     private mutating func readBody(_ reader: inout BodyReader) -> Step {
         let input = pending
-        var used = 0
-        defer { pending.removeFirst(used) }
         while true {
-            let rest = input.span.bytes.extracting(used..<input.count)
-            let step = reader.next(rest)
-            switch step {
+            switch reader.next(input.span.bytes.extracting(start..<input.count)) {
             case .data(let range):
                 guard range.count <= bodyBytesMax - body.count else { return .tooLong }
-                body += input[(used + range.lowerBound)..<(used + range.upperBound)]
-                used += range.upperBound
+                body += input[(start + range.lowerBound)..<(start + range.upperBound)]
+                start += range.upperBound
                 if reader.isComplete { return .complete }
-            case .trailers(let range): used += range.upperBound
+            case .trailers(let range): start += range.upperBound
             case .needMore(let consumed):
-                used += consumed
+                start += consumed
                 return .needMore
             case .end(let consumed):
-                used += consumed
+                start += consumed
                 return .complete
             case .refused: return .malformed("malformed_chunk")
             }
         }
     }
 
-    consuming func answer() -> AdminAnswer {
+    consuming func reply() -> AdminReply {
         var contentType = ""
         if let index = head.headers.firstIndex(of: .contentType) {
             let value = String(decoding: head.headers.value(index).array(), as: UTF8.self)
             let end = value.firstIndex(of: ";") ?? value.endIndex
             contentType = value[..<end].lowercased().filter { $0 != " " }
         }
-        return AdminAnswer(status: head.status, contentType: contentType, body: body)
+        return AdminReply(status: head.status, contentType: contentType, body: body)
     }
 }

@@ -4,11 +4,11 @@ import Primitives
 import Testing
 
 /// Whom the command line asks, and what it shows.
-@Suite struct AdminEndpointTests {
+@Suite struct AdminPlaceTests {
     private func find(
         address: String = "", tokenFile: String = "", file: String = "/nonexistent.yaml", environment: [String: String] = [:]
-    ) throws(AdminError) -> AdminEndpoint {
-        try AdminEndpoint.find(
+    ) throws(AdminError) -> AdminPlace {
+        try AdminPlace.find(
             .init(address: address, tokenFile: tokenFile, configurationFile: file), environment: { environment[$0] })
     }
 
@@ -81,15 +81,63 @@ import Testing
             failure { try find(address: "[::1]:1", tokenFile: "/nonexistent") }
                 == "cannot read /nonexistent: No such file or directory")
         #expect(failure { try find(address: "[::1]:1", tokenFile: "/") }.contains("Is a directory"))
-        #expect(failure { try find(address: "[::1]:1", tokenFile: "/dev/zero") }.contains("at most 16384 bytes"))
+        #expect(failure { try find(address: "[::1]:1", tokenFile: "/dev/zero") }.contains("Not a regular file"))
     }
 
-    @Test func `a file that does not say whom to ask is an error that names the remedy`() throws {
-        #expect(failure { try find() }.hasSuffix("name it with --admin or SLUICE_ADMIN"))
-        try withFile("nonsense: 1\n") { (path) throws in
-            let text = failure { try find(file: path) }
-            #expect(text.contains("\(path):1:1: error: ") && text.hasSuffix("name it with --admin or SLUICE_ADMIN"))
+    @Test func `a file with mistakes elsewhere still says whom to ask and what to show`() throws {
+        let texts = [
+            "nonsense: 1\nadmin: {address: \"127.0.0.1:3\", token: a-token-0123456789}\n",
+            "admin: {address: \"127.0.0.1:3\", token: a-token-0123456789, nonsense: 1}\nlisteners: [{address: \"${UNSET_HERE}\"}]\n",
+            "admin:\n  address: 127.0.0.1:3\n  token: a-token-0123456789\nlisteners:\n  - name: web\n   address: 1\n",
+            "admin: {address: \"127.0.0.1:3\", token: a-token-0123456789}\nroutes: [{{{{\n",
+            "admin: {token: \"${UNSET_HERE}\", address: \"127.0.0.1:3\"}\n",
+        ]
+        for (index, text) in texts.enumerated() {
+            try withFile(text) { (path) throws in
+                let place = try find(file: path)
+                #expect(place.address.text == "127.0.0.1:3" && place.source == .file)
+                let hasToken = index != 4
+                #expect(place.token.bytes == (hasToken ? Array("a-token-0123456789".utf8) : []))
+                #expect(place.isOfFile == hasToken && place.tokenProblems.isEmpty == hasToken)
+            }
         }
+        try withFile("nonsense: 1\n") { (path) throws in #expect(try find(file: path).address.text == "127.0.0.1:9901") }
+    }
+
+    @Test func `what a file leaves out behind a fault in its text is not taken to be the default`() throws {
+        for text in [
+            "{{{{", "", "listeners: [{{{{\n", "admin: {token: x, {{\n", "x: *nobody\nadmin: {address: \"127.0.0.1:3\"}\n",
+        ] {
+            try withFile(text) { (path) throws in
+                let text = failure { try find(file: path) }
+                #expect(text.contains("\(path):1:") && text.hasSuffix("name it with --admin or SLUICE_ADMIN"))
+            }
+        }
+    }
+
+    @Test func `a token that no header field can carry is not sent and its problem is kept`() throws {
+        try withFile("in the file\nX-Evil: 1") { (secret) throws in
+            try withFile(configuration("{address: \"127.0.0.1:3\", token: \"file:\(secret)\"}")) { (path) throws in
+                let place = try find(file: path)
+                #expect(place.token.isEmpty && !place.isOfFile && place.tokenProblems.count == 1)
+            }
+        }
+        try withFile(configuration("{address: \"127.0.0.1:3\", token: \"file:/nonexistent\"}")) { (path) throws in
+            #expect(try find(file: path).tokenProblems.first?.contains("cannot read /nonexistent") == true)
+            #expect(try find(file: path, environment: ["SLUICE_ADMIN_TOKEN": "e"]).tokenProblems.isEmpty)
+        }
+    }
+
+    @Test func `an address that cannot be found out is an error that names the remedy`() throws {
+        #expect(failure { try find() }.hasSuffix("name it with --admin or SLUICE_ADMIN"))
+        for address in ["\"${UNSET_HERE}\"", "nowhere", "[1]", "", "~"] {
+            try withFile("admin:\n  address: \(address)\n") { (path) throws in
+                let text = failure { try find(file: path) }
+                #expect(text.contains("\(path):2:") && text.contains("admin.address: "), "\(text)")
+                #expect(text.hasSuffix("name it with --admin or SLUICE_ADMIN"))
+            }
+        }
+        try withFile("admin: nowhere\n") { (path) throws in #expect(failure { try find(file: path) }.contains("\(path):1:8")) }
         try withFile(configuration("{enabled: false}")) { (path) throws in
             #expect(failure { try find(file: path) }.contains("switches the admin listener off"))
         }
