@@ -1,7 +1,7 @@
 /// Every metric that Sluice shows: name, type and what it means. docs/metrics.md has the same list with the labels.
 enum MetricFamily: CaseIterable, Sendable {
     case requests, requestDuration, overhead, requestSize, responseSize, inFlight, rejects
-    case upstreamRequests, upstreamDuration, upstreamConnect, upstreamConnections, queueLength, queueWait, retries
+    case upstreamRequests, upstreamDuration, upstreamConnect, upstreamConnections, queueLength, queueWait, retries, administered
     case connections, connectionsTotal, acceptErrors
     case loopLag, logDropped
     case configGeneration, configReloads, configSuccessful, configSuccessTime
@@ -37,6 +37,7 @@ enum MetricFamily: CaseIterable, Sendable {
         case .queueLength: "sluice_upstream_queue_length"
         case .queueWait: "sluice_upstream_queue_wait_seconds"
         case .retries: "sluice_upstream_retries"
+        case .administered: "sluice_admin_requests"
         case .connections: "sluice_connections"
         case .connectionsTotal: "sluice_connections"
         case .acceptErrors: "sluice_accept_errors"
@@ -63,7 +64,7 @@ enum MetricFamily: CaseIterable, Sendable {
 
     var kind: Kind {
         switch self {
-        case .requests, .rejects, .upstreamRequests, .retries, .connectionsTotal, .acceptErrors, .logDropped, .configReloads,
+        case .requests, .rejects, .upstreamRequests, .retries, .administered, .connectionsTotal, .acceptErrors, .logDropped, .configReloads,
             .metricsOverflow, .processCPU:
             .counter
         case .requestDuration, .overhead, .requestSize, .responseSize, .upstreamDuration, .upstreamConnect, .queueWait:
@@ -91,6 +92,7 @@ enum MetricFamily: CaseIterable, Sendable {
         case .queueLength: "Requests that wait for a connection."
         case .queueWait: "Time that requests waited for a connection, of those that had to."
         case .retries: "Retries, by what made them necessary and what they led to."
+        case .administered: "Requests to the admin listener."
         case .connections: "Connections of clients."
         case .connectionsTotal: "Connections that clients made, by what became of them."
         case .acceptErrors: "Failures to accept a connection."

@@ -9,6 +9,8 @@ struct MetricsTables: ~Copyable {
     var listeners = SeriesTable(width: ListenerCells.width)
     var upstreams = SeriesTable(width: 1)
     var retries = SeriesTable(width: 1)
+    /// By status.
+    var administered = SeriesTable(width: 1)
     /// By `Reason`.
     var rejects = [UInt64](repeating: 0, count: Reason.allCases.count)
     /// By `AcceptError`.
@@ -24,6 +26,7 @@ struct MetricsTables: ~Copyable {
         listeners.add(rows.listeners) { known.contains(UInt32(truncatingIfNeeded: $0), .listener) }
         upstreams.add(rows.upstreams) { SeriesKey.isKnownUpstream($0, known) }
         retries.add(rows.retries) { known.contains(SeriesKey.upstreamService($0), .service) }
+        administered.add(rows.administered) { _ in true }
         for i in rejects.indices { rejects[i] &+= rows.rejects[i] }
         for i in acceptErrors.indices { acceptErrors[i] &+= rows.acceptErrors[i] }
         logDropped &+= rows.logDropped
@@ -38,6 +41,7 @@ struct MetricsTables: ~Copyable {
         listeners.zero()
         upstreams.zero()
         retries.zero()
+        administered.zero()
         for i in rejects.indices { rejects[i] = 0 }
         for i in acceptErrors.indices { acceptErrors[i] = 0 }
         logDropped = 0
@@ -58,7 +62,8 @@ struct MetricsTables: ~Copyable {
     func rows() -> MetricsRows {
         MetricsRows(
             requests: requests.rows(), durations: durations.rows(), routes: routes.rows(), services: services.rows(),
-            listeners: listeners.rows(), upstreams: upstreams.rows(), retries: retries.rows(), rejects: rejects,
+            listeners: listeners.rows(), upstreams: upstreams.rows(), retries: retries.rows(),
+            administered: administered.rows(), rejects: rejects,
             acceptErrors: acceptErrors, logDropped: logDropped)
     }
 }
@@ -72,13 +77,14 @@ struct MetricsRows: Sendable {
     let listeners: SeriesRows
     let upstreams: SeriesRows
     let retries: SeriesRows
+    let administered: SeriesRows
     let rejects: [UInt64]
     let acceptErrors: [UInt64]
     let logDropped: UInt64
 
     var overflowed: UInt64 {
         requests.overflowed &+ durations.overflowed &+ routes.overflowed &+ services.overflowed &+ listeners.overflowed
-            &+ upstreams.overflowed &+ retries.overflowed
+            &+ upstreams.overflowed &+ retries.overflowed &+ administered.overflowed
     }
 }
 

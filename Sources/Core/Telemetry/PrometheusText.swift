@@ -123,6 +123,9 @@ private struct PrometheusPage: ~Copyable {
                 page.sample(.connectionsTotal, listeners.cells[row + ListenerCells.results + Int(result.rawValue)])
             }
         }
+        counter(.administered, total.administered) { labels, key in
+            labels.add("status", key.map { "\($0)" })
+        }
         header(.acceptErrors)
         for error in AcceptError.allCases where total.acceptErrors[Int(error.rawValue)] > 0 {
             labels.removeAll(keepingCapacity: true)

@@ -47,6 +47,11 @@ public struct WorkerMetrics: ~Copyable {
     /// A request was refused before it could be understood; `requestEnded` counts it as well.
     public mutating func rejected(_ reason: Reason) { tables.rejects[Int(reason.rawValue)] &+= 1 }
 
+    /// A request to the admin listener is over.
+    public mutating func administered(status: UInt16) {
+        tables.administered.add(1, to: tables.administered.cell(of: UInt64(status)))
+    }
+
     // Backends.
 
     /// One attempt is over.

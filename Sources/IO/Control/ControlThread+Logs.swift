@@ -8,18 +8,20 @@ import Telemetry
 /// The two logs: opening, rotating, what is written of broken messages.
 extension ControlThread {
     func report(_ message: BrokenMessage) {
-        // Not valid UTF-8, most of it: the log escapes what is no text.
-        let bytes = LogValue.string(String(decoding: message.bytes, as: UTF8.self))
-        let suppressed = LogValue.integer(Int64(message.suppressed))
         let rule = LogValue.string("\(message.rule)")
-        switch message.sender {
-        case .client(let peer):
-            log.warn("request refused", ["rule": rule, "peer": .string(peer.text), "bytes": bytes, "suppressed": suppressed])
-        case .backend(let name):
-            log.warn(
-                "answer of a backend refused",
-                ["rule": rule, "instance": .string(name), "bytes": bytes, "suppressed": suppressed])
+        let more = LogValue.integer(Int64(message.leftOut))
+        let (text, key, name) =
+            switch message.sender {
+            case .client(let peer): ("request refused", "peer", peer.text)
+            case .backend(let name): ("answer of a backend refused", "instance", name)
+            }
+        guard let bytes = message.bytes else {
+            return log.event(.warn, "\(text), and more like it", ["rule": rule, key: .string(name), "more": more])
         }
+        // Not valid UTF-8, most of it: the log escapes what is no text.
+        log.event(
+            .warn, text,
+            ["rule": rule, key: .string(name), "bytes": .string(String(decoding: bytes, as: UTF8.self)), "more": more])
     }
 
     func reopenLogs() {

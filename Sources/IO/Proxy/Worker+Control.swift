@@ -57,10 +57,10 @@ public struct BrokenMessage: Sendable {
     public var sender: Sender
     /// The rule, in one word.
     public var rule: StaticString
-    /// How it began.
-    public var bytes: [UInt8]
-    /// Others that were not reported since the last one.
-    public var suppressed: Int
+    /// How it began; nil where only a number is told.
+    public var bytes: [UInt8]?
+    /// How many more broke the rule since it was reported last.
+    public var leftOut: Int
 }
 
 /// What a worker asks of the rest of the process. Called from the worker's thread; must not block.
@@ -305,6 +305,7 @@ extension Worker {
         _ = closeIdleBackends(atMost: .max)
         for listener in listeners where listener.socket.descriptor >= 0 { calls.close(listener.socket.descriptor, 0) }
         flushLog()
+        reportLeftOut(upTo: .never)
         control.received(metrics.snapshot(), worker: index)
         for case let pool? in pools { free(pool) }
         pools = []

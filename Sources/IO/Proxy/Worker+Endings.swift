@@ -167,7 +167,7 @@ extension Worker {
             duration: total, overhead: overhead,
             bytesIn: UInt64(exchange.pointee.headBytes) + exchange.pointee.requestBytes,
             bytesOut: exchange.pointee.responseBytes)
-        guard !isAdmin else { return }
+        guard !isAdmin else { return metrics.administered(status: exchange.pointee.status) }
         metrics.requestEnded(figures, wasStarted: exchange.pointee.isCounted)
         let isLogged = exchange.pointee.status != 200 || exchange.pointee.route?.pointee.isLogged ?? true
         guard accessLog != nil, isLogged else { return }

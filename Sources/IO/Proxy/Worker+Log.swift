@@ -56,18 +56,18 @@ extension Worker {
             clock: &logClock, into: &logLines)
     }
 
-    /// Reports a message that broke a rule, at most one every tenth of a second: whoever sends garbage must not fill the log with it.
+    /// Reports a message that broke a rule, or counts it where the rule was reported a moment ago.
     func report(_ sender: BrokenMessage.Sender, _ rule: StaticString, _ bytes: UnsafeRawBufferPointer) {
-        guard now >= nextReport else {
-            suppressedReports += 1
-            return
-        }
-        nextReport = now + .milliseconds(100)
+        guard let leftOut = reports.broken(rule, by: sender, at: now) else { return }
         // Only the start of the first line: what follows may be a secret, in the query or in a field.
         let shown = bytes.prefix(BrokenMessage.bytesMax).prefix { $0 != ASCII.cr && $0 != ASCII.lf && $0 != ASCII.question }
-        control.broken(
-            BrokenMessage(
-                sender: sender, rule: rule, bytes: Array(shown), suppressed: suppressedReports))
-        suppressedReports = 0
+        control.broken(BrokenMessage(sender: sender, rule: rule, bytes: Array(shown), leftOut: leftOut))
+    }
+
+    /// Says how often rules were broken of which there was nothing more to show.
+    func reportLeftOut(upTo time: Instant) {
+        for entry in reports.takeDue(at: time) {
+            control.broken(BrokenMessage(sender: entry.sender, rule: entry.rule, bytes: nil, leftOut: entry.leftOut))
+        }
     }
 }

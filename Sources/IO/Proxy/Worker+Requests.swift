@@ -170,12 +170,28 @@ extension Worker {
 
     private func answered(_ slot: Int, _ answer: Answer, _ stage: Int) -> Verdict {
         let reason = Reason(named: answer.reason)
+        if isAdmin { reportRefusedAdministrator(slot, answer) }
         if case .bodyTooLarge = reason {
             // The same answer whichever limit it was.
             exchanges.pointer(slot).pointee.responseStage = stage - 1
             return .refuse(.bodyTooLarge, "")
         }
         return .answer(answer, responseFrom: stage - 1, reason: reason)
+    }
+
+    /// Somebody who may not ask the admin listener has asked.
+    private func reportRefusedAdministrator(_ slot: Int, _ answer: Answer) {
+        let rule: StaticString =
+            switch answer.reason {
+            case "auth_missing": "admin_token_missing"
+            case "auth_invalid": "admin_token_wrong"
+            case "origin_refused": "admin_origin"
+            case "host_refused": "admin_host"
+            default: "admin_refused"
+            }
+        let exchange = exchanges.pointer(slot)
+        let path = exchange.pointee.head.bytes(exchange.pointee.head.path).array()
+        path.withUnsafeBytes { report(.client(exchange.pointee.context.peerAddress), rule, $0) }
     }
 
     private func suspend(_ slot: Int, _ stage: Int) -> Verdict {

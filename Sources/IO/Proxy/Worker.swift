@@ -66,9 +66,7 @@ public final class Worker {
     var out = ByteBuffer(capacity: 131_072)
     /// The response that is being passed on; one at a time, since a head is read, changed and written in one go.
     var response = ResponseHead()
-    /// Before this, broken messages are counted and not reported.
-    var nextReport = Instant(nanoseconds: 0)
-    var suppressedReports = 0
+    var reports = RuleReports()
     /// Lines of the access log that were lost and have been counted.
     var lostLines: UInt64 = 0
     /// The second that the last line was stamped with, as text.
@@ -143,6 +141,7 @@ public final class Worker {
         runDeferred()
         if hasQueueWork { serveQueues() }
         if !logLines.isEmpty { flushLog() }
+        if now >= reports.due { reportLeftOut(upTo: now) }
         if case .draining(let until) = phase { continueDrain(until: until) }
         if count > 0 { metrics.loopTurned(Instant(nanoseconds: calls.monotonic()).since(woke)) }
     }
