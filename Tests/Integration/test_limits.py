@@ -338,6 +338,9 @@ def test_a_process_out_of_descriptors_does_not_spin_and_recovers(simple):
         assert sluice.request().status == 200
     resource.prlimit(sluice.pid, resource.RLIMIT_NOFILE, (soft, hard))
     assert sluice.metrics().sum("sluice_accept_errors_total") > 0
+    said = [entry for entry in sluice.log_entries() if entry.get("message") == "connections cannot be accepted"]
+    assert said and said[0]["error"] == "EMFILE" and "repeated" not in said[0]
+    assert len(said) <= 4, "collapsed"
 
 
 def test_a_low_limit_on_descriptors_is_lived_with(simple):

@@ -207,7 +207,7 @@ enum ConfigurationLines {
         switch condition.test {
         case .present: return ConfigurationLine(path, "{present: true}")
         case .absent: return ConfigurationLine(path, "{present: false}")
-        case .anyOf(let values): return ConfigurationLine(path, text(values), isSecret: SecretWords.matches(condition.name))
+        case .anyOf(let values): return ConfigurationLine(path, text(values), isSecret: SecretNames.holdsWord(condition.name))
         }
     }
 

@@ -211,8 +211,8 @@ struct EffectiveWalk {
     /// As a file would write it: variables of the environment carried out, those of the request left, dollar signs doubled.
     private func text(_ node: Node, _ kind: ScalarKind, _ name: String) -> String {
         guard case .scalar(let written, _) = node.content else { return "" }
-        if EffectiveWalk.isSecret(kind, name) { return SecretWords.mask }
-        if EffectiveWalk.isFree(kind), variables(written).contains(where: SecretWords.matches) { return SecretWords.mask }
+        if EffectiveWalk.isSecret(kind, name) { return SecretNames.mask }
+        if EffectiveWalk.isFree(kind), variables(written).contains(where: SecretNames.holdsWord) { return SecretNames.mask }
         let expansion = Expansion(written, allowingVariables: kind.hasVariables, environment: source.environment)
         guard expansion.problem.isEmpty else { return written }
         var text = ""
@@ -230,7 +230,7 @@ struct EffectiveWalk {
         switch kind {
         case .secret, .option: true
         // The values of fields and parameters, whose names the author chose.
-        case .fieldValue, .fixedFieldValue, .text(_, true): SecretWords.matches(name)
+        case .fieldValue, .fixedFieldValue, .text(_, true): SecretNames.holdsWord(name)
         default: false
         }
     }
@@ -247,7 +247,7 @@ struct EffectiveWalk {
         guard let at = url.lastIndex(of: "@"), let colon = url.firstIndex(of: ":"), url[colon...].hasPrefix("://"),
             let start = url.index(colon, offsetBy: 3, limitedBy: url.endIndex), start <= at
         else { return url }
-        return url[..<start] + SecretWords.mask + url[at...]
+        return url[..<start] + SecretNames.mask + url[at...]
     }
 
     /// The names in `${NAME}` and `${NAME:-…}`.

@@ -105,7 +105,7 @@ extension Validator {
             path = directory + "/" + text.dropFirst(5)
             if value.written == nil { shown = DisplayText.of(text) }
         } else {
-            if text == SecretWords.mask {
+            if text == SecretNames.mask {
                 diagnostics.error(mark, trail, "*** stands for a secret that was not shown; write the secret itself")
                 return .invalid
             }

@@ -15,6 +15,15 @@ public enum Scan {
     @inlinable @inline(__always)
     public static func target(_ start: UnsafePointer<UInt8>, _ count: Int) -> Int { cscan_target(start, count) }
 
+    /// What a text has that must be looked at before it is written to a log.
+    @inlinable @inline(__always)
+    public static func log(_ text: RawSpan) -> LogBytes {
+        text.withUnsafeBytes { bytes in
+            guard let start = bytes.baseAddress else { return LogBytes(bits: 0) }
+            return LogBytes(bits: cscan_log(start.assumingMemoryBound(to: UInt8.self), bytes.count))
+        }
+    }
+
     /// Writes `name: value` CRLF to `to`, which has room for four bytes more than both and overlaps neither. Says whether the name
     /// is a token and the value has no control byte.
     @inlinable @inline(__always)
@@ -34,6 +43,24 @@ public enum Scan {
         guard let first = lines.baseAddress else { return 0 }
         return cscan_lines(start, count, &section, first, lines.count)
     }
+}
+
+/// Kinds of bytes that a text has.
+public struct LogBytes: Sendable {
+    @usableFromInline let bits: UInt32
+
+    @inlinable
+    init(bits: UInt32) { self.bits = bits }
+
+    /// None that cannot stand in a JSON string as they are.
+    @inlinable
+    public var isPlain: Bool { bits & 1 == 0 }
+    /// None of `=`, `:` and `%`, and not the beginning of a `Basic` or `Bearer`: the text announces no secret.
+    @inlinable
+    public var isSilent: Bool { bits & 6 == 0 }
+    /// The beginning of a `Basic` or `Bearer`, perhaps.
+    @inlinable
+    public var hasScheme: Bool { bits & 4 != 0 }
 }
 
 /// One field line: where its name and value stand, and whether the name has a `_`.

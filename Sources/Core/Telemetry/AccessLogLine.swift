@@ -11,7 +11,7 @@ public enum AccessLogFormat: Sendable {
 /// Writes one line of the access log, with its line end.
 ///
 /// What is not known is `null` (`-` in the combined form). Texts from the request are cut to a length, escaped, and rid of the
-/// values of query parameters that look like secrets; no other field of the request is shown but those that the rules name.
+/// values that look like secrets (`SecretScan`); no other field of the request is shown but those that the rules name.
 public enum AccessLogLine {
     // The most bytes of each text that are shown.
     static var requestIDBytesMax: Int { 128 }
@@ -74,13 +74,20 @@ public enum AccessLogLine {
         let query = JSONText.prefix(of: text.query, limit: queryBytesMax)
         let userAgent = JSONText.prefix(of: text.userAgent, limit: userAgentBytesMax)
         let referer = text.referer
+        let (wholePath, wholeQuery, wholeAgent) = (text.path, text.query, text.userAgent)
         let isTarget = text.isTarget
+        let pathBytes = Scan.log(path)
+        let agentBytes = Scan.log(userAgent)
+        let masksPath = isTarget || SecretScan.isNeeded(wholePath, pathBytes, limit: pathBytesMax, .path, rules)
+        let masksAgent = SecretScan.isNeeded(wholeAgent, agentBytes, limit: userAgentBytesMax, .text, rules)
         let isPlain =
-            !isTarget && JSONText.isPlain(path) && JSONText.isPlain(userAgent) && JSONText.isPlain(host)
-            && JSONText.isPlain(requestID)
-            && JSONText.isPlain(method)
+            (masksPath || pathBytes.isPlain) && (masksAgent || agentBytes.isPlain) && JSONText.isPlain(host)
+            && JSONText.isPlain(requestID) && JSONText.isPlain(method)
         let plain = path.byteCount + userAgent.byteCount + host.byteCount + requestID.byteCount + method.byteCount
-        let masked = query.byteCount + min(referer.byteCount, refererBytesMax)
+        // What is masked may become longer, whether it is plain or not.
+        let masked =
+            query.byteCount + min(referer.byteCount, refererBytesMax) + (masksPath ? path.byteCount : 0)
+            + (masksAgent ? userAgent.byteCount : 0)
         let room = frameBytesMax + labels.jsonBytesMax + plain * (isPlain ? 1 : JSONText.growthMax) + masked * JSONText.growthMax
         buffer.withFreeSpace(room) { free in
             var line = TextCursor(free)
@@ -109,13 +116,13 @@ public enum AccessLogLine {
             line.write(record.isSecure ? ",\"scheme\":\"https\",\"host\":" : ",\"scheme\":\"http\",\"host\":")
             line.write(text: host, isPlain)
             line.write(",\"path\":")
-            if isTarget {
-                line.write(jsonAddress: text.path, limit: pathBytesMax, rules)
+            if masksPath {
+                line.write(jsonMasked: wholePath, limit: pathBytesMax, isTarget ? .address : .path, rules)
             } else {
                 line.write(text: path, isPlain)
             }
             line.write(",\"query\":")
-            line.write(jsonQuery: query, rules)
+            line.write(jsonMasked: wholeQuery, limit: queryBytesMax, .query, rules)
             line.write(",\"route\":")
             labels.write(route: record.route, to: &line)
             line.write(",\"service\":")
@@ -147,9 +154,13 @@ public enum AccessLogLine {
             line.write(",\"attempts\":")
             line.write(decimal: UInt64(record.attempts))
             line.write(",\"user_agent\":")
-            line.write(text: userAgent, isPlain)
+            if masksAgent {
+                line.write(jsonMasked: wholeAgent, limit: userAgentBytesMax, .text, rules)
+            } else {
+                line.write(text: userAgent, isPlain)
+            }
             line.write(",\"referer\":")
-            line.write(jsonAddress: referer, limit: refererBytesMax, rules)
+            line.write(jsonMasked: referer, limit: refererBytesMax, .address, rules)
             line.write(",\"config_generation\":")
             line.write(decimal: labels.generation)
             line.write("}\n")
@@ -182,14 +193,10 @@ public enum AccessLogLine {
             if method.byteCount > 0 {
                 line.write(combinedText: method)
                 line.write(ASCII.space)
-                if isTarget {
-                    line.write(address: text.path, limit: pathBytesMax, .combined, rules)
-                } else {
-                    line.write(combinedText: path)
-                }
+                line.write(masked: text.path, limit: pathBytesMax, isTarget ? .address : .path, .combined, rules)
                 if query.byteCount > 0 {
                     line.write(ASCII.question)
-                    line.write(query: query, .combined, rules)
+                    line.write(masked: text.query, limit: queryBytesMax, .query, .combined, rules)
                 }
                 switch record.version {
                 case .http10: line.write(" HTTP/1.0")
@@ -204,13 +211,13 @@ public enum AccessLogLine {
             line.write(decimal: record.bytesOut)
             line.write(" \"")
             if referer.byteCount > 0 {
-                line.write(address: referer, limit: refererBytesMax, .combined, rules)
+                line.write(masked: referer, limit: refererBytesMax, .address, .combined, rules)
             } else {
                 line.write(ASCII.dash)
             }
             line.write("\" \"")
             if userAgent.byteCount > 0 {
-                line.write(combinedText: userAgent)
+                line.write(masked: text.userAgent, limit: userAgentBytesMax, .text, .combined, rules)
             } else {
                 line.write(ASCII.dash)
             }
@@ -230,17 +237,12 @@ extension TextCursor {
         write(ASCII.quote)
     }
 
-    fileprivate mutating func write(jsonQuery query: RawSpan, _ rules: AccessLogRules) {
-        guard query.byteCount > 0 else { return write("null") }
+    fileprivate mutating func write(
+        jsonMasked text: RawSpan, limit: Int, _ kind: SecretScan.Kind, _ rules: AccessLogRules
+    ) {
+        guard text.byteCount > 0 else { return write("null") }
         write(ASCII.quote)
-        write(query: query, .json, rules)
-        write(ASCII.quote)
-    }
-
-    fileprivate mutating func write(jsonAddress address: RawSpan, limit: Int, _ rules: AccessLogRules) {
-        guard address.byteCount > 0 else { return write("null") }
-        write(ASCII.quote)
-        write(address: address, limit: limit, .json, rules)
+        write(masked: text, limit: limit, kind, .json, rules)
         write(ASCII.quote)
     }
 

@@ -57,7 +57,7 @@ public struct AccessLogRules: Sendable {
             fields.append(
                 ShownField(
                     id: FieldID(lowercasing: name.span.bytes), lowercaseName: name, key: key.bytes.array(),
-                    isSecret: SecretNames.matches(name.span.bytes, names)))
+                    isSecret: SecretNames.holdsWord(name.span.bytes) || names.redacts(name.span.bytes)))
         }
         table = Table(fields: fields, redacted: redacted)
     }
@@ -68,6 +68,12 @@ public struct AccessLogRules: Sendable {
     var showsFields: Bool {
         guard let table else { return false }
         return !table.fields.isEmpty
+    }
+
+    @inline(__always)
+    var redactsNames: Bool {
+        guard let table else { return false }
+        return !table.redacted.isEmpty
     }
 
     /// Whether a name in lower case is on the list.
@@ -104,7 +110,7 @@ public struct AccessLogRules: Sendable {
             } else {
                 break
             }
-            left = MaskedText.append(headers.value(i), limit: left, rules: self, into: &buffer)
+            left = MaskedText.append(headers.value(i), limit: left, .text, rules: self, into: &buffer)
         }
         if isFirst { buffer.append("null") } else { buffer.append(ASCII.quote) }
     }

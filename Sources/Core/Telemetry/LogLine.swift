@@ -85,7 +85,7 @@ public enum LogLine {
             switch value {
             case .string(let text):
                 buffer.append(ASCII.quote)
-                if SecretNames.isAlwaysSecret(key) {
+                if SecretNames.isWhole(key) {
                     buffer.append("***")
                 } else {
                     MaskedText.append(text, limit: valueBytesMax, into: &buffer)

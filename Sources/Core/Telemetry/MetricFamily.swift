@@ -64,7 +64,8 @@ enum MetricFamily: CaseIterable, Sendable {
 
     var kind: Kind {
         switch self {
-        case .requests, .rejects, .upstreamRequests, .retries, .administered, .connectionsTotal, .acceptErrors, .logDropped, .configReloads,
+        case .requests, .rejects, .upstreamRequests, .retries, .administered, .connectionsTotal, .acceptErrors, .logDropped,
+            .configReloads,
             .metricsOverflow, .processCPU:
             .counter
         case .requestDuration, .overhead, .requestSize, .responseSize, .upstreamDuration, .upstreamConnect, .queueWait:

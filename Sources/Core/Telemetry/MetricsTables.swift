@@ -188,7 +188,7 @@ public enum AcceptError: UInt8, Sendable, CaseIterable {
             }
     }
 
-    var name: StaticString {
+    public var name: StaticString {
         switch self {
         case .descriptorsOfProcess: "EMFILE"
         case .descriptorsOfSystem: "ENFILE"

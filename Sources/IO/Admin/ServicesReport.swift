@@ -22,7 +22,9 @@ public enum ServicesReport {
             }
             data.append(value(services[index], runtime, health))
         }
-        let json = JSONValue.object([("data", .array(data)), ("next", next.map { .string($0) } ?? .null), ("total", .number(services.count))])
+        let json = JSONValue.object([
+            ("data", .array(data)), ("next", next.map { .string($0) } ?? .null), ("total", .number(services.count)),
+        ])
         var text = table.text
         if let next { text += "\(range.count) of \(services.count) services; the next ones: cursor \(next)\n" }
         return Report(json: json, text: text)

@@ -10,11 +10,15 @@ extension ControlThread {
     func report(_ message: BrokenMessage) {
         let rule = LogValue.string("\(message.rule)")
         let more = LogValue.integer(Int64(message.leftOut))
-        let (text, key, name) =
-            switch message.sender {
-            case .client(let peer): ("request refused", "peer", peer.text)
-            case .backend(let name): ("answer of a backend refused", "instance", name)
-            }
+        let text: String
+        let key: String
+        let name: String
+        switch message.sender {
+        case .client(let peer): (text, key, name) = ("request refused", "peer", peer.text)
+        case .backend(let instance): (text, key, name) = ("answer of a backend refused", "instance", instance)
+        case .listener(let address):
+            return log.warn("connections cannot be accepted", ["error": rule, "address": .string(address)])
+        }
         guard let bytes = message.bytes else {
             return log.event(.warn, "\(text), and more like it", ["rule": rule, key: .string(name), "more": more])
         }

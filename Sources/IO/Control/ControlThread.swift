@@ -160,7 +160,8 @@ public final class ControlThread {
             do {
                 let worker = try Worker(
                     index: index, isAdmin: isAdmin, snapshot: isAdmin ? admin : snapshot,
-                    limits: isAdmin ? ConnectionLimits(limit: AdminSnapshot.connectionsMax) : limits, accessLog: accessLog, control: hub,
+                    limits: isAdmin ? ConnectionLimits(limit: AdminSnapshot.connectionsMax) : limits, accessLog: accessLog,
+                    control: hub,
                     seed: randomSeed())
                 hub.add(worker.mailbox)
                 worker.mailbox.post(.listen(plan.opened[index]))

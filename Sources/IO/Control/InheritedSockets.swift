@@ -39,7 +39,11 @@ struct InheritedSockets {
         var found: [ListeningSocket] = []
         var rest: [Entry] = []
         for entry in entries {
-            if matches(entry, isAdmin ? Self.admin : Self.label(name), address) { found.append(entry.socket) } else { rest.append(entry) }
+            if matches(entry, isAdmin ? Self.admin : Self.label(name), address) {
+                found.append(entry.socket)
+            } else {
+                rest.append(entry)
+            }
         }
         entries = rest
         return found

@@ -129,7 +129,9 @@ struct ListenerSet {
 
     /// The plan is in force: what it does not name is closed by the workers, each its own, and its files go.
     mutating func commit(_ plan: Plan) {
-        for address in open.keys where plan.open[address] == nil && plan.openAdmin?.address != address { Self.removeFile(address) }
+        for address in open.keys where plan.open[address] == nil && plan.openAdmin?.address != address {
+            Self.removeFile(address)
+        }
         if let old = openAdmin, plan.openAdmin?.address != old.address, plan.open[old.address] == nil {
             Self.removeFile(old.address)
         }

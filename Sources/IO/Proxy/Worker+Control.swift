@@ -49,6 +49,8 @@ public struct BrokenMessage: Sendable {
         case client(IPAddress)
         /// An instance, by its name.
         case backend(String)
+        /// No client at all: accepting on this address failed, with the error as rule.
+        case listener(String)
     }
 
     /// Bytes of it that are shown.

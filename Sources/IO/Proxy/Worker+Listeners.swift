@@ -39,7 +39,7 @@ extension Worker {
             switch -Int(fd) {
             case SystemError.again: return false
             case SystemError.tooManyOpen, SystemError.tooManyOpenInSystem, SystemError.noBuffers, SystemError.noMemory:
-                metrics.acceptFailed(AcceptError(errno: -fd))
+                outOfDescriptors(listener, AcceptError(errno: -fd))
                 // Ten thousand idle connections must not keep new ones out.
                 if !closeIdleClients(atMost: 64) { _ = closeIdleBackends(atMost: 64) }
                 pauseAccepting(listener)
@@ -55,6 +55,13 @@ extension Worker {
             }
         }
         return true
+    }
+
+    /// The listener rests after it, so that this is said ten times a second at most; the log makes one line of those.
+    private func outOfDescriptors(_ listener: Int, _ error: AcceptError) {
+        metrics.acceptFailed(error)
+        control.broken(
+            BrokenMessage(sender: .listener(listeners[listener].address.text), rule: error.name, bytes: nil, leftOut: 0))
     }
 
     private func admit(_ fd: Int32, _ peer: SocketAddress.Raw, _ listener: Int) {

@@ -54,6 +54,21 @@ import Testing
             })
     }
 
+    @Test func `what a text for a log has is found in any place, as by its scalar twin`() {
+        compare("log", { Int(cscan_log($0, $1)) }, { Int(cscan_log_scalar($0, $1)) })
+        for length in 2...50 {
+            for at in 0..<length - 1 {
+                for pair in ["be", "Ba", "bE", "BA", "bi", "de", "b=", ":%"] {
+                    var bytes = [UInt8](repeating: 0x78, count: length)
+                    bytes.replaceSubrange(at..<at + 2, with: Array(pair.utf8))
+                    let found = bytes.withUnsafeBufferPointer { $0.baseAddress.map { cscan_log($0, length) } }
+                    let hasScheme = ["be", "Ba", "bE", "BA"].contains(pair)
+                    #expect(found == (hasScheme ? 4 : pair == "b=" || pair == ":%" ? 2 : 0), "\(pair) at \(at) of \(length)")
+                }
+            }
+        }
+    }
+
     private typealias Copy = (UnsafeMutablePointer<UInt8>, UnsafePointer<UInt8>, Int) -> Int32
 
     private func compareCopies(_ name: String, _ fast: Copy, _ scalar: Copy) {

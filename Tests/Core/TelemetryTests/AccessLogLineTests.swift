@@ -171,6 +171,9 @@ import Testing
         "%74oken=CANARY", "to%6Ben=CANARY", "a;token=CANARY", "a=1?token=CANARY", "a=b#access_token=CANARY", "jwt=CANARY",
         "session_id=CANARY", "auth=CANARY", "token=x=CANARY", "id_token=CANARY&id_token=CANARY",
         "nnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnn=CANARY",
+        "token%3DCANARY", "x=1%26token=CANARY", "x=1%3btoken=CANARY", "%2574oken=CANARY", "token%253DCANARY", "tok%00en=CANARY",
+        "tok+en=CANARY", "token;=CANARY", "redirect=http%3A%2F%2Fx%2F%3Ftoken%3DCANARY", "redirect=http://u:CANARY@h/",
+        "redirect=http%3A%2F%2Fu:CANARY%40h/", "q={\"password\":\"CANARY\"}", "q=%7B%22password%22%3A%20%22CANARY%22%7D",
     ])
     func `no secret of a query reaches the log`(query: String) throws {
         let labels = labels()
@@ -182,6 +185,57 @@ import Testing
             #expect(!line.contains("CANARY"))
             #expect(line.contains("***"))
         }
+    }
+
+    /// Hardening 185.
+    @Test(arguments: [
+        "/fix;token=CANARY", "/x/token=CANARY/y", "/a;b=1;session=CANARY/c", "/x/token%3DCANARY", "/q;%2574oken=CANARY",
+    ])
+    func `no secret of a path reaches the log`(path: String) throws {
+        let labels = labels()
+        var texts = Texts()
+        texts.path = Array(path.utf8)
+        texts.referer = Array("http://a\(path)".utf8)
+        for format in [AccessLogFormat.json, .combined] {
+            let line = line(record(labels), texts, labels, format)
+            #expect(!line.contains("CANARY"))
+        }
+    }
+
+    @Test(arguments: ["/users/7", "/a;v=1/b=2", "/users:list", "/%2Fa", "/x@y", "/a=b=c", "/"])
+    func `an ordinary path is shown whole`(path: String) throws {
+        let labels = labels()
+        var texts = Texts()
+        texts.path = Array(path.utf8)
+        #expect(try parsed(line(record(labels), texts, labels))["path"]?.text == path)
+    }
+
+    /// Hardening 185.
+    @Test(arguments: [
+        "token: CANARY", "x token=CANARY", "Authorization: Bearer CANARY", "bearer\tCANARY", "{\"password\":\"CANARY\"}",
+        "password = CANARY", "%74oken=CANARY", "Basic CANARY", "a Digest response=CANARY", "Bearer%20CANARY", "bearer=CANARY",
+        "http://u:CANARY@h/",
+    ])
+    func `no secret of a user agent reaches the log`(agent: String) throws {
+        let labels = labels()
+        var texts = Texts()
+        texts.userAgent = Array(agent.utf8)
+        for format in [AccessLogFormat.json, .combined] {
+            let line = line(record(labels), texts, labels, format)
+            #expect(!line.contains("CANARY"))
+        }
+    }
+
+    @Test(arguments: [
+        "curl/8.5.0", "Mozilla/5.0 (X11; Linux x86_64; rv:109.0) Gecko/20100101 Firefox/115.0", "a=b", "x@y.z", "50%",
+        "basically",
+        "BearerBot/1.0",
+    ])
+    func `an ordinary user agent is shown whole`(agent: String) throws {
+        let labels = labels()
+        var texts = Texts()
+        texts.userAgent = Array(agent.utf8)
+        #expect(try parsed(line(record(labels), texts, labels))["user_agent"]?.text == agent)
     }
 
     @Test(arguments: [

@@ -20,6 +20,7 @@ import Testing
         worker.requestEnded(.plain(labels), wasStarted: true)
         worker.requestEnded(.plain(labels, route: 1, status: 404), wasStarted: false)
         worker.rejected(.badRequest)
+        worker.administered(status: 401)
         worker.upstreamEnded(
             service: labels.services[0], instance: labels.instances[0], status: 200, outcome: .ok, duration: .milliseconds(2))
         worker.upstreamEnded(

@@ -339,4 +339,73 @@ static inline int cscan_json_plain(const uint8_t *bytes, size_t count) {
     return cscan_json_plain_scalar(bytes, count);
 }
 
+/* What a text has that must be looked at before it is written to a log. */
+enum {
+    /* Bytes that cannot stand in a JSON string as they are: see cscan_json_plain. */
+    cscan_log_escapes = 1,
+    /* '=', ':' or '%'. */
+    cscan_log_signs = 2,
+    /* "ba" or "be" in any case: "basic" and "bearer" begin so. */
+    cscan_log_schemes = 4,
+};
+
+static inline unsigned cscan_log_scalar(const uint8_t *bytes, size_t count) {
+    unsigned found = 0;
+    for (size_t i = 0; i < count; i++) {
+        uint8_t c = bytes[i];
+        if (c < 0x20 || c >= 0x7f || c == '"' || c == '\\') found |= cscan_log_escapes;
+        if (c == '=' || c == ':' || c == '%') found |= cscan_log_signs;
+        if ((c | 0x20) != 'b' || i + 1 == count) continue;
+        uint8_t next = bytes[i + 1] | 0x20;
+        if (next == 'a' || next == 'e') found |= cscan_log_schemes;
+    }
+    return found;
+}
+
+#if defined(__SSE2__)
+static inline __m128i cscan_mask_signs(__m128i v) {
+    return _mm_or_si128(_mm_cmpeq_epi8(v, _mm_set1_epi8('%')),
+                        _mm_or_si128(_mm_cmpeq_epi8(v, _mm_set1_epi8('=')), _mm_cmpeq_epi8(v, _mm_set1_epi8(':'))));
+}
+
+/* `next` holds the bytes behind those of `v`; 'a' and 'e' differ in one bit. */
+static inline __m128i cscan_mask_schemes(__m128i v, __m128i next) {
+    __m128i b = _mm_cmpeq_epi8(_mm_or_si128(v, _mm_set1_epi8(0x20)), _mm_set1_epi8('b'));
+    __m128i vowel = _mm_cmpeq_epi8(_mm_or_si128(next, _mm_set1_epi8(0x24)), _mm_set1_epi8('e'));
+    return _mm_and_si128(b, vowel);
+}
+
+static inline unsigned cscan_log_found(__m128i escapes, __m128i signs, __m128i schemes) {
+    return (_mm_movemask_epi8(escapes) ? cscan_log_escapes : 0) | (_mm_movemask_epi8(signs) ? cscan_log_signs : 0) |
+           (_mm_movemask_epi8(schemes) ? cscan_log_schemes : 0);
+}
+#endif
+
+static inline unsigned cscan_log(const uint8_t *bytes, size_t count) {
+#if defined(__SSE2__)
+    if (count >= 16) {
+        /* The last sixteen bytes are read as such, whatever part of them has been read before. */
+        __m128i v = _mm_loadu_si128((const __m128i *)(bytes + count - 16));
+        __m128i escapes = cscan_mask_json(v), signs = cscan_mask_signs(v);
+        __m128i schemes = cscan_mask_schemes(v, _mm_srli_si128(v, 1));
+        for (size_t i = 0; i + 16 < count; i += 16) {
+            v = _mm_loadu_si128((const __m128i *)(bytes + i));
+            escapes = _mm_or_si128(escapes, cscan_mask_json(v));
+            signs = _mm_or_si128(signs, cscan_mask_signs(v));
+            schemes = _mm_or_si128(schemes, cscan_mask_schemes(v, _mm_loadu_si128((const __m128i *)(bytes + i + 1))));
+        }
+        return cscan_log_found(escapes, signs, schemes);
+    }
+    if (count >= 8) {
+        __m128i first = _mm_loadl_epi64((const __m128i *)bytes);
+        __m128i last = _mm_loadl_epi64((const __m128i *)(bytes + count - 8));
+        __m128i v = _mm_unpacklo_epi64(first, last);
+        /* What is behind the first eight is not what the last eight begin with. */
+        __m128i next = _mm_unpacklo_epi64(_mm_srli_si128(first, 1), _mm_srli_si128(last, 1));
+        return cscan_log_found(cscan_mask_json(v), cscan_mask_signs(v), cscan_mask_schemes(v, next));
+    }
+#endif
+    return cscan_log_scalar(bytes, count);
+}
+
 #endif
