@@ -44,6 +44,17 @@ public struct RoundRobinWheel: Sendable {
         order = picks
     }
 
+    /// How long the order for these weights is before it is cut; nil when every weight is 0.
+    static func steps(_ weights: [UInt64]) -> Int? {
+        var divisor = 0
+        var total = 0
+        for weight in weights {
+            divisor = greatestCommonDivisor(divisor, Int(weight))
+            total += Int(weight)
+        }
+        return divisor == 0 ? nil : total / divisor
+    }
+
     /// The instance whose turn it is at step `count`; nil when no instance takes traffic.
     @inlinable
     public func pick(_ count: UInt64) -> Int? {
