@@ -54,7 +54,7 @@ let package = Package(
         core("Health", ["Primitives"]),
         core("Pooling", ["Primitives"]),
         core("Exchange", ["HTTPMessages", "Primitives"]),
-        core("Configuration", ["Primitives"]),
+        core("Configuration", ["Balancing", "Resilience", "Health", "Primitives"]),
         core("Telemetry", ["HTTPMessages", "Primitives"]),
 
         // IO: owns descriptors and the clock, carries out the actions.
@@ -62,12 +62,12 @@ let package = Package(
         io("Logs", ["Reactor", "Telemetry", "Primitives"]),
         io("ConfigurationFile", ["CYAML", "Configuration"]),
         io("Downstream", ["Reactor", "Telemetry", "Primitives"]),
-        io("Upstream", ["Reactor", "Pooling", "Telemetry", "Primitives"]),
+        io("Upstream", ["Reactor", "Pooling", "Balancing", "Health", "Resilience", "Telemetry", "Primitives"]),
         io(
             "Proxy",
             [
                 "Downstream", "Upstream", "Reactor", "ProxyProtocol", "HTTP1", "HTTPMessages", "Primitives", "Exchange",
-                "Pooling", "Balancing",
+                "Pooling", "Balancing", "Resilience", "Health",
                 "Pipeline", "Routing", "Configuration", "Telemetry", "Logs",
             ]),
         io(

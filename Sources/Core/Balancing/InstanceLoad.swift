@@ -30,8 +30,14 @@ public final class InstanceLoad: Sendable {
     // What happened to it.
 
     /// - Parameter startsSlowly: false for the first verdict after the gateway's own start, when all instances are new alike.
-    public func healthChanged(to health: InstanceStatus.Health, startsSlowly: Bool = true, at now: Instant) {
-        change(startsSlowly: startsSlowly, at: now) { $0.health = health }
+    /// - Parameter isOnTrial: `requestStarted` then admits one request at a time.
+    public func healthChanged(
+        to health: InstanceStatus.Health, isOnTrial: Bool = false, startsSlowly: Bool = true, at now: Instant
+    ) {
+        change(startsSlowly: startsSlowly, at: now) {
+            $0.health = health
+            $0.isOnTrial = isOnTrial
+        }
     }
 
     public func ejected(at now: Instant) { change(startsSlowly: true, at: now) { $0.isEjected = true } }
@@ -42,10 +48,17 @@ public final class InstanceLoad: Sendable {
 
     public func undrained(at now: Instant) { change(startsSlowly: true, at: now) { $0.isDraining = false } }
 
-    /// A request is about to be sent to it. Every call is answered by one of `requestEnded`, on every path.
-    public func requestStarted() {
-        sent.wrappingAdd(1, ordering: .relaxed)
+    /// A request is about to be sent to it. Every call that returns true is answered by one of `requestEnded`, on every path.
+    /// - Returns: false for an instance on trial that has a request already.
+    @discardableResult
+    public func requestStarted() -> Bool {
+        if status.isOnTrial {
+            guard sent.compareExchange(expected: 0, desired: 1, ordering: .relaxed).exchanged else { return false }
+        } else {
+            sent.wrappingAdd(1, ordering: .relaxed)
+        }
         service.requestStarted()
+        return true
     }
 
     public func requestEnded() {

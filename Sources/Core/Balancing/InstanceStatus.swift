@@ -2,8 +2,8 @@ import Primitives
 
 /// Whether an instance takes requests, in one word, so that it is read and changed at once.
 ///
-/// Bits 0 and 1 are the health, bit 2 an ejection, bit 3 a drain. The other bits are when its slow start began, in units of
-/// 256 ns; 0 is no slow start.
+/// Bits 0 and 1 are the health, bit 2 an ejection, bit 3 a drain, bit 4 a trial. From bit 8 on stands when its slow start began,
+/// in units of 256 ns; 0 is no slow start.
 public struct InstanceStatus: Hashable, Sendable {
     public enum Health: UInt8, Sendable {
         /// No evidence yet: it takes no requests.
@@ -45,6 +45,12 @@ public struct InstanceStatus: Hashable, Sendable {
     public var isDraining: Bool {
         get { word & 8 != 0 }
         set { word = newValue ? word | 8 : word & ~8 }
+    }
+
+    /// It has failed, and one request at a time finds out whether it still does.
+    public var isOnTrial: Bool {
+        get { word & 16 != 0 }
+        set { word = newValue ? word | 16 : word & ~16 }
     }
 
     public var slowStartSince: Instant? {

@@ -83,6 +83,8 @@ public enum Defaults {
     public static var queuePending: Int { 1_024 }
     /// A request that waited longer would mostly find that its client has gone.
     public static var queueTimeout: TimeAmount { .seconds(1) }
+    /// Since the last request.
+    public static var stickyMaxAge: TimeAmount { .seconds(3600) }
     /// As often as a changed address is noticed by container networks.
     public static var resolveInterval: TimeAmount { .seconds(5) }
 

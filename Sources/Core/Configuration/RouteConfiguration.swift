@@ -1,4 +1,5 @@
 import Primitives
+import Resilience
 
 /// Which requests, what happens to them on the way, and who answers.
 public struct RouteConfiguration: Sendable, Equatable {
@@ -15,6 +16,11 @@ public struct RouteConfiguration: Sendable, Equatable {
     /// Whether a request may have a body; false answers 400.
     public var allowBody = true
     public var maintenance = Maintenance.off
+    public var priority = RequestPriority.standard
+    /// Its own breaker, which counts in the place of the service's; nil: the service's.
+    public var breaker: BreakerPolicy?
+    /// In the place of the service's.
+    public var fallback: FallbackConfiguration?
 
     public init(name: String, match: RouteMatch, action: RouteAction) {
         self.name = name

@@ -1,4 +1,7 @@
+import Balancing
+import Health
 import Primitives
+import Resilience
 
 /// A group of backends that answer alike.
 public struct ServiceConfiguration: Sendable, Equatable {
@@ -7,7 +10,21 @@ public struct ServiceConfiguration: Sendable, Equatable {
     public var enabled = true
     /// At least one.
     public var instances: [InstanceConfiguration]
-    public var loadBalancer = LoadBalancerAlgorithm.roundRobin
+    public var balancer = Balancer.Policy()
+    /// For `consistent_hash`; nil otherwise.
+    public var hashSource: HashSource?
+    public var sticky: StickyConfiguration?
+    /// `hasChecks` is set exactly where `check` is.
+    public var health = Self.healthWithoutChecks
+    public var check: CheckConfiguration?
+    /// Nil is off.
+    public var outliers: OutlierDetector.Policy? = OutlierDetector.Policy()
+    /// Nil is off.
+    public var breaker: BreakerPolicy? = BreakerPolicy()
+    public var retry = RetryConfiguration()
+    /// Nil is off.
+    public var adaptiveConcurrency: ConcurrencyLimit.Policy?
+    public var fallback: FallbackConfiguration?
     public var timeouts = TimeoutsConfiguration()
     public var pool = PoolConfiguration()
     public var queue = QueueConfiguration()
@@ -18,6 +35,13 @@ public struct ServiceConfiguration: Sendable, Equatable {
     public init(name: String, instances: [InstanceConfiguration]) {
         self.name = name
         self.instances = instances
+    }
+
+    /// Only traffic is evidence.
+    public static var healthWithoutChecks: HealthPolicy {
+        var policy = HealthPolicy()
+        policy.hasChecks = false
+        return policy
     }
 }
 
@@ -59,11 +83,6 @@ public enum InstanceAddress: Sendable, Hashable {
         case .unix: "localhost"
         }
     }
-}
-
-public enum LoadBalancerAlgorithm: Sendable, Equatable {
-    /// Smooth weighted round robin; `weighted` is the same.
-    case roundRobin
 }
 
 /// The deadlines of an exchange with a backend; `TimeAmount.forever` is off.

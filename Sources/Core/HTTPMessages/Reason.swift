@@ -41,6 +41,10 @@ public enum Reason: UInt8, Sendable, CaseIterable {
     case noHealthyInstance
     case queueFull
     case queueTimeout
+    /// The service's circuit breaker is open.
+    case circuitOpen
+    /// Something else answered in the service's place.
+    case fallbackServed
 
     // The backend is at fault.
     case dnsFailed
@@ -86,6 +90,8 @@ public enum Reason: UInt8, Sendable, CaseIterable {
         case .noHealthyInstance: "no_healthy_instance"
         case .queueFull: "queue_full"
         case .queueTimeout: "queue_timeout"
+        case .circuitOpen: "circuit_open"
+        case .fallbackServed: "fallback_served"
         case .dnsFailed: "dns_failed"
         case .connectRefused: "connect_refused"
         case .connectFailed: "connect_failed"

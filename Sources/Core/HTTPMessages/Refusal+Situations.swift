@@ -174,6 +174,27 @@ extension Refusal {
             proxyStatus: "connection_limit_reached")
     }
 
+    /// - Parameter retryAfterSeconds: until requests are let through again.
+    public static func circuitOpen(retryAfterSeconds: Int) -> Refusal {
+        Refusal(
+            status: 503, code: .circuitOpen, reason: .circuitOpen, message: "The service has failed too often and is left alone.",
+            retryAfterSeconds: max(1, retryAfterSeconds), proxyStatus: "destination_unavailable")
+    }
+
+    /// Less important requests are turned away while there is too much to do; the connection stays.
+    public static var shed: Refusal {
+        Refusal(
+            status: 503, code: .serviceUnavailable, reason: .overload, message: "The gateway is overloaded.",
+            retryAfterSeconds: 1, proxyStatus: "http_request_denied")
+    }
+
+    /// The service has as many requests as it can take without slowing down.
+    public static var concurrencyLimit: Refusal {
+        Refusal(
+            status: 503, code: .serviceUnavailable, reason: .overload, message: "The service is overloaded.",
+            retryAfterSeconds: 1, proxyStatus: "connection_limit_reached")
+    }
+
     // The backend.
 
     public static var dnsFailed: Refusal {

@@ -9,7 +9,7 @@ import Primitives
 /// Evidence are active checks and what happens to requests. Where there are no checks, a failed instance becomes `unknown` after
 /// 1, 2, 4 … 30 s and is then given one request at a time until one tells.
 ///
-/// For one thread; `SharedInstanceHealth` is the same for many.
+/// For one thread; whoever keeps the instances puts it behind a lock.
 public struct InstanceHealth: Sendable, Hashable {
     public enum Phase: UInt8, Sendable, Hashable, CaseIterable {
         case unknown, healthy, degraded, failed

@@ -87,6 +87,10 @@ public protocol WorkerControl: AnyObject, Sendable {
     func released(_ snapshot: GatewaySnapshot)
     /// The loop turns.
     func beat(worker: Int)
+    /// Something about a service has changed, and is in force already.
+    func changed(_ event: ServiceEvent)
+    /// Traffic has put an instance in doubt: its next check is to come at once.
+    func suspected(_ instance: InstanceState)
 }
 
 /// Brings resumptions from any thread back to the worker.

@@ -1,10 +1,13 @@
+import Balancing
+import Health
 import Pooling
 import Primitives
 import Reactor
+import Resilience
 import Synchronization
 
-/// What the process knows of one instance, whichever worker and whichever configuration asks: its addresses and how many
-/// connections to it are open. Lives from the first configuration that names it to the last.
+/// What the process knows of one instance, whichever worker and whichever configuration asks: its addresses, how many
+/// connections to it are open, and how it is. Lives from the first configuration that names it to the last.
 public final class InstanceState: Sendable {
     /// Service and address: an instance of two services is two.
     public struct Key: Hashable, Sendable {
@@ -19,15 +22,85 @@ public final class InstanceState: Sendable {
 
     public let key: Key
     public let slots: ConnectionSlots
+    /// Whether it takes requests and how many it has; `health` is where that comes from.
+    public let load: InstanceLoad
+    private let machine: Mutex<InstanceHealth>
+    /// An answer in traffic is news.
+    private let wantsAnswers: Atomic<Bool>
     private let addresses: Mutex<[SocketAddress]>
     /// Counts the changes of `addresses`, so that a worker looks only when there was one.
     public let addressVersion = Atomic<Int>(0)
 
-    public init(key: Key, maxConnections: Int, addresses: [SocketAddress]) {
+    /// - Parameter isAdded: it joins a service at work, and begins slowly where the service says so.
+    public init(
+        key: Key, maxConnections: Int, addresses: [SocketAddress], service: ServiceState, health policy: HealthPolicy,
+        isAdded: Bool, at now: Instant
+    ) {
         self.key = key
         slots = ConnectionSlots(limit: maxConnections)
         self.addresses = Mutex(addresses)
+        let health = InstanceHealth(policy: policy, isAdded: isAdded, at: now)
+        machine = Mutex(health)
+        wantsAnswers = Atomic(!health.isClean)
+        let status: InstanceStatus = switch health.phase {
+        case .unknown: InstanceStatus(.unknown)
+        case .failed: InstanceStatus(.failed)
+        case .healthy: InstanceStatus(.healthy, slowStartSince: health.slowStartSince)
+        case .degraded: InstanceStatus(.degraded)
+        }
+        load = InstanceLoad(service: service.load, status: status)
     }
+
+    // Health.
+
+    /// As it is now, for reports and for whoever checks it.
+    public var health: InstanceHealth { machine.withLock { $0 } }
+
+    /// A request was answered, with whatever status. One atomic load while the instance is well.
+    public func answered(at now: Instant) -> HealthChange? {
+        guard wantsAnswers.load(ordering: .relaxed) else { return nil }
+        return change(at: now) { $0.trafficAnswered(at: now) }
+    }
+
+    /// A request got no answer: no connection, none in time, cut off.
+    public func failed(after duration: TimeAmount, at now: Instant, random: inout RandomSource) -> HealthChange? {
+        change(at: now) { machine in machine.trafficFailed(after: duration, at: now, random: &random) }
+    }
+
+    /// An administrator takes it out of the traffic, or lets it in again.
+    public func setDraining(_ isDraining: Bool, at now: Instant) {
+        change(at: now) { $0.setDraining(isDraining) }
+    }
+
+    /// Any other event. What comes of it is seen by the next pick on every worker.
+    @discardableResult
+    public func change<Result: Sendable>(at now: Instant, _ event: (inout InstanceHealth) -> Result) -> Result {
+        machine.withLock { machine in
+            let result = event(&machine)
+            wantsAnswers.store(!machine.isClean, ordering: .relaxed)
+            publish(machine, now)
+            return result
+        }
+    }
+
+    private func publish(_ machine: borrowing InstanceHealth, _ now: Instant) {
+        let startsSlowly = machine.slowStartSince != nil
+        switch machine.phase {
+        case .healthy: load.healthChanged(to: .healthy, startsSlowly: startsSlowly, at: now)
+        case .degraded: load.healthChanged(to: .degraded, startsSlowly: startsSlowly, at: now)
+        case .failed: load.healthChanged(to: .failed, at: now)
+        case .unknown:
+            // Without checks only a request can tell.
+            if machine.policy.hasChecks {
+                load.healthChanged(to: .unknown, at: now)
+            } else {
+                load.healthChanged(to: .degraded, isOnTrial: true, at: now)
+            }
+        }
+        if machine.isDraining { load.drained(at: now) } else { load.undrained(at: now) }
+    }
+
+    // Addresses.
 
     public func currentAddresses() -> [SocketAddress] { addresses.withLock { $0 } }
 
@@ -44,29 +117,4 @@ public final class InstanceState: Sendable {
         if changed { addressVersion.add(1, ordering: .releasing) }
         return changed
     }
-}
-
-/// What the workers share of one service: whose turn it is, and how many requests wait.
-public final class ServiceState: Sendable {
-    public let name: String
-    private let turn = Atomic<UInt64>(0)
-    private let waiting = Atomic<Int>(0)
-
-    public init(name: String) { self.name = name }
-
-    /// The next step of the round robin over the whole process.
-    public func nextTurn() -> UInt64 { turn.wrappingAdd(1, ordering: .relaxed).oldValue }
-
-    public var waitingCount: Int { waiting.load(ordering: .relaxed) }
-
-    /// Counts a request into the queue, unless it is full.
-    public func enterQueue(limit: Int) -> Bool {
-        if waiting.add(1, ordering: .relaxed).newValue > limit {
-            waiting.subtract(1, ordering: .relaxed)
-            return false
-        }
-        return true
-    }
-
-    public func leaveQueue() { waiting.subtract(1, ordering: .relaxed) }
 }
