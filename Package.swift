@@ -53,9 +53,9 @@ let package = Package(
         core("Resilience", ["Primitives"]),
         core("Health", ["Primitives"]),
         core("Pooling", ["Primitives"]),
-        core("Exchange", ["HTTPMessages", "Primitives"]),
+        core("Exchange", ["Resilience", "HTTPMessages", "Primitives"]),
         core("Configuration", ["Balancing", "Resilience", "Health", "Primitives"]),
-        core("Telemetry", ["HTTPMessages", "Primitives"]),
+        core("Telemetry", ["Resilience", "HTTPMessages", "Primitives"]),
 
         // IO: owns descriptors and the clock, carries out the actions.
         io("Reactor", ["CLinux", "Primitives"]),
@@ -79,8 +79,8 @@ let package = Package(
         io(
             "Control",
             [
-                "Admin", "Proxy", "HTTPMessages", "Balancing", "Pooling", "Primitives", "Logs", "Upstream", "Downstream",
-                "Pipeline",
+                "Admin", "Proxy", "HTTPMessages", "Balancing", "Health", "Resilience", "Pooling", "Primitives", "Logs", "Upstream",
+                "Downstream", "Pipeline",
                 "Routing", "ConfigurationFile", "Reactor", "Configuration", "Telemetry",
             ]),
 

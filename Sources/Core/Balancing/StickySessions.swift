@@ -20,6 +20,8 @@ public struct StickySessions: Sendable {
         /// How long a session lives without a request.
         public var maxAgeSeconds: UInt32 = 3600
         public var isHTTPOnly = true
+        /// Sent with `Secure` also where the client does not come over TLS.
+        public var isSecure = false
         public var sameSite = SameSite.lax
 
         public init(name: [UInt8]) { self.name = name }
@@ -92,7 +94,7 @@ public struct StickySessions: Sendable {
         case .strict: buffer.append("; SameSite=Strict")
         case .none: return buffer.append("; SameSite=None; Secure")
         }
-        if isSecure { buffer.append("; Secure") }
+        if isSecure || policy.isSecure { buffer.append("; Secure") }
     }
 
     private func readValue(_ text: RawSpan, _ now: UInt64) -> Reading {

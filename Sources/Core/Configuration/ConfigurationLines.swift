@@ -132,7 +132,7 @@ enum ConfigurationLines {
         }
         let head = [
             ConfigurationLine("enabled", "\(service.enabled)"),
-            ConfigurationLine("load_balancer.algorithm", algorithm(service.loadBalancer)),
+            ConfigurationLine("load_balancer.algorithm", "\(service.balancer.algorithm)"),
         ]
         let rest = [
             ConfigurationLine("pool.max_connections", "\(service.pool.maxConnections)"),
@@ -144,12 +144,6 @@ enum ConfigurationLines {
             ConfigurationLine("resolve_interval", AmountText.of(service.resolveInterval)),
         ]
         return head + timeouts(service.timeouts) + rest
-    }
-
-    private static func algorithm(_ algorithm: LoadBalancerAlgorithm) -> String {
-        switch algorithm {
-        case .roundRobin: "round_robin"
-        }
     }
 
     static func timeouts(_ timeouts: TimeoutsConfiguration) -> [ConfigurationLine] {

@@ -1,5 +1,6 @@
 import HTTPMessages
 import Primitives
+import Resilience
 
 /// One proxied request, from the moment its route and its policy are known to its end: which stage it is in, what may still be tried,
 /// and how both connections are left.
@@ -11,62 +12,48 @@ import Primitives
 ///         ▲              │               │
 ///         └── retry ─────┘               └─ abort ─► ended
 public struct ProxyExchange: Sendable {
-    /// What was settled before the first attempt.
-    public struct Policy: Sendable, Equatable {
-        /// Attempts after the first one.
-        public var retriesMax: Int
-
-        public init(retriesMax: Int) { self.retriesMax = retriesMax }
-    }
-
-    /// What of the request the backend has seen in this attempt.
-    public enum Sent: Sendable, Equatable {
-        case nothing
-        /// The head, or part of it; no byte of the body.
-        case headOnly
-        case body
-    }
-
     public enum State: Sendable, Equatable {
-        /// No connection yet: in the queue, connecting, or waiting for a middleware. May become `awaitingHead` or `ended`.
+        /// No connection yet: in the queue, connecting, waiting before a retry or for a middleware. May become `awaitingHead` or
+        /// `ended`.
         case acquiring
         /// The request is on its way, and no byte of a final response has been passed on. May become `acquiring` (a retry),
         /// `relaying` or `ended`.
-        case awaitingHead(reused: Bool, sent: Sent)
+        case awaitingHead(reused: Bool, sent: FailedTry.Sent)
         /// The client has the response's head; from here on a failure can only be shown by breaking off. Becomes `ended`.
         case relaying
         case ended
     }
 
     public private(set) var state: State = .acquiring
-    /// Attempts that have begun.
+    /// Tries that have begun.
     public private(set) var attempts = 0
     /// The client's request has been read to its end.
     public private(set) var requestRead: Bool
     /// All of the request has been handed to the backend's connection.
     public private(set) var requestSent = false
-    private let policy: Policy
-    private let isIdempotent: Bool
+    private let hasBody: Bool
+    private let isRepeatable: Bool
     private let isLast: Bool
-    /// Once bytes of the body have gone to a backend they are gone: nothing keeps them.
-    private var bodyConsumed = false
+    /// Bytes of the body have gone to a backend, and nothing keeps them.
+    private var bodyIsGone = false
+    /// Retries that counted against the policy's number.
+    private var retriesDone = 0
     /// The one retry of a request that met a closed kept-alive connection (RFC 9112 §9.3.1) has been used.
     private var staleRetried = false
 
     /// - Parameters:
+    ///   - isRepeatable: whether sending it twice has the effect of sending it once, for another reason than its method.
     ///   - hasBody: whether the request has a body, however short.
     ///   - isLast: whether the client will send nothing behind this request (RFC 9112 §9.6).
-    public init(policy: Policy, method: Method, hasBody: Bool, isLast: Bool = false) {
-        self.policy = policy
+    public init(method: Method, isRepeatable: Bool = false, hasBody: Bool, isLast: Bool = false) {
         self.isLast = isLast
-        isIdempotent = method.isIdempotent
+        self.hasBody = hasBody
+        self.isRepeatable = isRepeatable || method.isIdempotent
         requestRead = !hasBody
     }
 
-    /// What to do after a failed attempt.
+    /// What to do when nothing more is tried.
     public enum Recovery: Sendable, Equatable {
-        /// Try again; `fresh` forbids a kept-alive connection, since they may all have gone the same way.
-        case retry(fresh: Bool)
         /// Answer the client with the refusal for this failure.
         case refuse(UpstreamFailure)
         /// The client has part of an answer: break its connection off, so that it cannot take the part for the whole.
@@ -93,6 +80,8 @@ public struct ProxyExchange: Sendable {
         public var keepsBackend: Bool
     }
 
+    // The request.
+
     /// A connection is there, and the request's head is about to be sent on it.
     public mutating func connected(reused: Bool) {
         precondition(state == .acquiring, "connected twice")
@@ -101,31 +90,15 @@ public struct ProxyExchange: Sendable {
         state = .awaitingHead(reused: reused, sent: .nothing)
     }
 
-    /// No connection could be made: refused, timed out, no address. The backend has seen nothing, so any request may be tried
-    /// elsewhere.
-    public mutating func connectFailed(_ failure: UpstreamFailure) -> Recovery {
-        guard case .acquiring = state else { return .nothing }
-        attempts += 1
-        if attempts <= policy.retriesMax, failure.mayTryElsewhere { return .retry(fresh: false) }
-        state = .ended
-        return .refuse(failure)
-    }
-
-    /// The wait for a connection is over without one.
-    public mutating func acquiringGivenUp(_ failure: UpstreamFailure) -> Recovery {
-        guard case .acquiring = state else { return .nothing }
-        state = .ended
-        return .refuse(failure)
-    }
-
     /// Bytes of the head went out.
     public mutating func headSent() {
         if case .awaitingHead(let reused, .nothing) = state { state = .awaitingHead(reused: reused, sent: .headOnly) }
     }
 
     /// Bytes of the body went out.
-    public mutating func bodySent() {
-        bodyConsumed = true
+    /// - Parameter isKept: the driver keeps all that went out until now, to send it again.
+    public mutating func bodySent(isKept: Bool = false) {
+        if !isKept { bodyIsGone = true }
         if case .awaitingHead(let reused, _) = state { state = .awaitingHead(reused: reused, sent: .body) }
     }
 
@@ -135,56 +108,95 @@ public struct ProxyExchange: Sendable {
     /// All of the request is with the backend's connection.
     public mutating func requestWritten() { requestSent = true }
 
+    // Failures.
+
+    /// What a failed try is judged by, beside what the exchange knows itself.
+    public struct Circumstances: Sendable {
+        /// Any byte of a response came, an interim one's too.
+        public var anyResponseByte = false
+        /// Whether there is an eligible instance that has not been tried for this request.
+        public var hasOtherInstance = true
+        /// Whether another gateway retries this request already.
+        public var isRetriedElsewhere = false
+        /// What the response asked for.
+        public var retryAfter: TimeAmount?
+        /// Until the request's deadline.
+        public var remaining = TimeAmount.forever
+
+        public init() {}
+    }
+
+    /// What the policy says to a try that failed. Nothing has changed by it: see `retrying` and `failed`.
+    public func verdict(
+        on failure: UpstreamFailure, _ circumstances: Circumstances, policy: borrowing RetryPolicy,
+        random: inout RandomSource
+    ) -> RetryPolicy.Verdict {
+        guard let kind = failure.kind(anyResponseByte: circumstances.anyResponseByte) else { return .giveUp(.notWanted) }
+        return policy.verdict(on: failed(kind, circumstances), random: &random)
+    }
+
+    /// What the policy says to a response with this status, which has not been passed on.
+    public func verdict(
+        onStatus status: UInt16, _ circumstances: Circumstances, policy: borrowing RetryPolicy, random: inout RandomSource
+    ) -> RetryPolicy.Verdict {
+        policy.verdict(on: failed(.status(status), circumstances), random: &random)
+    }
+
+    private func failed(_ failure: FailedTry.Failure, _ circumstances: Circumstances) -> FailedTry {
+        var isReused = false
+        var sent = FailedTry.Sent.nothing
+        if case .awaitingHead(let reused, let seen) = state { (isReused, sent) = (reused, seen) }
+        return FailedTry(
+            failure, sent: sent, isReused: isReused, isIdempotent: isRepeatable, bodyIsReplayable: !bodyIsGone,
+            responseBegan: state == .relaying || state == .ended, retriesDone: retriesDone, staleRetryDone: staleRetried,
+            isRetriedElsewhere: circumstances.isRetriedElsewhere, hasOtherInstance: circumstances.hasOtherInstance,
+            retryAfter: circumstances.retryAfter, remaining: circumstances.remaining)
+    }
+
+    /// The try is over, and there will be another one, from the first byte on.
+    public mutating func retrying(_ retry: RetryPolicy.Retry) {
+        if retry.costsBudget { retriesDone += 1 } else { staleRetried = true }
+        startOver()
+    }
+
+    /// Whether the request may go to something else, which perhaps does again what was done already.
+    public var maySendElsewhere: Bool {
+        switch state {
+        case .acquiring: !bodyIsGone
+        case .awaitingHead(_, let sent): !bodyIsGone && (sent == .nothing || isRepeatable)
+        case .relaying, .ended: false
+        }
+    }
+
+    /// Another service gets the request, from the first byte on.
+    public mutating func startOver() {
+        if case .acquiring = state { attempts += 1 }
+        requestRead = !hasBody
+        state = .acquiring
+    }
+
+    /// Nothing more is tried: the last failure, the end of the wait for a connection, or of the time for the whole request.
+    public mutating func failed(_ failure: UpstreamFailure) -> Recovery {
+        switch state {
+        case .acquiring, .awaitingHead:
+            state = .ended
+            return .refuse(failure)
+        case .relaying:
+            state = .ended
+            return .abort(failure)
+        case .ended:
+            return .nothing
+        }
+    }
+
+    // The response.
+
     /// A final response head has been read and is about to be passed on.
     /// - Returns: false when the exchange is not waiting for one.
     public mutating func headReceived() -> Bool {
         guard case .awaitingHead = state else { return false }
         state = .relaying
         return true
-    }
-
-    /// The backend's connection was closed or reset, or refused a write, before a whole response was read.
-    public mutating func backendFailed(_ failure: UpstreamFailure, anyResponseByte: Bool) -> Recovery {
-        switch state {
-        case .acquiring, .ended:
-            return .nothing
-        case .relaying:
-            state = .ended
-            return .abort(failure)
-        case .awaitingHead(let reused, let sent):
-            if mayRetry(failure, reused: reused, sent: sent, anyResponseByte: anyResponseByte) {
-                staleRetried = true
-                state = .acquiring
-                return .retry(fresh: true)
-            }
-            state = .ended
-            return .refuse(failure)
-        }
-    }
-
-    /// Only the keep-alive race is retried (RFC 9112 §9.3.1): the backend closed a connection while the request was on its way. Safe
-    /// when it cannot have seen the request, or when seeing it twice does no harm and all of it is still here.
-    private func mayRetry(_ failure: UpstreamFailure, reused: Bool, sent: Sent, anyResponseByte: Bool) -> Bool {
-        guard failure == .closed, reused, !staleRetried, !anyResponseByte, !bodyConsumed else { return false }
-        switch sent {
-        case .nothing: return true
-        case .headOnly: return isIdempotent
-        case .body: return false
-        }
-    }
-
-    /// A deadline passed: for the response's head, between two reads, or for the whole request.
-    public mutating func deadlineFired() -> Recovery {
-        switch state {
-        case .acquiring, .awaitingHead:
-            state = .ended
-            return .refuse(.timedOut)
-        case .relaying:
-            state = .ended
-            return .abort(.timedOut)
-        case .ended:
-            return .nothing
-        }
     }
 
     /// The response has been passed on to its end.

@@ -1,4 +1,5 @@
 import HTTPMessages
+import Resilience
 
 /// What went wrong on the way to the backend. What the client gets for it is in `refusal`.
 public enum UpstreamFailure: UInt8, Error, Sendable, CaseIterable {
@@ -25,11 +26,15 @@ public enum UpstreamFailure: UInt8, Error, Sendable, CaseIterable {
     /// The response ended before its body did.
     case truncated
 
-    /// Whether another instance may be able to take the request.
-    var mayTryElsewhere: Bool {
+    /// How a retry policy sees it; nil where no try was made.
+    func kind(anyResponseByte: Bool) -> FailedTry.Failure? {
         switch self {
-        case .unresolved, .connectRefused, .connectTimedOut, .connectFailed: true
-        case .noInstance, .queueFull, .queueTimedOut, .closed, .timedOut, .malformed, .headTooLarge, .truncated: false
+        case .noInstance, .queueFull, .queueTimedOut: nil
+        case .unresolved, .connectRefused, .connectTimedOut, .connectFailed: .connectFailed
+        // What has begun to answer has seen the request.
+        case .closed: anyResponseByte ? .broken : .closed
+        case .timedOut: .timedOut
+        case .malformed, .headTooLarge, .truncated: .broken
         }
     }
 }

@@ -44,7 +44,8 @@ struct RequestSemantics {
             .xRealIP, .trueClientIP, .xOriginalURL, .xRewriteURL, .xHTTPMethodOverride, .xHTTPMethod, .xMethodOverride,
             .xRequestID, .xTimestamp, .cookie, .contentType, .accept, .userAgent, .referer, .date, .server, .retryAfter,
             .location, .allow, .cacheControl, .setCookie, .proxyStatus, .contentEncoding, .xAuthSubject, .xAuthScopes,
-            .xAuthRoles, .xAuthOrg, .xAuthMethod, .xUserID, .xScopes, .xConsumer, .clientCert:
+            .xAuthRoles, .xAuthOrg, .xAuthMethod, .xUserID, .xScopes, .xConsumer, .clientCert, .xRequestTimeout,
+            .idempotencyKey, .xSluiceRetry:
             break
         }
         return nil

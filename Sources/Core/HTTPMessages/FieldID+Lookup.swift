@@ -44,7 +44,7 @@ extension FieldID {
             .xForwardedProto, .xForwardedHost, .xForwardedPort, .xForwardedPrefix, .xRealIP, .trueClientIP, .xOriginalURL,
             .xRewriteURL, .xHTTPMethodOverride, .xHTTPMethod, .xMethodOverride, .xRequestID, .xTimestamp, .authorization,
             .xAPIKey, .origin, .cookie, .contentType, .xAuthSubject, .xAuthScopes, .xAuthRoles, .xAuthOrg, .xAuthMethod,
-            .xUserID, .xScopes, .xConsumer, .clientCert:
+            .xUserID, .xScopes, .xConsumer, .clientCert, .xRequestTimeout, .idempotencyKey, .xSluiceRetry:
             true
         }
     }
@@ -116,9 +116,12 @@ extension FieldID {
             case UInt8(ascii: "p"): return named(name, "http2-settings", .http2Settings)
             case UInt8(ascii: "e"): return named(name, "true-client-ip", .trueClientIP)
             case UInt8(ascii: "r"): return named(name, "x-original-url", .xOriginalURL)
+            case UInt8(ascii: "l"): return named(name, "x-sluice-retry", .xSluiceRetry)
             default: return named(name, "x-auth-subject", .xAuthSubject)
             }
-        case 15: return named(name, "x-forwarded-for", .xForwardedFor)
+        case 15:
+            return folded(name, 0) == 0x78
+                ? named(name, "x-forwarded-for", .xForwardedFor) : named(name, "idempotency-key", .idempotencyKey)
         case 16:
             switch folded(name, 12) {
             case UInt8(ascii: "t"): return named(name, "proxy-connection", .proxyConnection)
@@ -130,6 +133,7 @@ extension FieldID {
             switch folded(name, 2) {
             case UInt8(ascii: "a"): return named(name, "transfer-encoding", .transferEncoding)
             case UInt8(ascii: "f"): return named(name, "x-forwarded-proto", .xForwardedProto)
+            case UInt8(ascii: "r"): return named(name, "x-request-timeout", .xRequestTimeout)
             default: return named(name, "x-method-override", .xMethodOverride)
             }
         case 18:

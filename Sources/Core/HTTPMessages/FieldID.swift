@@ -10,6 +10,8 @@ public enum FieldID: UInt8, Sendable, CaseIterable {
     case forwarded, xForwardedFor, xForwardedProto, xForwardedHost, xForwardedPort, xForwardedPrefix, xRealIP
     case trueClientIP, xOriginalURL, xRewriteURL, xHTTPMethodOverride, xHTTPMethod, xMethodOverride
     case xRequestID, xTimestamp
+    // Deadlines and retries over several hops.
+    case xRequestTimeout, idempotencyKey, xSluiceRetry
     // Single-value fields that decide something.
     case authorization, xAPIKey, origin, cookie, contentType, accept, userAgent, referer
     // Answers.
@@ -51,6 +53,9 @@ public enum FieldID: UInt8, Sendable, CaseIterable {
         case .xMethodOverride: "x-method-override"
         case .xRequestID: "x-request-id"
         case .xTimestamp: "x-timestamp"
+        case .xRequestTimeout: "x-request-timeout"
+        case .idempotencyKey: "idempotency-key"
+        case .xSluiceRetry: "x-sluice-retry"
         case .authorization: "authorization"
         case .xAPIKey: "x-api-key"
         case .origin: "origin"

@@ -58,6 +58,8 @@ public enum Reason: UInt8, Sendable, CaseIterable {
     case upstreamHeaderTooLarge
     /// The answer ended before its body did.
     case upstreamTruncated
+    /// Its answer had a status that is tried again.
+    case upstreamStatus
 
     /// A fault of the gateway's own.
     case internalError
@@ -101,6 +103,7 @@ public enum Reason: UInt8, Sendable, CaseIterable {
         case .upstreamMalformed: "upstream_malformed"
         case .upstreamHeaderTooLarge: "upstream_header_too_large"
         case .upstreamTruncated: "upstream_truncated"
+        case .upstreamStatus: "upstream_status"
         case .internalError: "internal_error"
         }
     }

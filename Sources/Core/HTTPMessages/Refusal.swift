@@ -81,7 +81,7 @@ public struct Refusal: Sendable {
 
 extension HeaderBlock {
     /// Adds a field whose value `compose` appends to the storage.
-    fileprivate mutating func addComposed(_ id: FieldID, _ compose: (inout ByteBuffer) -> Void) {
+    public mutating func addComposed(_ id: FieldID, _ compose: (inout ByteBuffer) -> Void) {
         let nameOffset = storage.count
         storage.append(id.name)
         let valueOffset = storage.count

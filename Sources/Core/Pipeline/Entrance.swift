@@ -59,7 +59,7 @@ public final class Entrance: Sendable {
         self.rule = rule
         // The list fields are written anew from the received values, so they go too. Other fields of a trusted peer stay.
         var always: FieldSet = FieldSet.hopByHop | FieldSet.identity | FieldSet.methodOverride
-        always = always | [.xRequestID, .xForwardedFor, .forwarded]
+        always = always | [.xRequestID, .xRequestTimeout, .xSluiceRetry, .xForwardedFor, .forwarded]
         removedFromTrusted = rule.style.writesX ? always : always | FieldSet.xForwarded
         removedFromOthers = always | FieldSet.trustedOnly
         let name = rule.requestIDHeader.map(ASCII.lowercased)

@@ -70,6 +70,6 @@ extension FieldSet {
 
     /// What neither a header rule nor a custom middleware may write: the gateway does.
     public static var gatewayOwned: FieldSet {
-        hopByHop | xForwarded | [.host, .forwarded, .via, .maxForwards, .xRequestID, .date]
+        hopByHop | xForwarded | [.host, .forwarded, .via, .maxForwards, .xRequestID, .xRequestTimeout, .xSluiceRetry, .date]
     }
 }

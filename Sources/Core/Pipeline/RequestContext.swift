@@ -108,6 +108,9 @@ public struct RequestContext: ~Copyable {
         requestIDBuffer.clear()
     }
 
+    /// Whether a gateway in front of this one tries the request again already.
+    public var isRetriedElsewhere: Bool { isTrustedPeer && received.contains(.xSluiceRetry) }
+
     /// Whether the client is known by an address: not where it came over a Unix socket and no proxy has named it.
     public var hasClientAddress: Bool { clientAddress != RequestContext.noAddress }
     static var noAddress: IPAddress { IPAddress(high: 0, low: 0) }

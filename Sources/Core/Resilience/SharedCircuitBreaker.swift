@@ -36,6 +36,18 @@ public final class SharedCircuitBreaker: Sendable {
     @inlinable
     public var isClosed: Bool { word.load(ordering: .acquiring) <= Self.failing }
 
+    /// No request is admitted, not even a probe. One load.
+    public func isOpen(at now: Instant) -> Bool {
+        let word = word.load(ordering: .acquiring)
+        return word > Self.probing && now.nanoseconds < word
+    }
+
+    /// Seconds until an open breaker is tested again; at least 1.
+    public func retryAfterSeconds(at now: Instant) -> Int {
+        let word = word.load(ordering: .acquiring)
+        return word > Self.probing ? CircuitBreaker.seconds(from: now, to: Instant(nanoseconds: word)) : 1
+    }
+
     public func admit(at now: Instant, random: inout RandomSource) -> CircuitBreaker.Decision {
         let word = word.load(ordering: .acquiring)
         if word <= Self.failing { return CircuitBreaker.Decision(admission: .admit, transition: nil) }

@@ -31,7 +31,7 @@ enum AdminSnapshot {
         if configuration.admin.metrics {
             admin.routes.append(route("metrics", "/metrics", ["GET"], .metrics(allow: everywhere)))
         }
-        var none = InstanceRegistry()
+        var none = InstanceRegistry(workers: 1)
         var builder = SnapshotBuilder(
             number: number, configuration: admin, places: LoadResult.Places(), generatedName: generatedName, version: version,
             seed: randomSeed())

@@ -8,7 +8,7 @@ public enum ConfigurationCheck {
     public static func run(
         _ configuration: GatewayConfiguration, _ places: LoadResult.Places, middlewares: [MiddlewareType] = []
     ) -> [Diagnostic] {
-        var registry = InstanceRegistry()
+        var registry = InstanceRegistry(workers: 1)
         do {
             _ = try SnapshotBuilder(
                 number: 1, configuration: configuration, places: places, generatedName: "sluice", version: "", seed: 0,

@@ -2,6 +2,7 @@ import Pipeline
 import Primitives
 import Proxy
 import Reactor
+import Resilience
 import Synchronization
 import Telemetry
 import Upstream
@@ -11,6 +12,7 @@ final class ControlHub: WorkerControl {
     let mailbox: Mailbox<ControlMessage>
     private let workers = Mutex<[Mailbox<WorkerMessage>]>([])
     private let ready = Atomic<Bool>(false)
+    private let shortage = Atomic<UInt8>(0)
 
     init() throws(PollerError) { mailbox = try Mailbox() }
 
@@ -51,6 +53,15 @@ final class ControlHub: WorkerControl {
     func adopted(_ number: Int, worker: Int) { mailbox.post(.adopted(number, worker: worker)) }
 
     func released(_ snapshot: GatewaySnapshot) { mailbox.post(.released(snapshot)) }
+
+    func changed(_ event: ServiceEvent) {}
+
+    func suspected(_ instance: InstanceState) {}
+
+    /// What runs short in the process, as the control thread sees it.
+    func setPressure(_ pressure: LoadShedder.Pressure) { shortage.store(pressure.rawValue, ordering: .relaxed) }
+
+    var pressure: LoadShedder.Pressure { LoadShedder.Pressure(rawValue: shortage.load(ordering: .relaxed)) ?? .none }
 
     func beat(worker: Int) { mailbox.post(.beat(worker: worker)) }
 

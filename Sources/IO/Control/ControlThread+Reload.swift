@@ -117,7 +117,7 @@ extension ControlThread {
         configuration = next
         origin = candidate.origin
         snapshot = candidate.snapshot
-        registry.adopt(next)
+        registry.adopt(next, at: Clock.monotonic)
         log.setLevel(Self.level(next))
         if next.server.pidFile != oldFile {
             if let oldFile { ProcessIDFile.remove(oldFile) }

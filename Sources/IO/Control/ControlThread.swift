@@ -49,7 +49,7 @@ public final class ControlThread {
     private let signals: SignalDescriptor
     var listeners: ListenerSet
     var accessLog: LogWriter?
-    var registry = InstanceRegistry()
+    var registry = InstanceRegistry(workers: 1)
     var store: MetricsStore
     var configuration: GatewayConfiguration
     /// Where `configuration` comes from.
@@ -121,6 +121,7 @@ public final class ControlThread {
         generatedName = "sluice-" + String(UInt16(truncatingIfNeeded: randomSeed()), radix: 16)
         let workers = Self.workerCount(configuration)
         store = MetricsStore(workers: workers + 1)
+        registry = InstanceRegistry(workers: workers + 1)
         store.build.version = version
         store.process.start = startedAt
         accessLog = try Self.openAccessLog(configuration)
@@ -133,6 +134,7 @@ public final class ControlThread {
         } catch {
             throw StartError(error.diagnostics.map { "\($0)" }.joined(separator: "\n"))
         }
+        registry.adopt(configuration, at: Clock.monotonic)
         try start(loaded, workers: workers)
     }
 
@@ -329,7 +331,9 @@ public final class ControlThread {
     func watchNames(_ configuration: GatewayConfiguration) {
         resolver.watch(
             configuration.services.flatMap { service in
-                service.instances.map { ($0, service.resolveInterval, registry.instance($0, of: service)) }
+                service.instances.map {
+                    ($0, service.resolveInterval, registry.instance($0, of: service, at: Clock.monotonic))
+                }
             })
     }
 

@@ -1,44 +1,104 @@
+import Balancing
 import Configuration
 import Pooling
 import Primitives
 import Reactor
+import Resilience
 import Upstream
 
 /// The services and instances that outlive a configuration, by their names: what a reload finds again keeps its connections, its
-/// addresses and its turn.
+/// addresses, its turn, its health and its breaker.
 struct InstanceRegistry {
+    /// Threads that count requests.
+    let workers: Int
     private var instances: [InstanceState.Key: InstanceState] = [:]
     private var services: [String: ServiceState] = [:]
+    private var routeBreakers: [String: NamedBreaker] = [:]
+    /// Keys of sessions whose service names no secret.
+    private var sessionKeys: [String: SipHash.Key] = [:]
+    /// Services of the configuration in force: who joins one of them joins a service at work.
+    private var serving: Set<String> = []
 
-    mutating func service(_ name: String) -> ServiceState {
+    init(workers: Int) { self.workers = workers }
+
+    mutating func service(_ name: String, at now: Instant) -> ServiceState {
         if let known = services[name] { return known }
-        let state = ServiceState(name: name)
+        let state = ServiceState(name: name, firstTurn: randomSeed(), workers: workers, at: now)
         services[name] = state
         return state
     }
 
-    mutating func instance(_ configuration: InstanceConfiguration, of service: ServiceConfiguration) -> InstanceState {
+    mutating func instance(
+        _ configuration: InstanceConfiguration, of service: ServiceConfiguration, at now: Instant
+    ) -> InstanceState {
         let key = InstanceState.Key(service: service.name, address: configuration.address.text)
         if let known = instances[key] { return known }
         let state = InstanceState(
-            key: key, maxConnections: service.pool.maxConnections, addresses: Self.literalAddresses(configuration.address))
+            key: key, maxConnections: service.pool.maxConnections, addresses: Self.literalAddresses(configuration.address),
+            service: self.service(service.name, at: now), health: service.health, isAdded: serving.contains(service.name),
+            at: now)
         instances[key] = state
         return state
     }
 
-    /// Takes a configuration's limits over and forgets what it does not name; not before nothing can go wrong with it any more.
-    mutating func adopt(_ configuration: GatewayConfiguration) {
+    /// The breaker of a route that asked for its own.
+    mutating func breaker(ofRoute route: String, service: String, policy: BreakerPolicy) -> NamedBreaker {
+        if let known = routeBreakers[route], known.service == service { return known }
+        let breaker = NamedBreaker(service: service, route: route, policy: policy, workers: workers)
+        routeBreakers[route] = breaker
+        return breaker
+    }
+
+    /// What signs the cookies of a service.
+    mutating func sessionKey(_ service: String, secret: Secret?) -> SipHash.Key {
+        if let secret {
+            let tag = SipHash.tag(secret.bytes.span.bytes, key: SipHash.Key(first: 0, second: 1))
+            return SipHash.Key(first: tag.first, second: tag.second)
+        }
+        if let known = sessionKeys[service] { return known }
+        let key = SipHash.Key(first: randomSeed(), second: randomSeed())
+        sessionKeys[service] = key
+        return key
+    }
+
+    /// Takes a configuration's numbers over and forgets what it does not name; not before nothing can go wrong with it any more.
+    mutating func adopt(_ configuration: GatewayConfiguration, at now: Instant) {
         var named: Set<InstanceState.Key> = []
         for service in configuration.services {
+            var states: [InstanceState] = []
             for instance in service.instances {
-                let key = InstanceState.Key(service: service.name, address: instance.address.text)
-                named.insert(key)
-                instances[key]?.slots.setLimit(service.pool.maxConnections)
+                let state = self.instance(instance, of: service, at: now)
+                named.insert(state.key)
+                states.append(state)
+                state.slots.setLimit(service.pool.maxConnections)
+                state.change(at: now) { $0.adopt(service.health, at: now) }
             }
+            adopt(service, states, at: now)
         }
         instances = instances.filter { named.contains($0.key) }
-        let names = Set(configuration.services.map(\.name))
-        services = services.filter { names.contains($0.key) }
+        serving = Set(configuration.services.map(\.name))
+        services = services.filter { serving.contains($0.key) }
+        sessionKeys = sessionKeys.filter { serving.contains($0.key) }
+        var breakers: [String: NamedBreaker] = [:]
+        for route in configuration.routes {
+            guard let policy = route.breaker, let known = routeBreakers[route.name] else { continue }
+            known.shared.adopt(policy, at: now)
+            breakers[route.name] = known
+        }
+        routeBreakers = breakers
+    }
+
+    private mutating func adopt(_ configuration: ServiceConfiguration, _ instances: [InstanceState], at now: Instant) {
+        let state = service(configuration.name, at: now)
+        if let policy = configuration.breaker {
+            state.breaker.shared.adopt(policy, at: now)
+        } else if !state.breaker.shared.isClosed {
+            // Switched off: it begins anew should it ever be switched on again.
+            _ = state.breaker.shared.reset(at: now)
+        }
+        state.budget.adopt(configuration.retry.budget)
+        state.outliers.adopt(configuration.outliers, instances: instances, at: now)
+        if let policy = configuration.adaptiveConcurrency { state.concurrency.adopt(policy, at: now) }
     }
 
     /// Empty for a name, which has to be looked up first.

@@ -4,14 +4,13 @@ import HTTPMessages
 import Pipeline
 import Primitives
 import Proxy
+import Reactor
 import Routing
 import Telemetry
+import Upstream
 
 /// Compiles a configuration into what the workers read.
 struct SnapshotBuilder {
-    /// Attempts after the first one, for a request that no backend has seen.
-    private static var retriesMax: Int { 2 }
-
     let number: Int
     let configuration: GatewayConfiguration
     let places: LoadResult.Places
@@ -30,7 +29,8 @@ struct SnapshotBuilder {
 
     /// - Throws: what is wrong with the routes taken together, each at its place in the file.
     func build(_ registry: inout InstanceRegistry, labels: MetricsLabels) throws(BuildError) -> GatewaySnapshot {
-        let services = services(&registry)
+        let now = Clock.monotonic
+        let services = services(&registry, at: now)
         let chains = try middlewareStages()
         let responses = try responses()
         var rules: [RouteRule] = []
@@ -38,7 +38,8 @@ struct SnapshotBuilder {
         for (index, route) in configuration.routes.enumerated() {
             let rule = try rule(route, index)
             rules.append(rule)
-            routes.append(try runtime(route, index, rule, chains, services, responses))
+            let breaker = breaker(route, services, &registry)
+            routes.append(try runtime(route, index, rule, chains, services, responses, breaker))
         }
         let table: RouteTable
         do {
@@ -57,20 +58,6 @@ struct SnapshotBuilder {
         switch configuration.server.via {
         case .generated: Array(generatedName.utf8)
         case .named(let name): Array(name.utf8)
-        }
-    }
-
-    private func services(_ registry: inout InstanceRegistry) -> [ServiceRuntime] {
-        var first = 0
-        return configuration.services.enumerated().map { index, service in
-            defer { first += service.instances.count }
-            return ServiceRuntime(
-                index: index, name: service.name, state: registry.service(service.name),
-                wheel: RoundRobinWheel(weights: service.instances.map(\.weight)),
-                instances: service.instances.map { registry.instance($0, of: service) },
-                authorities: service.instances.map { Array($0.address.hostField.utf8) },
-                takesTraffic: service.instances.map { $0.weight > 0 }, firstInstance: first, pool: service.pool,
-                queue: service.queue, retries: Self.retriesMax)
         }
     }
 
@@ -226,7 +213,7 @@ struct SnapshotBuilder {
 
     private func runtime(
         _ route: RouteConfiguration, _ index: Int, _ rule: RouteRule, _ stages: [Stage], _ services: [ServiceRuntime],
-        _ responses: ResponseForwarding
+        _ responses: ResponseForwarding, _ breaker: NamedBreaker?
     ) throws(BuildError) -> RouteRuntime {
         do {
             var service: ServiceRuntime?
@@ -241,7 +228,8 @@ struct SnapshotBuilder {
                 encodedSlash: encodedSlash(route.path.encodedSlash),
                 rewriter: try rewriter(route, rule),
                 bodyLimit: bodyLimit(route.requestBody), allowsBody: route.allowBody, timeouts: route.timeouts,
-                forwarding: try forwarding(route, passHost), responses: responses)
+                forwarding: try forwarding(route, passHost), responses: responses, priority: route.priority, breaker: breaker,
+                fallback: route.fallback.map { fallback($0, services) })
         } catch {
             throw BuildError([diagnostic(index, "\(error)")])
         }
@@ -295,7 +283,7 @@ struct SnapshotBuilder {
         return try Redirect(to: pieces, status: UInt16(redirect.status), keepsQuery: redirect.keepQuery)
     }
 
-    private static func answer(_ response: FixedResponse) -> Answer {
+    static func answer(_ response: FixedResponse) -> Answer {
         let fields = response.headers.map { (name: $0.name, value: String(decoding: $0.value, as: UTF8.self)) }
         guard !response.body.isEmpty else { return Answer(status: UInt16(response.status), fields: fields) }
         return Answer(status: UInt16(response.status), fields: fields, body: response.body, contentType: response.contentType)

@@ -1,10 +1,13 @@
+import Balancing
 import Exchange
 import HTTP1
 import HTTPMessages
 import Pipeline
 import Primitives
 import Reactor
+import Resilience
 import Telemetry
+import Upstream
 
 /// One request in flight: the machine that decides, the request's head, and what the driver needs to carry the decisions out.
 ///
@@ -22,6 +25,8 @@ struct ExchangeRecord: ~Copyable {
         case queued
         /// A connection to an instance is being made.
         case connecting
+        /// The wait before a retry.
+        case backingOff
         /// The backend has the request, or is getting it.
         case forwarded
         /// A middleware has suspended the response phase.
@@ -30,7 +35,7 @@ struct ExchangeRecord: ~Copyable {
         case answered
     }
 
-    var machine = ProxyExchange(policy: .init(retriesMax: 0), method: .get, hasBody: false)
+    var machine = ProxyExchange(method: .get, hasBody: false)
     var step = Step.idle
     /// The stage that waits, in a suspended step.
     var suspendedStage = 0
@@ -49,14 +54,38 @@ struct ExchangeRecord: ~Copyable {
     var responseStage = -1
     /// The instance in the service, -1 before one is chosen.
     var instance: Int32 = -1
-    /// The instance that failed last; passed over once.
-    var excluded: Int32 = -1
+    /// The service that is to answer: the route's, or its fallback.
+    var service: Unmanaged<ServiceRuntime>?
+    /// What counts its failures; nil where nobody does.
+    var breaker: Unmanaged<NamedBreaker>?
+    /// What answers if the service cannot.
+    var fallback: Unmanaged<Fallback>?
+    var fallbackUsed = FallbackUsed.none
+    /// Instances on which it has failed.
+    var tried = TriedInstances()
+    /// What it is placed by, where the balancer looks at the request.
+    var hashKey: HashKey?
+    /// The instance of its session, -1 for none.
+    var session: Int32 = -1
+    /// The client is to get a cookie for the instance that answers.
+    var owesCookie = false
+    /// The right to be sent although the breaker is half open.
+    var permit: CircuitBreaker.ProbePermit?
+    /// When the try under way began.
+    var triedAt = Instant.never
+    /// The try under way has not been told to those who judge by it.
+    var owesOutcome = false
+    /// The try under way was paid out of the retry budget.
+    var holdsRetry = false
+    /// What has been read of the body, to be sent again; only while `keepsBody`.
+    var keptBody = Incoming()
+    var keepsBody = false
+    /// The sender said how much time there is, and not the configuration.
+    var deadlineIsAnnounced = false
     /// Only a connection that has served nothing yet will do.
     var wantsFresh = false
     /// Why the attempt under way is not the first one.
     var retriedFor: Reason?
-    /// How the last attempt to connect ended.
-    var lastFailure = Reason.connectFailed
     /// The path that the backend gets, in the head's storage.
     var upstreamPath: Range<Int> = 0..<0
 
@@ -119,7 +148,21 @@ struct ExchangeRecord: ~Copyable {
         backend = -1
         route = nil
         instance = -1
-        excluded = -1
+        service = nil
+        breaker = nil
+        fallback = nil
+        fallbackUsed = .none
+        if !tried.isEmpty { tried = TriedInstances() }
+        hashKey = nil
+        session = -1
+        owesCookie = false
+        permit = nil
+        triedAt = .never
+        owesOutcome = false
+        holdsRetry = false
+        keptBody.discard()
+        keepsBody = false
+        deadlineIsAnnounced = false
         wantsFresh = false
         retriedFor = nil
         requestBytes = 0
@@ -148,6 +191,11 @@ struct ExchangeRecord: ~Copyable {
         upstreamTime = .zero
         firstByteAt = .never
     }
+}
+
+/// What answered in the place of the route's service.
+enum FallbackUsed: UInt8 {
+    case none, answer, service
 }
 
 /// A response head that waits for a middleware, with the body bytes that came with it kept in the backend's connection, or the

@@ -6,6 +6,7 @@ import HTTPMessages
 import Pipeline
 import Primitives
 import Reactor
+import Resilience
 import Routing
 import Telemetry
 import Upstream
@@ -138,12 +139,20 @@ public struct RouteRuntime: Sendable {
     let isLogged: Bool
     /// The action is to forward.
     let forwards: Bool
+    public let priority: RequestPriority
+    /// What counts its requests' failures: its own, or its service's; nil where nobody does.
+    let breakerReference: Unmanaged<NamedBreaker>?
+    private let breakerOwner: NamedBreaker?
+    /// Its own, or its service's.
+    let fallbackReference: Unmanaged<Fallback>?
+    private let fallbackOwner: Fallback?
 
     public init(
         index: Int, action: Action, service: ServiceRuntime?, chain: Chain, encodedSlash: EncodedSlashRule,
         rewriter: PathRewriter?,
         bodyLimit: UInt64, allowsBody: Bool, timeouts: TimeoutsConfiguration, forwarding: Forwarding,
-        responses: ResponseForwarding
+        responses: ResponseForwarding, priority: RequestPriority = .standard, breaker: NamedBreaker? = nil,
+        fallback: Fallback? = nil
     ) {
         self.index = index
         self.action = action
@@ -168,46 +177,16 @@ public struct RouteRuntime: Sendable {
         idleTimeout = timeouts.idle
         requestTimeout = timeouts.request
         connectTimeout = timeouts.connect
+        self.priority = priority
+        breakerOwner = breaker ?? service?.breaker
+        breakerReference = breakerOwner.map { Unmanaged.passUnretained($0) }
+        fallbackOwner = fallback ?? service?.fallback
+        fallbackReference = fallbackOwner.map { Unmanaged.passUnretained($0) }
     }
 
     // For reports.
     public var chain: Chain { chainOwner }
     public var forwarding: Forwarding { forwardingOwner }
-}
-
-/// A service, ready to be called.
-public final class ServiceRuntime: Sendable {
-    public let index: Int
-    public let name: String
-    public let state: ServiceState
-    public let wheel: RoundRobinWheel
-    public let instances: [InstanceState]
-    /// What `Host` says where the instance's own name is sent.
-    public let authorities: [[UInt8]]
-    /// Whether the instance takes new requests: its weight is not 0.
-    public let takesTraffic: [Bool]
-    /// The index of the first instance in `NameTable.instances`.
-    public let firstInstance: Int
-    public let pool: PoolConfiguration
-    public let queue: QueueConfiguration
-    public let retries: Int
-
-    public init(
-        index: Int, name: String, state: ServiceState, wheel: RoundRobinWheel, instances: [InstanceState], authorities: [[UInt8]],
-        takesTraffic: [Bool], firstInstance: Int, pool: PoolConfiguration, queue: QueueConfiguration, retries: Int
-    ) {
-        self.index = index
-        self.name = name
-        self.state = state
-        self.wheel = wheel
-        self.instances = instances
-        self.authorities = authorities
-        self.takesTraffic = takesTraffic
-        self.firstInstance = firstInstance
-        self.pool = pool
-        self.queue = queue
-        self.retries = retries
-    }
 }
 
 /// What a listener asks of its clients.

@@ -1,3 +1,4 @@
+import Balancing
 import Downstream
 import Exchange
 import Pooling
@@ -21,68 +22,84 @@ extension Worker {
     }
 
     private func acquire(_ slot: Int, _ generation: Generation) -> Acquired {
-        guard let service = exchanges.pointer(slot).pointee.route?.pointee.serviceReference else { return .failed(.noInstance) }
+        guard let service = exchanges.pointer(slot).pointee.service else { return .failed(.noInstance) }
         return service._withUnsafeGuaranteedRef { acquire(slot, generation, $0) }
     }
 
     private func acquire(_ slot: Int, _ generation: Generation, _ service: ServiceRuntime) -> Acquired {
-        let exchange = exchanges.pointer(slot)
-        guard let first = service.wheel.pick(service.state.nextTurn()) else { return .failed(.noInstance) }
+        guard let first = pick(slot, generation, service) else { return .failed(.noInstance) }
         // Almost always the first one has a connection to give.
-        if !exchange.pointee.wantsFresh, first != Int(exchange.pointee.excluded),
-            case .connected = reuse(slot, pool: generation.pools[service.firstInstance + first], instance: first)
-        {
-            return .connected
+        switch lease(slot, pool: generation.pools[service.firstInstance + first], instance: first) {
+        case .connected: return .connected
+        case .waiting: return .waiting
+        case .failed(let failure):
+            let found = search(slot, generation, service, behind: first, failure)
+            guard case .failed(.queueFull) = found else { return found }
+            return enqueue(slot, generation, service)
         }
-        return search(slot, generation, service, from: first)
     }
 
-    /// Goes through the instances from `first` on until one has, or may open, a connection.
-    private func search(_ slot: Int, _ generation: Generation, _ service: ServiceRuntime, from first: Int) -> Acquired {
+    /// The instance whose turn it is; one on which the request has failed only where there is no other.
+    private func pick(_ slot: Int, _ generation: Generation, _ service: ServiceRuntime) -> Int? {
         let exchange = exchanges.pointer(slot)
-        let count = service.instances.count
-        var failure = UpstreamFailure.noInstance
-        var isFull = false
-        for step in 0..<count {
-            let instance = (first + step) % count
-            guard service.takesTraffic[instance] else { continue }
-            if instance == Int(exchange.pointee.excluded), count > 1 { continue }
+        let request = Balancer.Request(key: exchange.pointee.hashKey, session: Int(exchange.pointee.session))
+        let balancer = generation.balancers + service.index
+        if let found = balancer.pointee.pick(request, excluding: exchange.pointee.tried, random: &random, at: now) { return found }
+        guard !exchange.pointee.tried.isEmpty else { return nil }
+        exchange.pointee.tried = TriedInstances()
+        return balancer.pointee.pick(request, excluding: exchange.pointee.tried, random: &random, at: now)
+    }
+
+    /// Goes through the other instances until one has, or may open, a connection.
+    /// - Returns: `.failed(.queueFull)` when at least one of them is only busy.
+    private func search(
+        _ slot: Int, _ generation: Generation, _ service: ServiceRuntime, behind first: Int, _ failure: UpstreamFailure
+    ) -> Acquired {
+        var failure = failure
+        var isFull = failure == .queueFull
+        var passed = exchanges.pointer(slot).pointee.tried
+        passed.add(first)
+        var last = first
+        let balancer = generation.balancers + service.index
+        for _ in 1..<max(1, service.instances.count) {
+            guard let instance = balancer.pointee.next(after: last, excluding: passed, at: now), instance != first else { break }
             switch lease(slot, pool: generation.pools[service.firstInstance + instance], instance: instance) {
             case .connected: return .connected
             case .waiting: return .waiting
             case .failed(.queueFull): isFull = true
             case .failed(let other): failure = other
             }
+            passed.add(instance)
+            last = instance
         }
-        if !isFull, exchange.pointee.excluded >= 0 {
-            // The one that failed is the only one there is.
-            let again = Int(exchange.pointee.excluded)
-            exchange.pointee.excluded = -1
-            switch lease(slot, pool: generation.pools[service.firstInstance + again], instance: again) {
-            case .failed(.queueFull): isFull = true
-            case let other: return other
-            }
-        }
-        guard isFull else { return .failed(failure) }
-        return enqueue(slot, generation, service.index)
+        return .failed(isFull ? .queueFull : failure)
+    }
+
+    /// A connection to the instance, and the request counted as one of its own.
+    /// - Returns: `.failed(.queueFull)` when the instance has as many connections as it may.
+    private func lease(_ slot: Int, pool: PoolPointer, instance: Int) -> Acquired {
+        guard pool.pointee.requestStarted() else { return .failed(.noInstance) }
+        if !exchanges.pointer(slot).pointee.wantsFresh, reuse(slot, pool: pool, instance: instance) { return .connected }
+        let found = open(slot, pool: pool, instance: instance)
+        if case .failed = found { pool.pointee.requestEnded() }
+        return found
     }
 
     /// An idle connection, if the pool has one.
-    private func reuse(_ slot: Int, pool: PoolPointer, instance: Int) -> Acquired {
+    @inline(__always)
+    private func reuse(_ slot: Int, pool: PoolPointer, instance: Int) -> Bool {
         if pool.pointee.refreshAddresses() { closeIdle(pool) }
-        guard let idle = pool.pointee.pool.lease() else { return .waiting }
+        guard let idle = pool.pointee.pool.lease() else { return false }
         let backend = backends.pointer(Int(idle))
         backend.pointee.phase = .lent
         backend.pointee.isReused = true
         metrics.upstreamConnectionMoved(pool.pointee.label, from: .idle, to: .active)
         assign(slot, Int(idle), instance)
-        return .connected
+        return true
     }
 
-    /// - Returns: `.failed(.queueFull)` when the instance has as many connections as it may.
-    private func lease(_ slot: Int, pool: PoolPointer, instance: Int) -> Acquired {
+    private func open(_ slot: Int, pool: PoolPointer, instance: Int) -> Acquired {
         let exchange = exchanges.pointer(slot)
-        if !exchange.pointee.wantsFresh, case .connected = reuse(slot, pool: pool, instance: instance) { return .connected }
         if !pool.pointee.state.slots.tryAcquire() {
             // A fresh one is wanted, and old ones hold all the places: one of them has to make room.
             guard exchange.pointee.wantsFresh, let idle = pool.pointee.pool.takeOldestIdle() else { return .failed(.queueFull) }
@@ -96,12 +113,15 @@ extension Worker {
         let exchange = exchanges.pointer(slot)
         guard let address = pool.pointee.takeAddress() else {
             releaseSlot(pool)
+            unreachable(slot, pool)
             return .failed(.unresolved)
         }
         var raw = address.raw
         let fd = calls.connect(&raw)
         guard fd >= 0 else {
             releaseSlot(pool)
+            // Our own descriptors having run out says nothing of the instance.
+            if !SystemError.isShortage(-Int(fd)) { unreachable(slot, pool) }
             return .failed(connectFailure(-Int(fd)))
         }
         let (index, generation) = backends.allocate()
@@ -119,14 +139,28 @@ extension Worker {
         return .waiting
     }
 
+    @inline(__always)
     private func assign(_ slot: Int, _ backend: Int, _ instance: Int) {
         let exchange = exchanges.pointer(slot)
         exchange.pointee.backend = Int32(backend)
         exchange.pointee.instance = Int32(instance)
-        if let service = exchange.pointee.route?.pointee.serviceReference {
+        exchange.pointee.triedAt = now
+        exchange.pointee.owesOutcome = true
+        if let service = exchange.pointee.service {
             exchange.pointee.context.instanceIndex = service._withUnsafeGuaranteedRef { $0.firstInstance } + instance
         }
         backends.pointer(backend).pointee.exchange = Int32(slot)
+    }
+
+    /// Whether the instance still takes requests now that its connection stands.
+    func stillTakesRequests(_ slot: Int) -> Bool {
+        let exchange = exchanges.pointer(slot)
+        guard let service = exchange.pointee.service else { return false }
+        return exchange.pointee.generation._withUnsafeGuaranteedRef { generation in
+            service._withUnsafeGuaranteedRef {
+                generation.balancers[$0.index].takesRequests(Int(exchange.pointee.instance))
+            }
+        }
     }
 
     func connectFailure(_ error: Int) -> UpstreamFailure {
@@ -137,9 +171,9 @@ extension Worker {
         }
     }
 
-    private func enqueue(_ slot: Int, _ generation: Generation, _ service: Int) -> Acquired {
+    private func enqueue(_ slot: Int, _ generation: Generation, _ runtime: ServiceRuntime) -> Acquired {
         let exchange = exchanges.pointer(slot)
-        let runtime = generation.snapshot.services[service]
+        let service = runtime.index
         guard runtime.state.enterQueue(limit: runtime.queue.maxPending) else { return .failed(.queueFull) }
         let pool = generation.pools[runtime.firstInstance]
         for instance in runtime.instances { instance.slots.markWaiting(index) }
@@ -212,31 +246,32 @@ extension Worker {
         let exchange = exchanges.pointer(slot)
         let generation = exchange.pointee.generation._withUnsafeGuaranteedRef { $0 }
         let service = generation.snapshot.services[exchange.pointee.context.serviceIndex]
-        var failure: UpstreamFailure?
-        var isFull = false
-        for instance in service.instances.indices where service.takesTraffic[instance] {
-            let pool = generation.pools[service.firstInstance + instance]
-            service.instances[instance].slots.markWaiting(index)
-            switch lease(slot, pool: pool, instance: instance) {
-            case .connected:
-                leaveQueue(slot)
-                sendRequest(slot, UnsafeRawBufferPointer(start: nil, count: 0))
-                return true
-            case .waiting:
-                let step = exchange.pointee.step
-                leaveQueue(slot)
-                exchange.pointee.step = step
-                return true
-            case .failed(.queueFull): isFull = true
-            case .failed(let other): failure = other
-            }
+        if let refusal = stillMayBeSent(slot) {
+            leaveQueue(slot)
+            refuseUnsent(slot, refusal)
+            return true
         }
-        if isFull {
+        for instance in service.instances { instance.slots.markWaiting(index) }
+        var found = Acquired.failed(.noInstance)
+        if let first = pick(slot, generation, service) {
+            found = lease(slot, pool: generation.pools[service.firstInstance + first], instance: first)
+            if case .failed(let failure) = found { found = search(slot, generation, service, behind: first, failure) }
+        }
+        switch found {
+        case .connected:
+            leaveQueue(slot)
+            sendRequest(slot, UnsafeRawBufferPointer(start: nil, count: 0))
+        case .waiting:
+            let step = exchange.pointee.step
+            leaveQueue(slot)
+            exchange.pointee.step = step
+        case .failed(.queueFull):
             queue.waiters.prepend(exchange.pointee.context.exchangeToken)
             return false
+        case .failed(let failure):
+            leaveQueue(slot)
+            giveUp(slot, failure)
         }
-        leaveQueue(slot)
-        carryOut(exchange.pointee.machine.acquiringGivenUp(failure ?? .noInstance), slot)
         return true
     }
 
@@ -256,7 +291,9 @@ extension Worker {
         switch exchange.pointee.step {
         case .queued:
             leaveQueue(slot)
-            carryOut(exchange.pointee.machine.acquiringGivenUp(.queueTimedOut), slot)
+            giveUp(slot, .queueTimedOut)
+        case .backingOff:
+            startTry(slot)
         case .requestSuspended, .responseSuspended:
             requestTimedOut(slot)
         case .idle, .connecting, .forwarded, .answered, .collecting:
@@ -274,18 +311,23 @@ extension Worker {
             exchange.pointee.heldResponse = nil
             let last = exchange.pointee.route.map { $0.pointee.stages - 1 } ?? -1
             exchange.pointee.responseStage = min(exchange.pointee.suspendedStage - 1, last)
-        case .idle, .collecting, .connecting, .forwarded, .answered: break
+        case .idle, .collecting, .connecting, .backingOff, .forwarded, .answered: break
         }
         exchange.pointee.step = .idle
         if exchange.pointee.backend >= 0 {
             // The answer may have to wait for a stage: nothing of the backend may come in between.
+            tell(slot, exchange.pointee.deadlineIsAnnounced ? .givenUp : .timedOut)
             attemptEnded(slot, .upstreamTimeout)
             dropBackend(slot)
         }
-        switch exchange.pointee.machine.deadlineFired() {
+        giveBackPermit(slot)
+        retryEnded(slot, .failure)
+        switch exchange.pointee.machine.state {
         // It had ended with an answer of our own, which a stage held back.
-        case .nothing: refuse(slot, UpstreamFailure.timedOut.refusal)
-        case let recovery: carryOut(recovery, slot)
+        case .ended: refuse(slot, UpstreamFailure.timedOut.refusal)
+        case .acquiring, .awaitingHead, .relaying:
+            if fallsBackToAnswer(slot) { return }
+            carryOut(exchange.pointee.machine.failed(.timedOut), slot)
         }
     }
 

@@ -21,36 +21,17 @@ extension Worker {
 
     /// Nobody knows where a request ends whose head cannot be read: as far as the connection is concerned, it has not been read.
     func endUnknown(_ slot: Int) {
-        exchanges.pointer(slot).pointee.machine = ProxyExchange(policy: .init(retriesMax: 0), method: .get, hasBody: true)
+        exchanges.pointer(slot).pointee.machine = ProxyExchange(method: .get, hasBody: true)
     }
 
     /// What the machine wants after a failure.
     func carryOut(_ recovery: ProxyExchange.Recovery, _ slot: Int) {
-        let exchange = exchanges.pointer(slot)
         switch recovery {
         case .nothing: break
         case .refuse(let failure):
-            retryEnded(slot, .failure)
             refuse(slot, failure.refusal.jittered(by: random.next()))
         case .abort(let failure): abandonExchange(slot, failure.refusal.reason)
-        case .retry(let fresh):
-            exchange.pointee.wantsFresh = fresh
-            retryEnded(slot, .failure)
-            exchange.pointee.retriedFor = fresh ? .upstreamReset : exchange.pointee.lastFailure
-            switch acquire(slot) {
-            case .connected: sendRequest(slot, UnsafeRawBufferPointer(start: nil, count: 0))
-            case .waiting: break
-            case .failed(let failure): carryOut(exchange.pointee.machine.acquiringGivenUp(failure), slot)
-            }
         }
-    }
-
-    /// The attempt under way, if it was a retry, has come to something.
-    func retryEnded(_ slot: Int, _ result: RetryResult) {
-        let exchange = exchanges.pointer(slot)
-        guard let cause = exchange.pointee.retriedFor else { return }
-        exchange.pointee.retriedFor = nil
-        metrics.retried(serviceLabel(slot), cause, result)
     }
 
     /// Answers a request that a backend has seen something of, if no answer has begun; breaks it off otherwise.
@@ -58,6 +39,7 @@ extension Worker {
         let exchange = exchanges.pointer(slot)
         let hasBegun = if case .relaying = exchange.pointee.machine.state { true } else { false }
         if exchange.pointee.backend >= 0 {
+            tell(slot, .clientGone)
             attemptEnded(slot, refusal.reason)
             dropBackend(slot)
         }

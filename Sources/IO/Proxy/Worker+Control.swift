@@ -6,6 +6,7 @@ import Pipeline
 import Pooling
 import Primitives
 import Reactor
+import Resilience
 import Telemetry
 import Upstream
 
@@ -87,6 +88,8 @@ public protocol WorkerControl: AnyObject, Sendable {
     func released(_ snapshot: GatewaySnapshot)
     /// The loop turns.
     func beat(worker: Int)
+    /// What runs short in the process.
+    var pressure: LoadShedder.Pressure { get }
     /// Something about a service has changed, and is in force already.
     func changed(_ event: ServiceEvent)
     /// Traffic has put an instance in doubt: its next check is to come at once.

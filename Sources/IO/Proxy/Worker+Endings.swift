@@ -18,6 +18,8 @@ extension Worker {
             attemptEnded(slot, exchange.pointee.reason)
             if ending.keepsBackend { returnBackend(slot) } else { dropBackend(slot) }
         }
+        if exchange.pointee.permit != nil { giveBackPermit(slot) }
+        if exchange.pointee.holdsRetry || exchange.pointee.retriedFor != nil { retryEnded(slot, .failure) }
         record(slot)
         exchange.pointee.deadline.cancel(on: &timers)
         exchange.pointee.generation._withUnsafeGuaranteedRef { $0.inFlight -= 1 }
@@ -55,6 +57,7 @@ extension Worker {
         exchange.pointee.reason = reason
         if exchange.pointee.status == 0 { exchange.pointee.status = Refusal.clientClosedStatus }
         if exchange.pointee.backend >= 0 {
+            tell(slot, .clientGone)
             attemptEnded(slot, reason)
             dropBackend(slot)
         }
@@ -94,6 +97,7 @@ extension Worker {
         exchange.pointee.backend = -1
         backend.pointee.exchange = -1
         guard let pool = pools[Int(backend.pointee.pool)] else { return }
+        pool.pointee.requestEnded()
         let usage = ConnectionPool.Usage(
             responseEnded: true, requestSent: true, allowsReuse: true, requests: Int(backend.pointee.requests))
         switch pool.pointee.pool.checkIn(Int32(index), after: usage) {
@@ -118,10 +122,12 @@ extension Worker {
         let exchange = exchanges.pointer(slot)
         let index = Int(exchange.pointee.backend)
         guard index >= 0 else { return }
+        if exchange.pointee.owesOutcome { tell(slot, .givenUp) }
         exchange.pointee.backend = -1
         let backend = backends.pointer(index)
         backend.pointee.exchange = -1
         guard let pool = pools[Int(backend.pointee.pool)] else { return }
+        pool.pointee.requestEnded()
         pool.pointee.pool.lentClosed()
         let state: UpstreamConnectionState = if case .connecting = backend.pointee.phase { .connecting } else { .active }
         metrics.upstreamConnections(pool.pointee.label, state, changedBy: -1)

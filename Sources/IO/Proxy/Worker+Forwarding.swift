@@ -11,6 +11,8 @@ import Upstream
 extension Worker {
     /// The rate of a body is judged only after this long: a short one is over before it has a rate.
     private static var rateGrace: TimeAmount { .seconds(10) }
+    /// Bytes, as they came.
+    private static var keptBodyMax: Int { 65_536 }
 
     /// The exchange has its connection. Writes the head, and of the body what is at hand.
     /// - Parameter rest: what was received behind the head, when nothing waits in the connection's `input`.
@@ -48,12 +50,13 @@ extension Worker {
             exchange.pointee.requestBody = unread
             exchange.pointee.requestBytes = 0
             exchange.pointee.requestTrailers.discard()
+            exchange.pointee.keptBody.discard()
             if exchange.pointee.head.framing.hasBody { stash(rest, for: Int(exchange.pointee.client)) }
             return backendBroken(slot, .closed)
         }
         exchange.pointee.machine.headSent()
         // Also the framing of a body that is empty: it is gone, and could not be sent again.
-        if consumed > 0 { exchange.pointee.machine.bodySent() }
+        if consumed > 0 { exchange.pointee.machine.bodySent(isKept: exchange.pointee.keepsBody) }
         if exchange.pointee.requestBody.isComplete, !exchange.pointee.machine.requestRead {
             exchange.pointee.machine.requestEnded()
         }
@@ -107,6 +110,10 @@ extension Worker {
             return forwarding.appendFields(
                 to: &out, head: exchange.pointee.head, context: exchange.pointee.context, authority: RawSpan())
         }
+        if exchange.pointee.requestDeadline != .never {
+            AnnouncedTimeout.append(exchange.pointee.requestDeadline.since(now), to: &out)
+        }
+        if exchange.pointee.machine.attempts > 1 { out.append("X-Sluice-Retry: 1\r\n") }
         HeadSerialiser.endOfHead(into: &out)
         return isGood
     }
@@ -190,7 +197,7 @@ extension Worker {
         }
         let direct = UnsafeRawBufferPointer(rebasing: bytes[relayed.direct])
         let sent = calls.write(backend.pointee.descriptor, out.unsafeBytes, direct, waiting: &backend.pointee.outgoing)
-        exchange.pointee.machine.bodySent()
+        exchange.pointee.machine.bodySent(isKept: exchange.pointee.keepsBody)
         if relayed.hasEnded { exchange.pointee.machine.requestEnded() }
         if case .failed = sent { requestRejected(slot) }
         if case .blocked = sent { armIdleBackend(slot) }
@@ -228,11 +235,22 @@ extension Worker {
             &exchange.pointee.requestBody, RawSpan(_unsafeBytes: bytes), chunked: isChunked,
             trailers: &exchange.pointee.requestTrailers, into: &out)
         exchange.pointee.requestBytes += UInt64(relayed.dataBytes)
+        if exchange.pointee.keepsBody { keepBody(slot, UnsafeRawBufferPointer(rebasing: bytes[..<relayed.consumed])) }
         // A chunk that is announced counts before its data has come.
         let (announced, overflows) = exchange.pointee.requestBytes.addingReportingOverflow(
             exchange.pointee.requestBody.announcedBytes)
         if relayed.fault == nil, overflows || announced > exchange.pointee.context.bodyLimit { relayed.fault = .tooLarge }
         return relayed
+    }
+
+    /// Small bodies of requests that may be sent again are kept until the answer begins.
+    private func keepBody(_ slot: Int, _ bytes: UnsafeRawBufferPointer) {
+        let exchange = exchanges.pointer(slot)
+        guard exchange.pointee.keptBody.count + bytes.count <= Self.keptBodyMax else {
+            exchange.pointee.keepsBody = false
+            return exchange.pointee.keptBody.discard()
+        }
+        exchange.pointee.keptBody.append(bytes)
     }
 
     private func requestBroken(_ slot: Int, _ relayed: Relayed) {

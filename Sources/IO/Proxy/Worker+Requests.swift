@@ -54,12 +54,16 @@ extension Worker {
     }
 
     private func forward(_ slot: Int, _ rest: UnsafeRawBufferPointer) {
+        if let refusal = barred(slot) {
+            stash(rest, for: Int(exchanges.pointer(slot).pointee.client))
+            return refuseUnsent(slot, refusal)
+        }
         switch acquire(slot) {
         case .connected: sendRequest(slot, rest)
         case .waiting: stash(rest, for: Int(exchanges.pointer(slot).pointee.client))
         case .failed(let failure):
             stash(rest, for: Int(exchanges.pointer(slot).pointee.client))
-            carryOut(exchanges.pointer(slot).pointee.machine.acquiringGivenUp(failure), slot)
+            giveUp(slot, failure)
         }
     }
 
@@ -70,7 +74,7 @@ extension Worker {
     private func decide(_ slot: Int, _ snapshot: GatewaySnapshot) -> Verdict {
         let exchange = exchanges.pointer(slot)
         exchange.pointee.machine = ProxyExchange(
-            policy: .init(retriesMax: 0), method: exchange.pointee.head.method, hasBody: exchange.pointee.head.framing.hasBody,
+            method: exchange.pointee.head.method, hasBody: exchange.pointee.head.framing.hasBody,
             isLast: !exchange.pointee.head.wantsKeepAlive)
         exchange.pointee.requestBody = BodyReader(exchange.pointee.head.framing)
         do {
@@ -143,7 +147,17 @@ extension Worker {
         guard let route = exchange.pointee.route else { return .refuse(.internalError, "") }
         if route.pointee.requestTimeout != .forever {
             exchange.pointee.requestDeadline = exchange.pointee.started + route.pointee.requestTimeout
-            armExchange(slot)
+        }
+        if let announced = AnnouncedTimeout.read(exchange.pointee.head, exchange.pointee.context),
+            exchange.pointee.started + announced < exchange.pointee.requestDeadline
+        {
+            exchange.pointee.requestDeadline = exchange.pointee.started + announced
+            exchange.pointee.deadlineIsAnnounced = true
+        }
+        if exchange.pointee.requestDeadline != .never { armExchange(slot) }
+        if route.pointee.forwards, shedder.sheds(route.pointee.priority, under: control.pressure, at: now) {
+            metrics.shed(route.pointee.priority)
+            return .refuse(.shed, "")
         }
         if route.pointee.bodyLimit != 0 { exchange.pointee.context.bodyLimit = route.pointee.bodyLimit }
         if exchange.pointee.head.framing.hasBody {
@@ -214,9 +228,9 @@ extension Worker {
         if case .length(let declared) = exchange.pointee.head.framing, declared > exchange.pointee.context.bodyLimit {
             return .refuse(.bodyTooLarge, "")
         }
-        if route.pointee.forwards { return prepareForwarding(slot, snapshot, route.pointee.service) }
+        if route.pointee.forwards { return prepareForwarding(slot, snapshot) }
         switch route.pointee.action {
-        case .forward(let service): return prepareForwarding(slot, snapshot, service)
+        case .forward: return prepareForwarding(slot, snapshot)
         case .redirect(let redirect): return self.redirect(slot, redirect)
         case .respond(let answer): return .answer(answer, responseFrom: last, reason: .response)
         case .health: return .answer(healthAnswer(snapshot), responseFrom: last, reason: .response)
@@ -232,7 +246,7 @@ extension Worker {
         }
     }
 
-    private func prepareForwarding(_ slot: Int, _ snapshot: GatewaySnapshot, _ service: Int) -> Verdict {
+    private func prepareForwarding(_ slot: Int, _ snapshot: GatewaySnapshot) -> Verdict {
         let exchange = exchanges.pointer(slot)
         guard let route = exchange.pointee.route else { return .refuse(.internalError, "") }
         exchange.pointee.upstreamPath = exchange.pointee.head.path
@@ -256,9 +270,9 @@ extension Worker {
                 Answer(status: 204, fields: [("Allow", allow)]), responseFrom: route.pointee.stages - 1, reason: .response)
         case .refuse(let fault): return .refuse(fault.refusal, fault.message)
         }
-        exchange.pointee.machine = ProxyExchange(
-            policy: .init(retriesMax: snapshot.services[service].retries), method: exchange.pointee.head.method,
-            hasBody: exchange.pointee.head.framing.hasBody, isLast: !exchange.pointee.head.wantsKeepAlive)
+        exchange.pointee.breaker = route.pointee.breakerReference
+        exchange.pointee.fallback = route.pointee.fallbackReference
+        if let service = route.pointee.serviceReference { aim(slot, at: service) }
         return .forward
     }
 

@@ -5,6 +5,7 @@ import HTTPMessages
 import Pipeline
 import Primitives
 import Reactor
+import Resilience
 import Upstream
 
 /// Bytes from backends: the response's head, changed by the chain, and its body as fast as the client takes it.
@@ -50,18 +51,28 @@ extension Worker {
         exchange.pointee.connectTime = now.since(backend.pointee.connectStarted)
         metrics.upstreamConnectionMoved(pool.pointee.label, from: .connecting, to: .active)
         metrics.upstreamConnected(pool.pointee.label, after: exchange.pointee.connectTime)
+        if let refusal = stillMayBeSent(slot) {
+            dropBackend(slot)
+            exchange.pointee.step = .idle
+            return refuseUnsent(slot, refusal)
+        }
+        guard stillTakesRequests(slot) else {
+            // It was taken out while the connection was being made: not a byte has been sent.
+            exchange.pointee.tried.add(Int(exchange.pointee.instance))
+            dropBackend(slot)
+            return startTry(slot)
+        }
         sendRequest(slot, UnsafeRawBufferPointer(start: nil, count: 0))
     }
 
     func connectBroken(_ index: Int, _ failure: UpstreamFailure) {
         let slot = Int(backends.pointer(index).pointee.exchange)
         let exchange = exchanges.pointer(slot)
+        tell(slot, .connectFailed)
         attemptEnded(slot, failure.refusal.reason)
-        exchange.pointee.lastFailure = failure.refusal.reason
-        exchange.pointee.excluded = exchange.pointee.instance
         dropBackend(slot)
         exchange.pointee.step = .idle
-        carryOut(exchange.pointee.machine.connectFailed(failure), slot)
+        tryFailed(slot, failure)
     }
 
     private func backendWritable(_ index: Int) {
@@ -197,6 +208,12 @@ extension Worker {
         exchange.pointee.upstreamStatus = response.status
         exchange.pointee.responseBody = BodyReader(response.framing)
         exchange.pointee.backendMayContinue = response.allowsReuse
+        let outcome = CallOutcome(status: response.status)
+        tell(slot, outcome)
+        if response.status >= 400 {
+            if triesAgain(slot, insteadOf: response.status) { return }
+            if outcome.weight == .failure, exchange.pointee.fallback != nil, replaced(slot) { return }
+        }
         guard route.pointee.stages > 0 else { return passHead(slot, rest) }
         switch runResponse(slot, route, from: exchange.pointee.responseStage) {
         case .proceed: passHead(slot, rest)
@@ -305,6 +322,8 @@ extension Worker {
         let delivery = ResponseDelivery.decide(
             version: exchange.pointee.head.version, method: exchange.pointee.head.method, status: response.status,
             upstream: response.framing, declaredLength: response.declaredLength, keepsAlive: keepsAlive(slot))
+        if exchange.pointee.fallbackUsed == .service { markFallback() }
+        if exchange.pointee.owesCookie { addSessionCookie(slot) }
         out.clear()
         guard
             HeadSerialiser.startResponse(status: response.status, reason: response.bytes(response.reason), into: &out),
@@ -315,7 +334,7 @@ extension Worker {
         else { return backendBroken(slot, .malformed) }
         HeadSerialiser.endOfHead(into: &out)
         guard exchange.pointee.machine.headReceived() else { return backendBroken(slot, .malformed) }
-        retryEnded(slot, .success)
+        if exchange.pointee.retriedFor != nil || exchange.pointee.holdsRetry { retryEnded(slot, .success) }
         exchange.pointee.status = response.status
         exchange.pointee.clientFraming = delivery.body
         exchange.pointee.clientMayContinue = !delivery.closes
@@ -392,15 +411,25 @@ extension Worker {
         let exchange = exchanges.pointer(slot)
         let backend = backends.pointer(Int(exchange.pointee.backend))
         let hasAnswered = backend.pointee.hasAnswered
-        let wasReused = backend.pointee.isReused
+        // A kept connection that was closed before the request came is a race, and nobody's fault (RFC 9112 §9.3.1).
+        let isStale = failure == .closed && backend.pointee.isReused && !hasAnswered
+        if exchange.pointee.owesOutcome { tell(slot, isStale ? .stale : .broken) } else { tellBrokenOff(slot) }
         attemptEnded(slot, failure.refusal.reason)
         dropBackend(slot)
+        tryFailed(slot, failure, anyResponseByte: hasAnswered)
+    }
+
+    /// The service's own answer says that it cannot; something else may answer instead.
+    private func replaced(_ slot: Int) -> Bool {
+        let exchange = exchanges.pointer(slot)
+        guard let fallback = exchange.pointee.fallback else { return false }
+        // Another service may only do what was not done already.
+        if case .service = fallback._withUnsafeGuaranteedRef({ $0.kind }), !exchange.pointee.machine.maySendElsewhere { return false }
+        attemptEnded(slot, .ok)
+        dropBackend(slot)
         exchange.pointee.step = .idle
-        let recovery = exchange.pointee.machine.backendFailed(failure, anyResponseByte: hasAnswered)
-        if recovery == .refuse(.closed), wasReused, !hasAnswered, exchange.pointee.retriedFor == nil {
-            metrics.retried(serviceLabel(slot), .upstreamReset, .denied)
-        }
-        carryOut(recovery, slot)
+        retryEnded(slot, .failure)
+        return fallsBack(slot)
     }
 
     func backendTimerFired(_ token: Token) {
@@ -413,10 +442,11 @@ extension Worker {
         case .idle: closeBackend(index)
         case .lent:
             let slot = Int(backend.pointee.exchange)
+            let hasAnswered = backend.pointee.hasAnswered
+            if exchanges.pointer(slot).pointee.owesOutcome { tell(slot, .timedOut) } else { tellBrokenOff(slot) }
             attemptEnded(slot, .upstreamTimeout)
             dropBackend(slot)
-            exchanges.pointer(slot).pointee.step = .idle
-            carryOut(exchanges.pointer(slot).pointee.machine.deadlineFired(), slot)
+            tryFailed(slot, .timedOut, anyResponseByte: hasAnswered)
         }
     }
 

@@ -6,6 +6,7 @@ import Pipeline
 import Pooling
 import Primitives
 import Reactor
+import Resilience
 import Telemetry
 import Upstream
 
@@ -53,6 +54,7 @@ public final class Worker {
     /// A connection or a slot has become free while requests waited.
     var hasQueueWork = false
     var metrics = WorkerMetrics()
+    var shedder = LoadShedder()
     var current: Generation
     /// The rules of its listeners.
     var listenerRules: UnsafePointer<ListenerRules>
@@ -143,7 +145,10 @@ public final class Worker {
         if !logLines.isEmpty { flushLog() }
         if now >= reports.due { reportLeftOut(upTo: now) }
         if case .draining(let until) = phase { continueDrain(until: until) }
-        if count > 0 { metrics.loopTurned(Instant(nanoseconds: calls.monotonic()).since(woke)) }
+        guard count > 0 else { return }
+        let end = Instant(nanoseconds: calls.monotonic())
+        metrics.loopTurned(end.since(woke))
+        shedder.turned(end.since(woke), at: end)
     }
 
     /// Milliseconds until the drain is over; a long time when there is none.

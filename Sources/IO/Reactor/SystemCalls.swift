@@ -90,6 +90,11 @@ public enum SystemError {
     /// EOPNOTSUPP, ENETDOWN, ENETUNREACH, ECONNABORTED, EHOSTDOWN, EHOSTUNREACH, EINTR.
     public static var ofOneConnection: [Int] { [1, 4, 64, 71, 92, 95, 100, 101, 103, 112, 113] }
 
+    /// The process, or the machine, has run out of something; that says nothing of the other side.
+    public static func isShortage(_ error: Int) -> Bool {
+        [noMemory, tooManyOpenInSystem, tooManyOpen, noBuffers].contains(error)
+    }
+
     /// What the C library calls it.
     public static func text(_ error: Int) -> String {
         guard let text = clinux_error_text(Int32(clamping: error)) else { return "error \(error)" }

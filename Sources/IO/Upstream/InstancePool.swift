@@ -1,3 +1,4 @@
+import Balancing
 import Pooling
 import Primitives
 import Reactor
@@ -9,8 +10,12 @@ import Telemetry
 public struct InstancePool {
     public let state: InstanceState
     public var pool: ConnectionPool
-    /// The state's slots.
+    // The state and its parts, reached without counting references; `state` keeps them alive.
+    public let stateReference: Unmanaged<InstanceState>
+    private let load: Unmanaged<InstanceLoad>
     private let slots: Unmanaged<ConnectionSlots>
+    /// What this worker has seen of it and not told yet.
+    public var seen = SeenTraffic()
     private var addresses: [SocketAddress]
     private var seenVersion: Int
     private var nextAddress = 0
@@ -26,12 +31,26 @@ public struct InstancePool {
     public init(index: Int32, state: InstanceState, queue: ServiceQueue, label: Label, policy: ConnectionPool.Policy) {
         self.index = index
         self.state = state
+        stateReference = Unmanaged.passUnretained(state)
+        load = Unmanaged.passUnretained(state.load)
         slots = Unmanaged.passUnretained(state.slots)
         self.queue = queue
         self.label = label
         pool = ConnectionPool(policy: policy)
         seenVersion = state.addressVersion.load(ordering: .acquiring)
         addresses = state.currentAddresses()
+    }
+
+    /// A request is about to be sent to the instance. Goes with one `requestEnded`, where it returns true.
+    /// - Returns: false for an instance on trial that has a request already.
+    @inline(__always)
+    public func requestStarted() -> Bool { load._withUnsafeGuaranteedRef { $0.requestStarted() } }
+
+    @inline(__always)
+    public func requestEnded() { load._withUnsafeGuaranteedRef { $0.requestEnded() } }
+
+    public func latencyMeasured(_ latency: TimeAmount, failed: Bool, decay: TimeAmount, at now: Instant) {
+        load._withUnsafeGuaranteedRef { $0.latencyMeasured(latency, failed: failed, decay: decay, at: now) }
     }
 
     /// Whether another worker waits for a connection to the instance.
@@ -74,4 +93,30 @@ public final class ServiceQueue {
     public var waiters = WaitQueue()
 
     public init(state: ServiceState) { self.state = state }
+}
+
+/// Answers of an instance that a worker counts before it tells them, about once a second.
+public struct SeenTraffic {
+    public private(set) var requests = 0
+    public private(set) var serverErrors = 0
+    public private(set) var latency = TimeAmount.zero
+    private var since = Instant(nanoseconds: 0)
+
+    public init() {}
+
+    /// - Returns: true when it is time to tell, and to `clear`.
+    @inline(__always)
+    public mutating func add(isServerError: Bool, latency more: TimeAmount, at now: Instant) -> Bool {
+        requests &+= 1
+        if isServerError { serverErrors &+= 1 }
+        latency.nanoseconds &+= more.nanoseconds
+        return now.since(since) > .seconds(1)
+    }
+
+    public mutating func clear(at now: Instant) {
+        requests = 0
+        serverErrors = 0
+        latency = .zero
+        since = now
+    }
 }

@@ -15,7 +15,7 @@ func snapshot(
 ) throws -> GatewaySnapshot {
     let loaded = ConfigurationLoader.load(text: text, name: "t.yaml", environment: [:])
     guard let configuration = loaded.configuration else { throw SetupError(text: "\(loaded.errors)") }
-    var registry = InstanceRegistry()
+    var registry = InstanceRegistry(workers: 1)
     do {
         return try SnapshotBuilder(
             number: 7, configuration: configuration, places: loaded.places, generatedName: "sluice-test", version: "1.2.3",

@@ -31,7 +31,7 @@ final class World {
     private let planned: [ClientPlan]?
     private let control: SimulatedControl
     private let limits: ConnectionLimits
-    private var registry = InstanceRegistry()
+    private var registry = InstanceRegistry(workers: 1)
     private var store = MetricsStore(workers: 2)
     private var states: [InstanceState] = []
     private var services: [ServiceState] = []

@@ -1,0 +1,107 @@
+import Balancing
+import Configuration
+import Pipeline
+import Pooling
+import Primitives
+import Resilience
+import Upstream
+
+/// A service, ready to be called.
+public final class ServiceRuntime: Sendable {
+    public let index: Int
+    public let name: String
+    public let state: ServiceState
+    /// What each worker copies for itself.
+    public let balancer: Balancer
+    public let instances: [InstanceState]
+    /// What `Host` says where the instance's own name is sent.
+    public let authorities: [[UInt8]]
+    /// Whether the instance takes new requests as far as the file says: its weight is not 0.
+    public let takesTraffic: [Bool]
+    /// The index of the first instance in `NameTable.instances`.
+    public let firstInstance: Int
+    public let pool: PoolConfiguration
+    public let queue: QueueConfiguration
+    public let retry: RetryPolicy
+    public let trustsIdempotencyKey: Bool
+    /// Nil where the file switches it off.
+    public let breaker: NamedBreaker?
+    public let fallback: Fallback?
+    let placement: Placement
+    let sessions: StickySessions?
+    let hasSessions: Bool
+    let detectsOutliers: Bool
+    let adaptsConcurrency: Bool
+    /// For the balancer that looks at latency; nil where none does.
+    let latencyDecay: TimeAmount?
+    /// Active checks can tell more than traffic.
+    let hasChecks: Bool
+
+    /// What a request is placed by.
+    enum Placement: Sendable {
+        case none
+        case clientAddress
+        case header([UInt8])
+        case cookie([UInt8])
+        case parameter([UInt8])
+        case path
+    }
+
+    public init(
+        _ configuration: ServiceConfiguration, index: Int, state: ServiceState, instances: [InstanceState], firstInstance: Int,
+        sessions: StickySessions?, fallback: Fallback?
+    ) {
+        self.index = index
+        name = configuration.name
+        self.state = state
+        self.instances = instances
+        self.firstInstance = firstInstance
+        let parts = zip(configuration.instances, instances).map { configured, instance in
+            Balancer.Instance(name: configured.address.text, weight: configured.weight, load: instance.load)
+        }
+        balancer = Balancer(configuration.balancer, instances: parts, service: state.load)
+        authorities = configuration.instances.map { Array($0.address.hostField.utf8) }
+        takesTraffic = configuration.instances.map { $0.weight > 0 }
+        pool = configuration.pool
+        queue = configuration.queue
+        retry = configuration.retry.policy
+        trustsIdempotencyKey = configuration.retry.trustsIdempotencyKey
+        breaker = configuration.breaker == nil ? nil : state.breaker
+        self.fallback = fallback
+        placement = Self.placement(configuration)
+        self.sessions = sessions
+        hasSessions = sessions != nil
+        detectsOutliers = configuration.outliers != nil
+        adaptsConcurrency = configuration.adaptiveConcurrency != nil
+        latencyDecay = configuration.balancer.algorithm == .peakEWMA ? configuration.balancer.latencyDecay : nil
+        hasChecks = configuration.check != nil
+    }
+
+    private static func placement(_ configuration: ServiceConfiguration) -> Placement {
+        switch configuration.balancer.algorithm {
+        case .roundRobin, .leastConnections, .peakEWMA, .random: return .none
+        case .addressHash: return .clientAddress
+        case .consistentHash:
+            switch configuration.hashSource {
+            case .header(let name): return .header(Array(name.utf8))
+            case .cookie(let name): return .cookie(Array(name.utf8))
+            case .query(let name): return .parameter(Array(name.utf8))
+            case .path: return .path
+            case nil: return .none
+            }
+        }
+    }
+}
+
+/// What answers where a service cannot.
+public final class Fallback: Sendable {
+    public enum Kind: Sendable {
+        /// The same answer for everybody; it carries `X-Sluice-Fallback`.
+        case answer(Answer)
+        case service(ServiceRuntime)
+    }
+
+    public let kind: Kind
+
+    public init(_ kind: Kind) { self.kind = kind }
+}

@@ -1,0 +1,118 @@
+import Health
+import HTTPMessages
+import Pipeline
+import Primitives
+import Reactor
+import Resilience
+import Telemetry
+import Upstream
+
+/// What became of a try, told to all who judge the instance and the service by it.
+extension Worker {
+    /// To be called once for each try: as soon as the response's head is here, or the try has failed. What comes later says
+    /// nothing of how fast it answers.
+    func tell(_ slot: Int, _ outcome: CallOutcome) {
+        let exchange = exchanges.pointer(slot)
+        guard exchange.pointee.owesOutcome else { return }
+        exchange.pointee.owesOutcome = false
+        let duration = now.since(exchange.pointee.triedAt)
+        recordAtBreaker(slot, outcome, duration)
+        guard outcome.weight != .nothing, let pool = pool(of: slot) else { return }
+        pool.pointee.stateReference._withUnsafeGuaranteedRef { instance in
+            switch outcome {
+            case .answered, .serverError:
+                if let change = instance.answered(at: now) { control.changed(.health(instance.key, change)) }
+                if outcome == .serverError { suspect(instance, slot) }
+                if pool.pointee.seen.add(isServerError: outcome == .serverError, latency: duration, at: now) {
+                    tellSeen(pool, instance)
+                }
+            case .connectFailed, .timedOut, .broken: failed(slot, instance, after: duration)
+            case .stale, .clientGone, .givenUp: break
+            }
+        }
+        guard let service = exchange.pointee.service else { return }
+        service._withUnsafeGuaranteedRef { judge($0, pool, outcome, duration) }
+    }
+
+    private func judge(_ service: ServiceRuntime, _ pool: PoolPointer, _ outcome: CallOutcome, _ duration: TimeAmount) {
+        if service.detectsOutliers {
+            let event = pool.pointee.stateReference._withUnsafeGuaranteedRef {
+                service.state.outliers.record(outcome, $0, duration: duration, at: now, random: &random)
+            }
+            if let event { control.changed(event) }
+        }
+        if let decay = service.latencyDecay {
+            pool.pointee.latencyMeasured(duration, failed: outcome.weight == .failure, decay: decay, at: now)
+        }
+        // A failure that took no time would make the service look quick.
+        if service.adaptsConcurrency, outcome == .answered {
+            service.state.concurrency.answered(after: duration, at: now, random: &random)
+        }
+    }
+
+    @inline(__always)
+    private func recordAtBreaker(_ slot: Int, _ outcome: CallOutcome, _ duration: TimeAmount) {
+        let exchange = exchanges.pointer(slot)
+        guard let breaker = exchange.pointee.breaker else { return }
+        let permit = exchange.pointee.permit
+        exchange.pointee.permit = nil
+        breaker._withUnsafeGuaranteedRef { breaker in
+            let transition = breaker.shared.record(
+                outcome, permit: permit, duration: duration, by: index, at: now, random: &random)
+            if let transition { breakerChanged(breaker, transition) }
+        }
+    }
+
+    /// A request that was to be a probe and was never sent.
+    func giveBackPermit(_ slot: Int) {
+        let exchange = exchanges.pointer(slot)
+        guard exchange.pointee.permit != nil else { return }
+        recordAtBreaker(slot, .givenUp, .zero)
+    }
+
+    func breakerChanged(_ breaker: NamedBreaker, _ transition: CircuitBreaker.Transition) {
+        control.changed(.breaker(service: breaker.service, route: breaker.route, transition))
+    }
+
+    /// A response that had begun broke off: nobody waits for the try's outcome any more, but it is evidence.
+    func tellBrokenOff(_ slot: Int) {
+        guard let pool = pool(of: slot) else { return }
+        let duration = now.since(exchanges.pointer(slot).pointee.triedAt)
+        pool.pointee.stateReference._withUnsafeGuaranteedRef { failed(slot, $0, after: duration) }
+    }
+
+    private func failed(_ slot: Int, _ instance: InstanceState, after duration: TimeAmount) {
+        metrics.passiveEvidence(serviceLabel(slot), failed: true)
+        if let change = instance.failed(after: duration, at: now, random: &random) {
+            control.changed(.health(instance.key, change))
+        }
+        control.suspected(instance)
+    }
+
+    /// It answers, and says that it cannot: a check shall tell.
+    private func suspect(_ instance: InstanceState, _ slot: Int) {
+        guard exchanges.pointer(slot).pointee.service?._withUnsafeGuaranteedRef({ $0.hasChecks }) == true else { return }
+        instance.change(at: now) { $0.suspected() }
+        control.suspected(instance)
+    }
+
+    /// No connection could be made at once; there is no try to tell of.
+    func unreachable(_ slot: Int, _ pool: PoolPointer) {
+        pool.pointee.stateReference._withUnsafeGuaranteedRef { failed(slot, $0, after: .zero) }
+    }
+
+    private func tellSeen(_ pool: PoolPointer, _ instance: InstanceState) {
+        let seen = pool.pointee.seen
+        pool.pointee.seen.clear(at: now)
+        let change = instance.change(at: now) {
+            $0.observed(requests: seen.requests, serverErrors: seen.serverErrors, latency: seen.latency, at: now)
+        }
+        if let change { control.changed(.health(instance.key, change)) }
+    }
+
+    /// The pool of the instance that the try under way goes to.
+    func pool(of slot: Int) -> PoolPointer? {
+        let index = exchanges.pointer(slot).pointee.backend
+        return index < 0 ? nil : pools[Int(backends.pointer(Int(index)).pointee.pool)]
+    }
+}
