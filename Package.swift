@@ -107,7 +107,7 @@ let package = Package(
         tests("HealthTests", "Core", ["Health", "Primitives"]),
         tests("ModelTests", "Core", ["Balancing", "Resilience", "Health", "Primitives"]),
         tests("PoolingTests", "Core", ["Pooling", "Balancing"]),
-        tests("ExchangeTests", "Core", ["Exchange"]),
+        tests("ExchangeTests", "Core", ["Exchange", "Resilience"]),
         tests("ConfigurationTests", "Core", ["Configuration", "ConfigurationFile"]),
         tests("TelemetryTests", "Core", ["Telemetry"]),
         tests("ProxyProtocolTests", "Core", ["ProxyProtocol"]),
@@ -124,7 +124,7 @@ let package = Package(
             "SimulationTests", "Simulation",
             [
                 "Proxy", "Control", "ConfigurationFile", "Pipeline", "HTTPMessages", "Telemetry", "Logs", "Reactor", "Upstream",
-                "Downstream", "Pooling", "Primitives", "CLinux",
+                "Downstream", "Pooling", "Balancing", "Resilience", "Health", "Primitives", "CLinux",
             ]),
     ]
 )

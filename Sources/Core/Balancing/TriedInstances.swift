@@ -2,7 +2,8 @@
 ///
 /// It holds the last eight: retries are at most two, and only a request that nobody read a byte of comes to more.
 public struct TriedInstances: Sendable {
-    @usableFromInline static var room: Int { 8 }
+    /// How many are remembered.
+    public static var room: Int { 8 }
 
     @usableFromInline var places = InlineArray<8, Int32>(repeating: -1)
     public private(set) var count = 0

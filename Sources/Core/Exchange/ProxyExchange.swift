@@ -155,7 +155,8 @@ public struct ProxyExchange: Sendable {
 
     /// The try is over, and there will be another one, from the first byte on.
     public mutating func retrying(_ retry: RetryPolicy.Retry) {
-        if retry.costsBudget { retriesDone += 1 } else { staleRetried = true }
+        if retry.costsBudget { retriesDone += 1 }
+        if case .fresh = retry.connection { staleRetried = true }
         startOver()
     }
 

@@ -60,6 +60,12 @@ public struct RetryPolicy: Sendable, Hashable {
             return .retry(Retry(after: .zero, connection: .fresh, costsBudget: false))
         }
         guard wants(failed) else { return .giveUp(.notWanted) }
+        // No backend has worked on it, and each instance is tried once: that is a search, and no load that a budget must bound.
+        if failed.sent == .nothing, failed.failure != .timedOut, failed.hasOtherInstance, retriesMax > 0,
+            !failed.isRetriedElsewhere, failed.remaining > .zero
+        {
+            return .retry(Retry(after: .zero, connection: .otherInstance, costsBudget: false))
+        }
         guard failed.retriesDone < retriesMax, !failed.isRetriedElsewhere else { return .giveUp(.attemptsSpent) }
         var wait = backoff(after: failed, random: &random)
         if let asked = failed.retryAfter {
@@ -80,10 +86,8 @@ public struct RetryPolicy: Sendable, Hashable {
         return !conditions.isDisjoint(with: failed.conditions)
     }
 
-    /// Full jitter: anything from zero to a bound that doubles. The first retry of a failed connect goes at once when there is
-    /// another instance: no backend has worked on it, and the client need not wait for somebody else's fault.
+    /// Full jitter: anything from zero to a bound that doubles.
     private func backoff(after failed: FailedTry, random: inout RandomSource) -> TimeAmount {
-        if failed.failure == .connectFailed, failed.retriesDone == 0, failed.hasOtherInstance { return .zero }
         let factor = UInt64(1) << UInt64(min(max(0, failed.retriesDone), 20))
         let bound = min(TimeAmount.saturating(backoffBase, times: factor), backoffMax)
         return TimeAmount(nanoseconds: random.below(bound.nanoseconds == .max ? .max : bound.nanoseconds + 1))

@@ -30,6 +30,7 @@ public final class ServiceRuntime: Sendable {
     let placement: Placement
     let sessions: StickySessions?
     let hasSessions: Bool
+    /// What happens to requests is evidence against an instance.
     let detectsOutliers: Bool
     let adaptsConcurrency: Bool
     /// For the balancer that looks at latency; nil where none does.

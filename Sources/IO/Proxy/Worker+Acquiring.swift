@@ -44,7 +44,9 @@ extension Worker {
         let exchange = exchanges.pointer(slot)
         let request = Balancer.Request(key: exchange.pointee.hashKey, session: Int(exchange.pointee.session))
         let balancer = generation.balancers + service.index
-        if let found = balancer.pointee.pick(request, excluding: exchange.pointee.tried, random: &random, at: now) { return found }
+        if let found = balancer.pointee.pick(request, excluding: exchange.pointee.tried, random: &random, at: now) {
+            return found
+        }
         guard !exchange.pointee.tried.isEmpty else { return nil }
         exchange.pointee.tried = TriedInstances()
         return balancer.pointee.pick(request, excluding: exchange.pointee.tried, random: &random, at: now)

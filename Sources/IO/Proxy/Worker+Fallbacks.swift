@@ -62,7 +62,8 @@ extension Worker {
         let name: StaticString = "X-Sluice-Fallback"
         response.headers.add(
             .other, name: RawSpan(_unsafeStart: UnsafeRawPointer(name.utf8Start), byteCount: name.utf8CodeUnitCount),
-            value: RawSpan(_unsafeStart: UnsafeRawPointer(Self.serviceWord.utf8Start), byteCount: Self.serviceWord.utf8CodeUnitCount))
+            value: RawSpan(
+                _unsafeStart: UnsafeRawPointer(Self.serviceWord.utf8Start), byteCount: Self.serviceWord.utf8CodeUnitCount))
     }
 
     private static var serviceWord: StaticString { "service" }

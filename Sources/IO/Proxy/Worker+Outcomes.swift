@@ -82,6 +82,8 @@ extension Worker {
     }
 
     private func failed(_ slot: Int, _ instance: InstanceState, after duration: TimeAmount) {
+        guard let service = exchanges.pointer(slot).pointee.service else { return }
+        guard service._withUnsafeGuaranteedRef({ $0.detectsOutliers }) else { return suspect(instance, slot) }
         metrics.passiveEvidence(serviceLabel(slot), failed: true)
         if let change = instance.failed(after: duration, at: now, random: &random) {
             control.changed(.health(instance.key, change))
@@ -89,7 +91,7 @@ extension Worker {
         control.suspected(instance)
     }
 
-    /// It answers, and says that it cannot: a check shall tell.
+    /// Something points at a fault: a check shall tell.
     private func suspect(_ instance: InstanceState, _ slot: Int) {
         guard exchanges.pointer(slot).pointee.service?._withUnsafeGuaranteedRef({ $0.hasChecks }) == true else { return }
         instance.change(at: now) { $0.suspected() }

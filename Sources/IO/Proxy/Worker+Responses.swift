@@ -424,7 +424,9 @@ extension Worker {
         let exchange = exchanges.pointer(slot)
         guard let fallback = exchange.pointee.fallback else { return false }
         // Another service may only do what was not done already.
-        if case .service = fallback._withUnsafeGuaranteedRef({ $0.kind }), !exchange.pointee.machine.maySendElsewhere { return false }
+        if case .service = fallback._withUnsafeGuaranteedRef({ $0.kind }), !exchange.pointee.machine.maySendElsewhere {
+            return false
+        }
         attemptEnded(slot, .ok)
         dropBackend(slot)
         exchange.pointee.step = .idle

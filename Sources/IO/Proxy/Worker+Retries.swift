@@ -66,9 +66,12 @@ extension Worker {
         var circumstances = ProxyExchange.Circumstances()
         circumstances.anyResponseByte = anyResponseByte
         circumstances.isRetriedElsewhere = exchange.pointee.context.isRetriedElsewhere
-        circumstances.hasOtherInstance = service.instances.indices.contains {
-            !exchange.pointee.tried.contains($0) && service.takesTraffic[$0] && service.instances[$0].load.takesRequests
-        }
+        // As many as are remembered: nobody is tried twice.
+        circumstances.hasOtherInstance =
+            exchange.pointee.machine.attempts < TriedInstances.room
+            && service.instances.indices.contains {
+                !exchange.pointee.tried.contains($0) && service.takesTraffic[$0] && service.instances[$0].load.takesRequests
+            }
         if exchange.pointee.requestDeadline != .never {
             circumstances.remaining = exchange.pointee.requestDeadline.since(now)
         }

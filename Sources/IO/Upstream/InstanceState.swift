@@ -42,12 +42,13 @@ public final class InstanceState: Sendable {
         let health = InstanceHealth(policy: policy, isAdded: isAdded, at: now)
         machine = Mutex(health)
         wantsAnswers = Atomic(!health.isClean)
-        let status: InstanceStatus = switch health.phase {
-        case .unknown: InstanceStatus(.unknown)
-        case .failed: InstanceStatus(.failed)
-        case .healthy: InstanceStatus(.healthy, slowStartSince: health.slowStartSince)
-        case .degraded: InstanceStatus(.degraded)
-        }
+        let status: InstanceStatus =
+            switch health.phase {
+            case .unknown: InstanceStatus(.unknown)
+            case .failed: InstanceStatus(.failed)
+            case .healthy: InstanceStatus(.healthy, slowStartSince: health.slowStartSince)
+            case .degraded: InstanceStatus(.degraded)
+            }
         load = InstanceLoad(service: service.load, status: status)
     }
 

@@ -1,14 +1,37 @@
 import HTTPMessages
 import Primitives
+import Resilience
 import Testing
 
 @testable import Exchange
 
 @Suite struct ProxyExchangeTests {
-    private func exchange(_ method: HTTPMessages.Method = .get, body: Bool = false, retries: Int = 2, last: Bool = false)
-        -> ProxyExchange
-    {
-        ProxyExchange(policy: .init(retriesMax: retries), method: method, hasBody: body, isLast: last)
+    /// What came of a failed try: another one, or the end.
+    private enum Outcome: Equatable {
+        case retry(RetryPolicy.Connection)
+        case over(ProxyExchange.Recovery)
+    }
+
+    private func exchange(_ method: HTTPMessages.Method = .get, body: Bool = false, last: Bool = false) -> ProxyExchange {
+        ProxyExchange(method: method, hasBody: body, isLast: last)
+    }
+
+    /// What a driver does whose budget is never spent.
+    private func fail(
+        _ exchange: inout ProxyExchange, _ failure: UpstreamFailure, anyResponseByte: Bool = false, hasOther: Bool = false,
+        conditions: RetryConditions = .usual
+    ) -> Outcome {
+        var circumstances = ProxyExchange.Circumstances()
+        circumstances.anyResponseByte = anyResponseByte
+        circumstances.hasOtherInstance = hasOther
+        var policy = RetryPolicy()
+        policy.conditions = conditions
+        var random = RandomSource(seed: 1)
+        guard case .retry(let retry) = exchange.verdict(on: failure, circumstances, policy: policy, random: &random) else {
+            return .over(exchange.failed(failure))
+        }
+        exchange.retrying(retry)
+        return .retry(retry.connection)
     }
 
     /// A GET whose head has gone out on a kept-alive connection.
@@ -33,78 +56,114 @@ import Testing
         method: HTTPMessages.Method
     ) {  // 43
         var exchange = awaiting(method)
-        #expect(exchange.backendFailed(.closed, anyResponseByte: false) == .retry(fresh: true))
-        exchange.connected(reused: true)
+        #expect(fail(&exchange, .closed) == .retry(.fresh))
+        exchange.connected(reused: false)
         exchange.headSent()
-        #expect(exchange.backendFailed(.closed, anyResponseByte: false) == .refuse(.closed))
+        #expect(fail(&exchange, .closed) == .over(.refuse(.closed)))
         #expect(exchange.attempts == 2)
     }
 
     @Test(arguments: [HTTPMessages.Method.post, .patch, .other])
     func `a request that is not idempotent is never sent twice once its head went out`(method: HTTPMessages.Method) {  // 43
         var exchange = awaiting(method)
-        #expect(exchange.backendFailed(.closed, anyResponseByte: false) == .refuse(.closed))
+        #expect(fail(&exchange, .closed) == .over(.refuse(.closed)))
     }
 
     @Test func `a POST of which not a byte went out is tried on a fresh connection`() {  // 43
         var exchange = exchange(.post, body: true)
         exchange.connected(reused: true)
-        #expect(exchange.backendFailed(.closed, anyResponseByte: false) == .retry(fresh: true))
+        #expect(fail(&exchange, .closed) == .retry(.fresh))
     }
 
     @Test func `a request is not repeated once bytes of its body are gone`() {
         var exchange = awaiting(.put, body: true)
         exchange.bodySent()
-        #expect(exchange.backendFailed(.closed, anyResponseByte: false) == .refuse(.closed))
+        #expect(fail(&exchange, .closed) == .over(.refuse(.closed)))
     }
 
     @Test func `a fresh connection that dies is the backend's fault and not retried`() {
         var exchange = awaiting(reused: false)
-        #expect(exchange.backendFailed(.closed, anyResponseByte: false) == .refuse(.closed))
+        #expect(fail(&exchange, .closed) == .over(.refuse(.closed)))
     }
 
     @Test func `a request is not repeated when the backend had begun to answer`() {
         var exchange = awaiting()
-        #expect(exchange.backendFailed(.closed, anyResponseByte: true) == .refuse(.closed))
+        #expect(fail(&exchange, .closed, anyResponseByte: true) == .over(.refuse(.closed)))
     }
 
     @Test(arguments: [UpstreamFailure.timedOut, .malformed, .headTooLarge, .truncated])
     func `only the keep-alive race is retried behind the connect`(failure: UpstreamFailure) {
         var exchange = awaiting()
-        #expect(exchange.backendFailed(failure, anyResponseByte: false) == .refuse(failure))
+        #expect(fail(&exchange, failure) == .over(.refuse(failure)))
     }
 
     @Test(arguments: [UpstreamFailure.unresolved, .connectRefused, .connectTimedOut, .connectFailed])
     func `a request that no backend has seen is tried elsewhere, as often as the policy says`(failure: UpstreamFailure) {
-        var exchange = exchange(.post, body: true, retries: 2)
-        #expect(exchange.connectFailed(failure) == .retry(fresh: false))
-        #expect(exchange.connectFailed(failure) == .retry(fresh: false))
-        #expect(exchange.connectFailed(failure) == .refuse(failure))
-        #expect(exchange.connectFailed(failure) == .nothing)
-        #expect(exchange.attempts == 3)
+        var exchange = exchange(.post, body: true)
+        #expect(fail(&exchange, failure) == .retry(.otherInstance))
+        #expect(fail(&exchange, failure) == .retry(.otherInstance))
+        #expect(fail(&exchange, failure) == .over(.refuse(failure)))
+        #expect(fail(&exchange, failure) == .over(.nothing))
+        #expect(exchange.attempts == 2)
+    }
+
+    @Test func `a request that no backend has seen goes on to instances that were not tried, and that counts as no retry`() {
+        var exchange = exchange(.post, body: true)
+        for _ in 0..<5 { #expect(fail(&exchange, .connectRefused, hasOther: true) == .retry(.otherInstance)) }
+        #expect(fail(&exchange, .connectRefused) == .retry(.otherInstance))
+        #expect(fail(&exchange, .connectRefused) == .retry(.otherInstance))
+        #expect(fail(&exchange, .connectRefused) == .over(.refuse(.connectRefused)))
+    }
+
+    @Test func `a body that is kept is sent again, and one that is not is gone`() {
+        for isKept in [false, true] {
+            var exchange = awaiting(.put, body: true)
+            exchange.bodySent(isKept: isKept)
+            exchange.requestEnded()
+            #expect(fail(&exchange, .closed) == (isKept ? .retry(.fresh) : .over(.refuse(.closed))))
+            #expect(exchange.requestRead == !isKept, "what is sent again is still to be read")
+        }
+    }
+
+    @Test func `a POST is repeated after its head went out only where its sender said that it may be`() {
+        for isRepeatable in [false, true] {
+            var exchange = ProxyExchange(method: .post, isRepeatable: isRepeatable, hasBody: false)
+            exchange.connected(reused: false)
+            exchange.headSent()
+            #expect(exchange.maySendElsewhere == isRepeatable)
+            let outcome = fail(&exchange, .timedOut, hasOther: true, conditions: [.timeout])
+            #expect(outcome == (isRepeatable ? .retry(.otherInstance) : .over(.refuse(.timedOut))))
+        }
+    }
+
+    @Test func `nothing may go elsewhere once the answer has begun`() {
+        var exchange = awaiting()
+        #expect(exchange.maySendElsewhere)
+        #expect(exchange.headReceived() == true)
+        #expect(!exchange.maySendElsewhere)
     }
 
     @Test(arguments: [UpstreamFailure.noInstance, .queueFull, .queueTimedOut])
     func `the queue's verdict is final`(failure: UpstreamFailure) {
         var exchange = exchange()
-        #expect(exchange.acquiringGivenUp(failure) == .refuse(failure))
-        #expect(exchange.acquiringGivenUp(failure) == .nothing)
+        #expect(fail(&exchange, failure, hasOther: true) == .over(.refuse(failure)))
+        #expect(fail(&exchange, failure, hasOther: true) == .over(.nothing))
     }
 
     @Test func `a failure behind the response's head breaks the client's connection off`() {
         var exchange = awaiting()
         #expect(exchange.headReceived() == true)
-        #expect(exchange.backendFailed(.truncated, anyResponseByte: true) == .abort(.truncated))
-        #expect(exchange.backendFailed(.truncated, anyResponseByte: true) == .nothing)
+        #expect(fail(&exchange, .truncated, anyResponseByte: true) == .over(.abort(.truncated)))
+        #expect(fail(&exchange, .truncated, anyResponseByte: true) == .over(.nothing))
     }
 
     @Test func `a deadline is answered with a refusal before the head and with breaking off behind it`() {
         var waiting = exchange()
-        #expect(waiting.deadlineFired() == .refuse(.timedOut))
-        #expect(waiting.deadlineFired() == .nothing)
+        #expect(waiting.failed(.timedOut) == .refuse(.timedOut))
+        #expect(waiting.failed(.timedOut) == .nothing)
         var relaying = awaiting()
         #expect(relaying.headReceived() == true)
-        #expect(relaying.deadlineFired() == .abort(.timedOut))
+        #expect(relaying.failed(.timedOut) == .abort(.timedOut))
     }
 
     @Test func `an early answer to a request that is still coming closes both sides`() {  // 38
@@ -149,29 +208,29 @@ import Testing
             var endings = 0
             var retries = 0
             for _ in 0..<40 where exchange.state != .ended {
-                var recovery = ProxyExchange.Recovery.nothing
+                var outcome = Outcome.over(.nothing)
                 switch (Int.random(in: 0..<9, using: &random), exchange.state) {
                 case (0...2, .acquiring): exchange.connected(reused: Bool.random(using: &random))
-                case (3, .acquiring): recovery = exchange.connectFailed(.connectRefused)
-                case (4, .acquiring): recovery = exchange.acquiringGivenUp(.queueTimedOut)
+                case (3, .acquiring): outcome = fail(&exchange, .connectRefused)
+                case (4, .acquiring): outcome = fail(&exchange, .queueTimedOut)
                 case (0, .awaitingHead): exchange.headSent()
                 case (1, .awaitingHead) where body: exchange.bodySent()
                 case (2, .awaitingHead): _ = exchange.headReceived()
-                case (3, .awaitingHead): recovery = exchange.backendFailed(.closed, anyResponseByte: Bool.random(using: &random))
-                case (0, .relaying): recovery = exchange.backendFailed(.truncated, anyResponseByte: true)
+                case (3, .awaitingHead): outcome = fail(&exchange, .closed, anyResponseByte: Bool.random(using: &random))
+                case (0, .relaying): outcome = fail(&exchange, .truncated, anyResponseByte: true)
                 case (1, .relaying):
                     _ = exchange.responseEnded(clientMayContinue: true, backendMayContinue: true)
                     endings += 1
-                case (7, _): recovery = exchange.deadlineFired()
+                case (7, _): outcome = .over(exchange.failed(.timedOut))
                 case (8, _):
                     _ = exchange.clientAborted()
                     endings += 1
                 default: break
                 }
-                switch recovery {
+                switch outcome {
                 case .retry: retries += 1
-                case .refuse, .abort: endings += 1
-                case .nothing: break
+                case .over(.refuse), .over(.abort): endings += 1
+                case .over(.nothing): break
                 }
             }
             #expect(endings == (exchange.state == .ended ? 1 : 0), "seed \(seed)")

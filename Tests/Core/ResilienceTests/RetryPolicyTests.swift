@@ -97,11 +97,11 @@ import Testing
             Issue.record("not retried")
             return
         }
-        #expect(retry.connection == .otherInstance && retry.costsBudget)
+        #expect(retry.connection == .otherInstance && !retry.costsBudget)
     }
 
     @Test func `after 2 retries, or when another gateway retries, there is none`() {
-        var failed = FailedTry(.connectFailed, sent: .nothing, isIdempotent: true)
+        var failed = FailedTry(.connectFailed, sent: .nothing, isIdempotent: true, hasOtherInstance: false)
         for done in 0..<4 {
             failed.retriesDone = done
             #expect(retries(failed) == (done < 2))
@@ -128,11 +128,25 @@ import Testing
         }
     }
 
-    @Test func `the first retry of a failed connect goes at once where there is another instance`() {
-        var failed = FailedTry(.connectFailed, sent: .nothing, isIdempotent: false)
-        #expect(verdict(failed) == .retry(.init(after: .zero, connection: .otherInstance, costsBudget: true)))
+    @Test func `a request that nobody has read goes to each other instance at once, whatever was tried before, and costs nothing`() {
+        var failed = FailedTry(.connectFailed, sent: .nothing, isIdempotent: false, retriesDone: 9)
+        #expect(verdict(failed) == .retry(.init(after: .zero, connection: .otherInstance, costsBudget: false)))
         failed.hasOtherInstance = false
-        #expect(verdict(failed) != .retry(.init(after: .zero, connection: .otherInstance, costsBudget: true)))
+        #expect(verdict(failed) == .giveUp(.attemptsSpent))
+        failed.retriesDone = 0
+        guard case .retry(let retry) = verdict(failed) else {
+            Issue.record("not retried")
+            return
+        }
+        #expect(retry.costsBudget, "the same one again is a retry like any other")
+    }
+
+    @Test func `a service without retries has none for requests that nobody has read either`() {
+        var policy = RetryPolicy()
+        policy.retriesMax = 0
+        var random = RandomSource(seed: 1)
+        let failed = FailedTry(.connectFailed, sent: .nothing, isIdempotent: true)
+        #expect(policy.verdict(on: failed, random: &random) == .giveUp(.attemptsSpent))
     }
 
     @Test func `Retry-After of the backend is waited for within the deadline, and beyond it the answer is passed on`() {

@@ -8,6 +8,7 @@ import Pipeline
 import Primitives
 @testable import Proxy
 @testable import Reactor
+import Resilience
 import Synchronization
 @testable import Telemetry
 import Upstream
@@ -385,4 +386,7 @@ final class SimulatedControl: WorkerControl, @unchecked Sendable {
     func adopted(_ number: Int, worker: Int) {}
     func released(_ snapshot: GatewaySnapshot) {}
     func beat(worker: Int) {}
+    var pressure: LoadShedder.Pressure { .none }
+    func changed(_ event: ServiceEvent) {}
+    func suspected(_ instance: InstanceState) {}
 }
