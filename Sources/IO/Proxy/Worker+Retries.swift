@@ -27,6 +27,9 @@ extension Worker {
         case .retry(let retry):
             if pays(slot, for: retry) { return startRetry(slot, retry, cause: failure.refusal.reason) }
             metrics.retried(serviceLabel(slot), failure.refusal.reason, .denied)
+        case .giveUp(.noTimeLeft) where exchange.pointee.requestDeadline <= now:
+            // The timer would have said so in a moment.
+            return giveUp(slot, .timedOut)
         case .giveUp(.attemptsSpent), .giveUp(.noTimeLeft):
             metrics.retried(serviceLabel(slot), failure.refusal.reason, .denied)
         case .giveUp(.notSafe) where failure == .closed:

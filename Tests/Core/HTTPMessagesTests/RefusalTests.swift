@@ -16,7 +16,8 @@ import Testing
             case .authError: #expect([401, 403].contains(refusal.status))
             case .loopDetected: #expect(refusal.status == 508)
             case .invalidRequest: #expect([400, 411, 413, 414, 417, 431, 501, 505].contains(refusal.status))
-            case .httpsRequired, .rateLimit, .circuitOpen: Issue.record("\(refusal) has a code that nothing here may use")
+            case .circuitOpen: #expect(refusal.status == 503)
+            case .httpsRequired, .rateLimit: Issue.record("\(refusal) has a code that nothing here may use")
             }
         }
     }

@@ -32,7 +32,7 @@ final class World {
     private let planned: [ClientPlan]?
     private let control: SimulatedControl
     private let limits: ConnectionLimits
-    private var registry = InstanceRegistry(workers: 1)
+    private var registry = InstanceRegistry(workers: 2)
     private var store = MetricsStore(workers: 2)
     private var states: [InstanceState] = []
     private var services: [ServiceState] = []
@@ -84,7 +84,7 @@ final class World {
             case 408: clientIsAtFault
             case 418: trial.stageAnswers
             case 502: mayFail(trial)
-            case 503: scenario.isScarce || isDraining
+            case 503: scenario.isScarce || isDraining || hasTrouble
             case 504:
                 trial.behaviour == .hang || trial.behaviour == .stall || trial.stageHangs || scenario.connectsHang
                     || clientIsAtFault
@@ -166,6 +166,18 @@ final class World {
             if worker.phase == .stopped { network.forgetWakeTime(pollers[index]) }
         }
         if !hadEvents, workers.contains(where: { $0.phase != .stopped }) { network.advance() }
+    }
+
+    /// An instance has been taken out, or a breaker has opened.
+    private(set) var hasTrouble = false
+
+    func changed(_ event: ServiceEvent) {
+        switch event {
+        case .breaker(_, _, let transition): if transition.to == .open { hasTrouble = true }
+        case .health(_, let change): if change.to == .failed { hasTrouble = true }
+        case .ejected: hasTrouble = true
+        case .returned, .checked: break
+        }
     }
 
     func signalMailboxes() { for poller in pollers { network.signalMailbox(poller) } }
@@ -334,6 +346,15 @@ final class World {
             violation("\(network.openDescriptors) descriptors are left open: \(network.openLinks.map(\.name))")
         }
         if limits.count != 0 { violation("\(limits.count) clients are still counted") }
+        for state in states where state.load.inFlight != 0 {
+            violation("\(state.load.inFlight) requests to \(state.key.address) are still counted")
+        }
+        for service in services {
+            if service.load.inFlight != 0 { violation("\(service.load.inFlight) requests to \(service.name) are still counted") }
+            if service.budget.retriesInFlight != 0 { violation("\(service.budget.retriesInFlight) retries are still counted") }
+            let probes = service.breaker.shared.snapshot.probesInFlight
+            if probes != 0 { violation("\(probes) probes were not given back") }
+        }
         for state in states where state.slots.openCount != 0 {
             violation("\(state.slots.openCount) slots of \(state.key.address) are taken")
         }
@@ -387,6 +408,6 @@ final class SimulatedControl: WorkerControl, @unchecked Sendable {
     func released(_ snapshot: GatewaySnapshot) {}
     func beat(worker: Int) {}
     var pressure: LoadShedder.Pressure { .none }
-    func changed(_ event: ServiceEvent) {}
+    func changed(_ event: ServiceEvent) { world?.changed(event) }
     func suspected(_ instance: InstanceState) {}
 }
