@@ -4,11 +4,16 @@ import Primitives
 struct EffectiveWalk {
     /// Where values come from whose mark does not say it: by path.
     let older: [String: String]
+    /// What counts for keys that are left out and depend on others: `Builder.derived`.
+    let derived: [String: String]
     let source: any SecretSource
 
     /// Blocks that are in force although nobody wrote them.
     private static var always: Set<String> {
-        ["server", "limits", "admin", "access_log", "request_id", "headers", "forwarded", "timeouts", "pool", "queue"]
+        [
+            "server", "limits", "admin", "access_log", "request_id", "headers", "forwarded", "timeouts", "pool", "queue",
+            "load_balancer", "outlier_detection", "circuit_breaker", "retry",
+        ]
     }
 
     func whole(_ tree: Node) -> EffectiveValue {
@@ -17,8 +22,8 @@ struct EffectiveWalk {
         let services = Members(file.byName["services"])
         for i in members.indices {
             switch members[i].0 {
-            case "listeners": members[i].1 = each(members[i].1) { listener($0, file) }
-            case "routes": members[i].1 = each(members[i].1) { route($0, services) }
+            case "listeners": members[i].1 = each(members[i].1) { listener($1, file) }
+            case "routes": members[i].1 = each(members[i].1) { route($0, $1, services) }
             default: break
             }
         }
@@ -44,12 +49,12 @@ struct EffectiveWalk {
     }
 
     private func each(
-        _ list: EffectiveValue, _ change: ([(String, EffectiveValue)]) -> [(String, EffectiveValue)]
+        _ list: EffectiveValue, _ change: (Int, [(String, EffectiveValue)]) -> [(String, EffectiveValue)]
     ) -> EffectiveValue {
         guard case .list(let elements) = list else { return list }
         return .list(
-            elements.map { element in
-                if case .mapping(let members) = element { .mapping(change(members)) } else { element }
+            elements.enumerated().map { i, element in
+                if case .mapping(let members) = element { .mapping(change(i, members)) } else { element }
             })
     }
 
@@ -70,19 +75,25 @@ struct EffectiveWalk {
         }
     }
 
-    private func route(_ members: [(String, EffectiveValue)], _ services: Members) -> [(String, EffectiveValue)] {
-        guard let i = members.firstIndex(where: { $0.0 == "timeouts" }), case .mapping(let own) = members[i].1,
+    private func route(
+        _ index: Int, _ members: [(String, EffectiveValue)], _ services: Members
+    ) -> [(String, EffectiveValue)] {
+        let blocks = ["timeouts", "circuit_breaker"]
+        guard members.contains(where: { blocks.contains($0.0) }),
             case .scalar(let name, _, _)? = members.first(where: { $0.0 == "service" })?.1,
             case .mapping(let service)? = services.byName[name]
         else { return members }
-        var members = members
-        members[i].1 = filled(own, from: service.first { $0.0 == "timeouts" }?.1, Schema.timeouts)
-        return members
+        let trail = KeyTrail.root.appending("routes").appending(index)
+        return members.map { key, value in
+            guard blocks.contains(key), case .mapping(let own) = value else { return (key, value) }
+            let object = key == "timeouts" ? Schema.timeouts : Schema.circuitBreaker(ofRoute: true)
+            return (key, filled(own, from: service.first { $0.0 == key }?.1, object, at: trail.appending(key)))
+        }
     }
 
     /// The keys of `object` that are missing in `own`, from the block that counts instead.
     private func filled(
-        _ own: [(String, EffectiveValue)], from other: EffectiveValue?, _ object: ObjectShape
+        _ own: [(String, EffectiveValue)], from other: EffectiveValue?, _ object: ObjectShape, at trail: KeyTrail = .root
     ) -> EffectiveValue {
         if isOff(own) { return .mapping(own) }
         let given = Members(own)
@@ -94,6 +105,7 @@ struct EffectiveWalk {
                 if let value = given.byName[key.name] { return (key.name, value) }
                 if key.name == "enabled" { return nil }
                 if case .refused = key.availability { return nil }
+                if key.isDependent, !isWritten(key.name, in: inherited) { return standard(key, trail.appending(key.name)).map { (key.name, $0) } }
                 return inherited.byName[key.name].map { (key.name, $0) }
             })
     }
@@ -163,7 +175,21 @@ struct EffectiveWalk {
         if key.name == "enabled", !EffectiveWalk.isAtRoot(trail) { return nil }
         if case .withoutEffect = key.availability { return nil }
         if EffectiveWalk.isFilledElsewhere(key.name, trail) { return nil }
-        return key.defaultText.isEmpty ? nil : EffectiveWalk.standard(key.defaultText, key.shape)
+        return standard(key, below)
+    }
+
+    /// What counts for a key that is left out.
+    private func standard(_ key: Key, _ trail: KeyTrail) -> EffectiveValue? {
+        let text = key.isDependent ? derived[trail.text] ?? "" : key.defaultText
+        return text.isEmpty ? nil : EffectiveWalk.standard(text, key.shape)
+    }
+
+    private func isWritten(_ key: String, in members: Members) -> Bool {
+        switch members.byName[key] {
+        case .scalar(_, _, let source)?, .scalars(_, let source)?: source != "default"
+        case .list?, .mapping?: true
+        case nil: false
+        }
     }
 
     private func defaults(_ object: ObjectShape, _ trail: KeyTrail) -> EffectiveValue {
@@ -182,7 +208,7 @@ struct EffectiveWalk {
     private static func isFilledElsewhere(_ name: String, _ trail: KeyTrail) -> Bool {
         switch trail {
         case .key(.index(.key(.root, "listeners"), _), "limits"): true
-        case .key(.index(.key(.root, "routes"), _), "timeouts"): true
+        case .key(.index(.key(.root, "routes"), _), "timeouts"), .key(.index(.key(.root, "routes"), _), "circuit_breaker"): true
         default: false
         }
     }
