@@ -98,7 +98,7 @@ extension Builder {
             sticky.isSecure = true
         }
         derive(value.trail, "secure", "\(sticky.isSecure)")
-        checkPrefix(cookie, name, sticky)
+        if !hasInvalid(value, ["secure", "path", "same_site"]) { checkPrefix(cookie, name, sticky) }
         return value.isEnabled ? sticky : nil
     }
 

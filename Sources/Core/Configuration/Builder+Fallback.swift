@@ -35,12 +35,7 @@ extension Builder {
             }
             return nil
         }
-        guard !answers.isEmpty else {
-            if value.isEnabled {
-                diagnostics.error(value.mark, value.trail, "needs service, or what is answered: status, headers, body, content_type")
-            }
-            return nil
-        }
+        guard !answers.isEmpty else { return nil }
         for key in Schema.respond.keys { derive(value.trail, key.name, key.defaultText) }
         return .response(fixedResponse(value))
     }
@@ -93,7 +88,13 @@ extension Builder {
         let names = (loop[least...] + loop[..<least]).compactMap(fallbackName)
         let first = configuration.services[loop[least]].name
         diagnostics.error(
-            link.name.mark, link.name.trail, "these fallbacks lead back: \(([first] + names).joined(separator: " -> "))")
+            link.name.mark, link.name.trail, Builder.leadsBack([first] + names))
+    }
+
+    /// Names more than a person would follow are counted.
+    private static func leadsBack(_ names: [String]) -> String {
+        let shown = names.count <= 12 ? names : names.prefix(8) + ["(\(names.count - 9) more)"] + names.suffix(1)
+        return "these fallbacks lead back: " + shown.joined(separator: " -> ")
     }
 
     /// What a service calls its fallback.
@@ -122,7 +123,7 @@ extension Builder {
             }
             // A loop that the services make by themselves has been reported.
             if last == service, fallbackLinks[service]?.target != target.index {
-                diagnostics.error(name.mark, name.trail, "these fallbacks lead back: \(chain.joined(separator: " -> "))")
+                diagnostics.error(name.mark, name.trail, Builder.leadsBack(chain))
             }
         }
         return target.answers ? .service(target.index) : nil

@@ -38,7 +38,8 @@ extension Builder {
         if let fast = value["fast_interval"], policy.fastInterval > policy.interval, knowsInterval {
             diagnostics.warning(fast.mark, fast.trail, "is longer than interval (\(interval)), which counts instead")
         }
-        if let fast = value["fast_timeout"], policy.fastTimeout > policy.timeout, value.entry("timeout")?.value.isInvalid != true {
+        if let fast = value["fast_timeout"], policy.fastTimeout > policy.timeout, value.entry("timeout")?.value.isInvalid != true
+        {
             let timeout = value["timeout"]?.shown(AmountText.of(policy.timeout)) ?? AmountText.of(policy.timeout)
             diagnostics.warning(fast.mark, fast.trail, "is longer than timeout (\(timeout)), which counts instead")
         }

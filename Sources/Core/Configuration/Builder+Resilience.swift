@@ -4,10 +4,9 @@ import Resilience
 /// Breakers, retries, outliers and limits of a service.
 extension Builder {
     mutating func buildResilience(_ value: Value, _ service: inout ServiceConfiguration, isOff: Bool) {
-        if let given = value["outlier_detection"] {
-            let policy = outliers(given)
-            service.outliers = given.isEnabled ? policy : nil
-        }
+        let ejection = value["outlier_detection"]
+        let outliers = outliers(ejection, at: value.trail.appending("outlier_detection"))
+        service.outliers = ejection?.isEnabled == false ? nil : outliers
         let block = value["circuit_breaker"]
         let trail = value.trail.appending("circuit_breaker")
         let policy = breaker(block, over: nil, service.timeouts, at: trail, isOff: isOff || block?.isEnabled == false)
@@ -45,15 +44,15 @@ extension Builder {
         return max(limit, lower.amount)
     }
 
-    private mutating func outliers(_ value: Value) -> OutlierDetector.Policy {
+    private mutating func outliers(_ value: Value?, at trail: KeyTrail) -> OutlierDetector.Policy {
         var policy = OutlierDetector.Policy()
-        set(&policy.serverErrors, value["server_errors"]?.integer)
-        set(&policy.unreachable, value["unreachable"]?.integer)
-        set(&policy.ejection, value["ejection_time"]?.duration)
+        set(&policy.serverErrors, value?["server_errors"]?.integer)
+        set(&policy.unreachable, value?["unreachable"]?.integer)
+        set(&policy.ejection, value?["ejection_time"]?.duration)
         policy.ejectionMax = longest(
-            "ejection_time_max", policy.ejectionMax, atLeast: ("ejection_time", policy.ejection), in: value, { value[$0] })
-        set(&policy.ejectedMaxPercent, value["max_ejected"]?.permille.map { $0 / 10 })
-        derive(value.trail, "ejection_time_max", AmountText.of(policy.ejectionMax))
+            "ejection_time_max", policy.ejectionMax, atLeast: ("ejection_time", policy.ejection), in: value, { value?[$0] })
+        set(&policy.ejectedMaxPercent, value?["max_ejected"]?.permille.map { $0 / 10 })
+        derive(trail, "ejection_time_max", AmountText.of(policy.ejectionMax))
         return policy
     }
 
@@ -101,10 +100,11 @@ extension Builder {
         {
             warn(rate, "has no effect without slow_call_duration")
         }
-        if let probe = block["probe_timeout"], timeouts.response != .forever, policy.probeTimeout < timeouts.response {
+        if knowsAll, let probe = block["probe_timeout"], timeouts.response != .forever, policy.probeTimeout < timeouts.response {
             diagnostics.warning(
                 probe.mark, probe.trail,
-                "is shorter than timeouts.response: a probe that is answered later counts as a failure; raise it, or lower the other")
+                "is shorter than timeouts.response: a probe that is answered later counts as a failure; raise it, or lower the other"
+            )
         }
     }
 

@@ -38,28 +38,6 @@ extension Builder {
         places.routes.append(LoadResult.Place(mark: place.value.mark, path: place.value.trail.text))
     }
 
-    private func priority(_ value: Value?) -> RequestPriority? {
-        value?.text.flatMap { text in RequestPriority.allCases.first { "\($0.name)" == text } }
-    }
-
-    private mutating func routeResilience(
-        _ value: Value, _ action: RouteAction?, _ timeouts: TimeoutsConfiguration, isOff: Bool
-    ) -> (breaker: BreakerPolicy?, fallback: FallbackConfiguration?) {
-        var service: Int?
-        if case .service(let index)? = action { service = index }
-        var result: (breaker: BreakerPolicy?, fallback: FallbackConfiguration?)
-        if let block = value["circuit_breaker"] {
-            let isOff = isOff || !block.isEnabled || value.entry("service") == nil
-            let policy = breaker(block, over: service.flatMap { breakers[$0] }, timeouts, at: block.trail, isOff: isOff)
-            result.breaker = block.isEnabled ? policy : nil
-        }
-        if let block = value["fallback"] {
-            let name = value["service"].flatMap { name in name.text.map(name.shown) } ?? ""
-            result.fallback = routeFallback(block, service: service, serviceName: name, isOff: isOff)
-        }
-        return result
-    }
-
     private func routeMatch(_ value: Value) -> RouteMatch? {
         guard let path = value["path"]?.text else { return nil }
         var match = RouteMatch(path: path)

@@ -74,8 +74,8 @@ struct Builder {
     }
 
     /// Notes what counts where a key of this block is left out.
-    mutating func derive(_ block: KeyTrail, _ key: String, _ text: String?) {
-        if derives { derived[block.appending(key).text] = text }
+    mutating func derive(_ block: KeyTrail, _ key: String, _ text: @autoclosure () -> String?) {
+        if derives { derived[block.appending(key).text] = text() }
     }
 
     mutating func warn(_ entry: Value.Entry, _ message: String) {

@@ -81,10 +81,16 @@ public enum JSONSchema {
         let required = object.keys.filter(\.isRequired).map { JSONValue.string($0.name) }
         if !required.isEmpty { result.append(("required", .array(required))) }
         if !object.exactlyOneOf.isEmpty {
-            result.append(("oneOf", .array(object.exactlyOneOf.map { .object([("required", .array([.string($0)]))]) })))
+            result.append(("oneOf", .array(object.exactlyOneOf.map(needed))))
+        }
+        if !object.anyOf.isEmpty {
+            // Switched off it needs nothing.
+            result.append(("anyOf", .array((object.anyOf + ["enabled"]).map(needed))))
         }
         return result
     }
+
+    private static func needed(_ key: String) -> JSONValue { .object([("required", .array([.string(key)]))]) }
 
     private static func description(_ key: Key) -> String {
         switch key.availability {

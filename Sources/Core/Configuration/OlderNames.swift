@@ -195,7 +195,8 @@ struct OlderNames {
             }
             if case .switchedOnByBeingThere = move.kind, !isUsed {
                 validator.diagnostics.warning(
-                    old.keyMark, .key(.root, old.key), "has no effect: no service has a \(move.block) of which this could be a part")
+                    old.keyMark, .key(.root, old.key),
+                    "has no effect: no service has a \(move.block) of which this could be a part")
             }
         }
         services.entries = entries

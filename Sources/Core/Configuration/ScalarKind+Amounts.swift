@@ -90,7 +90,8 @@ extension ScalarKind {
             return .problem("must be \(bounds), not \(DisplayText.of(text))")
         }
         guard rest == 0, permille % step == 0 else {
-            return .problem("is finer than \(AmountText.of(permille: step)): \(DisplayText.of(text))")
+            let finest = isFactor ? AmountText.factor(step) : AmountText.of(permille: step)
+            return .problem("is finer than \(finest): \(DisplayText.of(text))")
         }
         return .value(.permille(permille))
     }

@@ -45,7 +45,8 @@ extension Schema {
             Key("cookie", .scalar(.token), required: true, "The name of the cookie."),
             Key(
                 "secret", .scalar(.secret),
-                "What signs it, at least \(Defaults.stickySecretBytes) bytes, the same on every gateway. Left out: drawn at each start."),
+                "What signs it, at least \(Defaults.stickySecretBytes) bytes, the same on every gateway. Left out: drawn at each start."
+            ),
             Key(
                 "max_age", .scalar(.duration(.seconds(1) ... .seconds(400 * 86_400))),
                 default: AmountText.of(Defaults.stickyMaxAge), "How long a session lives without a request."),

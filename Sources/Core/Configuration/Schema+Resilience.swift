@@ -49,7 +49,8 @@ extension Schema {
                 "expect_status", .list(.scalar(.integer(200...599)), orOne: true, count: 1...64),
                 "Statuses that are a success; left out: 200 to 399."),
             Key(
-                "expect_body", .scalar(.text(maximum: 1024, lines: true)), "Text that the first 64KiB of the answer's body must contain, up to 1KiB."),
+                "expect_body", .scalar(.text(maximum: 1024, lines: true)),
+                "Text that the first 64KiB of the answer's body must contain, up to 1KiB."),
             Key(
                 "expect_header", .scalar(.fixedFieldValue),
                 "A field that the answer must have: its name, or \"Name: text\" for what its value must contain."),
@@ -92,7 +93,8 @@ extension Schema {
                 Key("failure_threshold", count, default: "\(policy.failureThreshold)", "Failures in a row that open it."),
                 Key("success_threshold", count, default: "\(policy.successThreshold)", "Successes of probes that close it."),
                 Key(
-                    "open_timeout", .scalar(.duration(.milliseconds(100) ... .seconds(86_400))), default: text(policy.openTimeout),
+                    "open_timeout", .scalar(.duration(.milliseconds(100) ... .seconds(86_400))),
+                    default: text(policy.openTimeout),
                     "How long it stays open, doubled each time that it opens again soon."),
                 Key(
                     "open_timeout_max", .scalar(.duration(.milliseconds(100) ... .seconds(86_400))),
@@ -114,7 +116,8 @@ extension Schema {
                     "slow_call_duration", .scalar(.duration(anyTime)),
                     "Requests that take longer are slow. Left out: none is."),
                 Key(
-                    "slow_call_rate_threshold", .scalar(.ratio(1...1000)), default: AmountText.of(permille: policy.slowRatePermille),
+                    "slow_call_rate_threshold", .scalar(.ratio(1...1000)),
+                    default: AmountText.of(permille: policy.slowRatePermille),
                     "The share of slow requests in the window that opens it; needs slow_call_duration."
                 ).dependent,
                 Key(
@@ -127,7 +130,8 @@ extension Schema {
                 ).dependent,
             ],
             whenOff: ofRoute
-                ? "With false the route has no breaker of its own: that of the service counts." : "With false there is no breaker.")
+                ? "With false the route has no breaker of its own: that of the service counts."
+                : "With false there is no breaker.")
     }
 
     static var retry: ObjectShape {
@@ -140,7 +144,8 @@ extension Schema {
                     "The share of the service's requests that may be retries."),
                 Key(
                     "retry_on", .list(.scalar(.wordOrInteger(retryConditions, 400...599)), orOne: true, count: 0...64),
-                    default: "[\(retryConditions(policy.conditions).joined(separator: ", "))]", "What is tried again: conditions and statuses."),
+                    default: "[\(retryConditions(policy.conditions).joined(separator: ", "))]",
+                    "What is tried again: conditions and statuses."),
                 Key(
                     "per_try_timeout", .scalar(.duration(anyTime, off: true)), default: text(policy.perTryTimeout),
                     "How long one try may take."),
@@ -164,7 +169,8 @@ extension Schema {
         return ObjectShape([
             Key("min", count, default: "\(policy.least)", "The lowest limit; left out: at most max.").dependent,
             Key("max", count, default: "\(policy.most)", "The highest limit; left out: at least min.").dependent,
-            Key("start", count, default: "\(policy.start)", "The limit before anything is known; left out: between the two.").dependent,
+            Key("start", count, default: "\(policy.start)", "The limit before anything is known; left out: between the two.")
+                .dependent,
             Key(
                 "tolerance", .scalar(.ratio()), default: AmountText.of(permille: policy.tolerancePermille),
                 "How much slower than at its quickest the service may become before the limit shrinks."),
@@ -173,7 +179,7 @@ extension Schema {
 
     static var fallback: ObjectShape {
         ObjectShape(
-            [Key("service", .scalar(.text()), "The service that answers instead.")]
-                + respond.keys.map(\.dependent))
+            [Key("service", .scalar(.text()), "The service that answers instead.")] + respond.keys.map(\.dependent),
+            anyOf: ["service"] + respond.keys.map(\.name))
     }
 }

@@ -27,11 +27,14 @@ extension Schema {
                 Key("maintenance", maintenance, default: "false", "Whether it answers 503 instead."),
                 Key(
                     "priority", .scalar(.word(RequestPriority.allCases.reversed().map { "\($0.name)" })), default: "default",
-                    "How much its requests matter under overload: bulk goes first, critical never."),
+                    "How much its requests matter under overload: bulk goes first, critical never."
+                ).dependent,
                 Key(
                     "circuit_breaker", .object(circuitBreaker(ofRoute: true)),
                     "A breaker of its own, in the place of the service's; what is left out is as in the service."),
-                Key("fallback", .object(fallback), "What clients get while the service cannot answer, in the place of what it says."),
+                Key(
+                    "fallback", .object(fallback),
+                    "What clients get while the service cannot answer, in the place of what it says."),
                 Key(
                     "upgrade", .list(.scalar(.word(["websocket"])), orOne: true, count: 0...1), default: "[]",
                     "Protocols that a client may change to.", .withoutEffect),

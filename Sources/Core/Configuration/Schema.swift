@@ -37,16 +37,19 @@ struct ObjectShape {
     var keys: [Key]
     /// When not empty, exactly one of these keys must be there.
     var exactlyOneOf: [String]
+    /// When not empty, at least one of these keys must be there, unless the block is switched off.
+    var anyOf: [String]
     /// Whether it may say `enabled: false`.
     var canBeDisabled: Bool
 
     /// - Parameter whenOff: What `enabled: false` means.
     init(
-        _ keys: [Key], exactlyOneOf: [String] = [], canBeDisabled: Bool = true,
+        _ keys: [Key], exactlyOneOf: [String] = [], anyOf: [String] = [], canBeDisabled: Bool = true,
         whenOff: String = "With false the block is checked, and otherwise treated as though it had not been written."
     ) {
         self.keys = keys
         self.exactlyOneOf = exactlyOneOf
+        self.anyOf = anyOf
         self.canBeDisabled = canBeDisabled
         if canBeDisabled {
             self.keys.append(Key("enabled", .scalar(.truth), default: "true", whenOff))
