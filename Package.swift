@@ -108,7 +108,9 @@ let package = Package(
         tests("ModelTests", "Core", ["Balancing", "Resilience", "Health", "Primitives"]),
         tests("PoolingTests", "Core", ["Pooling", "Balancing"]),
         tests("ExchangeTests", "Core", ["Exchange", "Resilience"]),
-        tests("ConfigurationTests", "Core", ["Configuration", "ConfigurationFile"]),
+        tests(
+            "ConfigurationTests", "Core",
+            ["Configuration", "ConfigurationFile", "Balancing", "Health", "Resilience", "Primitives"]),
         tests("TelemetryTests", "Core", ["Telemetry"]),
         tests("ProxyProtocolTests", "Core", ["ProxyProtocol"]),
         tests("ReactorTests", "IO", ["Reactor", "Downstream", "Logs", "Primitives", "CLinux"]),

@@ -198,12 +198,14 @@ def test_limits_of_the_gateway_are_first_in_the_chain_of_every_route(show):
     assert "older name" in sources["middlewares.rate_limit_per_minute.rate_limit.rate"]
 
 
-def test_health_check_interval_and_circuit_breaker_threshold_fill_blocks_that_are_there(show):
+def test_health_check_interval_fills_blocks_that_are_there_and_circuit_breaker_threshold_every_breaker(show):
     configuration, sources = show("health_check_interval: 15\ncircuit_breaker_threshold: 9\n" + SERVED)
     orders = configuration["services"]["orders"]
     assert orders["health_check"]["interval"] in (15, "15s") and orders["circuit_breaker"]["failure_threshold"] == 9
     assert "older name health_check_interval" in sources["services.orders.health_check.interval"]
-    assert "health_check" not in configuration["services"]["users"], "a check is not switched on by its interval"
+    users = configuration["services"]["users"]
+    assert "health_check" not in users, "a check is not switched on by its interval"
+    assert users["circuit_breaker"]["failure_threshold"] == 9, "every service has a breaker"
 
 
 def test_jwt_secret_and_api_key_header_make_middlewares(show):

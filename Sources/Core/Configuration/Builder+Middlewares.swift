@@ -59,7 +59,7 @@ extension Builder {
         }
     }
 
-    private func hasInvalid(_ value: Value, _ keys: [String]) -> Bool {
+    func hasInvalid(_ value: Value, _ keys: [String]) -> Bool {
         value.entries.contains { entry in
             keys.contains(entry.key) && (entry.value.isInvalid || entry.value.elements.contains(where: \.isInvalid))
         }

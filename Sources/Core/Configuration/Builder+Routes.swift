@@ -1,4 +1,5 @@
 import Primitives
+import Resilience
 
 /// Routes.
 extension Builder {
@@ -14,19 +15,25 @@ extension Builder {
         let action = routeAction(value, timeouts: &timeouts, maintenance: &answer)
         let chain = routeMiddlewares(value["middlewares"], isOff: isOff)
         let policy = pathPolicy(value.block("path"), match: value["match"]?["path"])
+        if let given = value.block("timeouts") { timeouts = self.timeouts(given, over: timeouts) }
+        let resilience = routeResilience(value, action, timeouts, isOff: isOff)
         if !isOff { checkUseless(value) }
         guard !isOff, let name = value["name"]?.text, let match, let action, let place = value.entry("match") else { return }
         var route = RouteConfiguration(name: name, match: match, action: action)
         route.middlewares = chain
         route.path = policy
         route.timeouts = timeouts
-        if let given = value.block("timeouts") { route.timeouts = self.timeouts(given, over: timeouts) }
         if let max = value.block("limits")?["request_body"]?.integer {
             route.requestBody = max == .max ? .unlimited : .bytes(max)
         }
         set(&route.allowBody, value["allow_body"]?.truth)
         route.maintenance = maintenance(value["maintenance"])
         if case .off = route.maintenance { route.maintenance = answer }
+        if case .service = action {
+            set(&route.priority, priority(value["priority"]))
+            route.breaker = resilience.breaker
+            route.fallback = resilience.fallback
+        }
         configuration.routes.append(route)
         places.routes.append(LoadResult.Place(mark: place.value.mark, path: place.value.trail.text))
     }
@@ -83,12 +90,17 @@ extension Builder {
     private mutating func serviceAction(
         _ value: Value, timeouts: inout TimeoutsConfiguration, maintenance: inout Maintenance
     ) -> RouteAction? {
-        guard let name = value.text else { return nil }
+        guard let name = value.text, let (index, answer) = service(value, name) else { return nil }
+        timeouts = configuration.services[index].timeouts
+        maintenance = answer
+        return .service(index)
+    }
+
+    /// The service of this name; nil where there is none, which is reported, or where something is wrong with it.
+    mutating func service(_ value: Value, _ name: String) -> (index: Int, maintenance: Maintenance)? {
         switch services[name] {
         case .built(let index, let answer):
-            timeouts = configuration.services[index].timeouts
-            maintenance = answer
-            return .service(index)
+            return (index, answer)
         case .broken:
             return nil
         case nil:
@@ -100,7 +112,7 @@ extension Builder {
         }
     }
 
-    private mutating func fixedResponse(_ value: Value) -> FixedResponse {
+    mutating func fixedResponse(_ value: Value) -> FixedResponse {
         var response = FixedResponse()
         set(&response.status, value["status"]?.integer)
         set(&response.contentType, value["content_type"]?.text)
@@ -217,12 +229,13 @@ extension Builder {
     /// Keys that only mean something towards a backend, on a route that has none.
     private mutating func checkUseless(_ value: Value) {
         guard value.entry("service") == nil, value.entries.contains(where: { Schema.actions.contains($0.key) }) else { return }
-        if let entry = value.entry("timeouts"), entry.value.isEnabled {
-            diagnostics.warning(entry.keyMark, entry.value.trail, "has no effect on a route without a service")
+        for name in ["timeouts", "priority", "circuit_breaker", "fallback"] {
+            guard let entry = value.entry(name), entry.value.isEnabled else { continue }
+            warn(entry, "has no effect on a route without a service")
         }
         for name in ["strip_prefix", "add_prefix", "rewrite"] {
             guard let entry = value.block("path")?.entry(name) else { continue }
-            diagnostics.warning(entry.keyMark, entry.value.trail, "has no effect on a route without a service")
+            warn(entry, "has no effect on a route without a service")
         }
     }
 }

@@ -8,10 +8,10 @@ extension Builder {
             services[entry.key] = .broken
             return
         }
+        let isOff = !value.isEnabled
         var service = ServiceConfiguration(name: entry.key, instances: [])
         service.enabled = value.isEnabled
         if let list = value["instances"] { service.instances = instances(list, of: value) }
-        if let balancer = value.block("load_balancer") { checkAlgorithm(balancer, isOff: !value.isEnabled) }
         if let given = value.block("timeouts") { service.timeouts = timeouts(given, over: service.timeouts) }
         if let pool = value.block("pool") {
             set(&service.pool.maxConnections, pool["max_connections"]?.integer)
@@ -28,8 +28,14 @@ extension Builder {
         case let text?: service.passHost = .literal(text)
         }
         set(&service.resolveInterval, value["resolve_interval"]?.duration)
+        buildBalancer(value["load_balancer"], &service, isOff: isOff)
+        if let check = value["health_check"] { buildHealthCheck(check, &service, isOff: isOff) }
+        buildResilience(value, &service, isOff: isOff)
+        if let given = value["fallback"] {
+            service.fallback = fallback(given, of: configuration.services.count, isOff: isOff)
+        }
         var answer = maintenance(value["maintenance"])
-        if !value.isEnabled { answer = .on(message: "The service is switched off.", retryAfter: Defaults.maintenanceRetryAfter) }
+        if isOff { answer = .on(message: "The service is switched off.", retryAfter: Defaults.maintenanceRetryAfter) }
         services[entry.key] = .built(configuration.services.count, maintenance: answer)
         configuration.services.append(service)
         places.services.append(LoadResult.Place(mark: entry.keyMark, path: value.trail.text))
@@ -64,12 +70,6 @@ extension Builder {
             diagnostics.warning(list.mark, list.trail, "every weight is 0: no instance takes requests")
         }
         return result
-    }
-
-    private mutating func checkAlgorithm(_ balancer: Value, isOff: Bool) {
-        guard !isOff, let algorithm = balancer["algorithm"], let text = algorithm.text, text != "round_robin", text != "weighted"
-        else { return }
-        diagnostics.withoutEffect("the algorithm \(text)", algorithm.mark, algorithm.trail)
     }
 
     func timeouts(_ value: Value, over base: TimeoutsConfiguration) -> TimeoutsConfiguration {

@@ -13,6 +13,14 @@ struct Builder {
     var services: [String: ServiceEntry] = [:]
     var middlewares: [String: MiddlewareEntry] = [:]
 
+    /// `circuit_breaker` of the services that have it on, by the service's index.
+    var breakers: [Int: Value] = [:]
+    var pendingFallbacks: [PendingFallback] = []
+    /// By the index of the service that falls back; for the routes.
+    var fallbackLinks: [Int: FallbackLink] = [:]
+    /// What counts where a key is left out whose default depends on others, by path.
+    private(set) var derived: [String: String] = [:]
+
     enum ServiceEntry {
         case built(Int, maintenance: Maintenance)
         case broken
@@ -32,9 +40,13 @@ struct Builder {
     /// The methods that `cors` middlewares list in so many words, by the middleware's index.
     var corsMethods: [Int: [Value]] = [:]
 
-    init(diagnostics: DiagnosticList, knowsAll: Bool) {
+    /// Whether anybody asks for `derived`.
+    private let derives: Bool
+
+    init(diagnostics: DiagnosticList, knowsAll: Bool, derives: Bool = false) {
         self.diagnostics = diagnostics
         self.knowsAll = knowsAll
+        self.derives = derives
     }
 
     mutating func build(_ root: Value) {
@@ -45,6 +57,7 @@ struct Builder {
         buildAccessLog(root["access_log"])
         for entry in root["middlewares"]?.entries ?? [] { buildMiddleware(entry) }
         for entry in root["services"]?.entries ?? [] { buildService(entry) }
+        resolveFallbacks()
         let routes = root["routes"]?.elements ?? []
         var names: [String: String] = [:]
         for route in routes { buildRoute(route, names: &names) }
@@ -58,6 +71,15 @@ struct Builder {
     /// Puts a value in the place of a default, if there is one.
     func set<T>(_ target: inout T, _ value: T?) {
         if let value { target = value }
+    }
+
+    /// Notes what counts where a key of this block is left out.
+    mutating func derive(_ block: KeyTrail, _ key: String, _ text: @autoclosure () -> String?) {
+        if derives { derived[block.appending(key).text] = text() }
+    }
+
+    mutating func warn(_ entry: Value.Entry, _ message: String) {
+        diagnostics.warning(entry.keyMark, entry.value.trail, message)
     }
 
     /// The case of an enumeration whose spelling the validator has checked.

@@ -16,8 +16,8 @@ struct ConfigurationComparison {
         let limits = changes(ConfigurationLines.limits(old.limits), ConfigurationLines.limits(new.limits))
         listeners(limits)
         middlewares()
-        let timeouts = services()
-        routes(timeouts)
+        let inherited = services()
+        routes(inherited)
     }
 
     // Values.
@@ -85,26 +85,36 @@ struct ConfigurationComparison {
         }
     }
 
-    /// What changed in the timeouts of each service.
+    /// What changed in each service of what its routes take over: timeouts and the breaker.
     private mutating func services() -> [String: [String: Inherited]] {
-        var timeouts: [String: [String: Inherited]] = [:]
+        var inherited: [String: [String: Inherited]] = [:]
+        let (old, new) = (old, new)
+        let places = ConfigurationComparison.places(old.services.map(\.name), new.services.map(\.name))
         byName(old.services, new.services, "services", \.name) { comparison, before, after, path in
-            guard before != after else { return }
-            comparison.compare(ConfigurationLines.service(before), ConfigurationLines.service(after), below: path + ".")
+            // As it would stand in the new file, whose numbers differ where something was put in before.
+            var moved = before
+            moved.fallback = ConfigurationComparison.moved(before.fallback, places)
+            guard moved != after else { return }
+            comparison.compare(
+                ConfigurationLines.service(before, in: old), ConfigurationLines.service(after, in: new), below: path + ".")
             comparison.byName(before.instances, after.instances, path + ".instances", \.address.text) {
                 inner, before, after, path in
                 guard before != after else { return }
                 inner.compare(ConfigurationLines.instance(before), ConfigurationLines.instance(after), below: path + ".")
             }
-            if before.timeouts != after.timeouts {
-                timeouts[after.name] = comparison.changes(
-                    ConfigurationLines.timeouts(before.timeouts), ConfigurationLines.timeouts(after.timeouts))
+            if before.timeouts != after.timeouts || before.breaker != after.breaker {
+                inherited[after.name] = comparison.changes(
+                    ConfigurationLines.inherited(before), ConfigurationLines.inherited(after))
             }
         }
-        return timeouts
+        return inherited
     }
 
-    private mutating func routes(_ timeouts: [String: [String: Inherited]]) {
+    private static func moved(_ fallback: FallbackConfiguration?, _ places: [Int]) -> FallbackConfiguration? {
+        if case .service(let index)? = fallback { .service(places[index]) } else { fallback }
+    }
+
+    private mutating func routes(_ changed: [String: [String: Inherited]]) {
         let (old, new) = (old, new)
         let middlewares = ConfigurationComparison.places(old.middlewares.map(\.name), new.middlewares.map(\.name))
         let services = ConfigurationComparison.places(old.services.map(\.name), new.services.map(\.name))
@@ -113,9 +123,10 @@ struct ConfigurationComparison {
             var moved = before
             moved.middlewares = before.middlewares.map { middlewares[$0] }
             if case .service(let index) = before.action { moved.action = .service(services[index]) }
+            moved.fallback = ConfigurationComparison.moved(before.fallback, services)
             guard moved != after else { return }
             var inherited: [String: Inherited] = [:]
-            if case .service(let index) = after.action { inherited = timeouts[new.services[index].name] ?? [:] }
+            if case .service(let index) = after.action { inherited = changed[new.services[index].name] ?? [:] }
             comparison.compare(
                 ConfigurationLines.route(before, in: old), ConfigurationLines.route(after, in: new), below: path + ".",
                 except: inherited)

@@ -2,7 +2,7 @@ import Primitives
 
 /// The single values of a configuration, with their paths, for comparing two of them.
 enum ConfigurationLines {
-    private static func text(_ names: [String]) -> String { "[\(names.joined(separator: ", "))]" }
+    static func text(_ names: [String]) -> String { "[\(names.joined(separator: ", "))]" }
 
     private static func text(_ blocks: [AddressBlock]) -> String { text(blocks.map(\.text)) }
 
@@ -44,7 +44,7 @@ enum ConfigurationLines {
     }
 
     /// Bytes that need not be text, told apart.
-    private static func bytes(_ bytes: [UInt8]) -> String {
+    static func bytes(_ bytes: [UInt8]) -> String {
         String(validating: bytes, as: UTF8.self) ?? bytes.map { "\\\($0)" }.joined()
     }
 
@@ -121,44 +121,6 @@ enum ConfigurationLines {
         }.joined()
     }
 
-    // Services.
-
-    static func service(_ service: ServiceConfiguration) -> [ConfigurationLine] {
-        var host = "true"
-        switch service.passHost {
-        case .fromClient: break
-        case .ofInstance: host = "false"
-        case .literal(let text): host = text
-        }
-        let head = [
-            ConfigurationLine("enabled", "\(service.enabled)"),
-            ConfigurationLine("load_balancer.algorithm", "\(service.balancer.algorithm)"),
-        ]
-        let rest = [
-            ConfigurationLine("pool.max_connections", "\(service.pool.maxConnections)"),
-            ConfigurationLine("pool.idle_timeout", AmountText.of(service.pool.idleTimeout)),
-            ConfigurationLine("pool.max_requests_per_connection", "\(service.pool.maxRequestsPerConnection)"),
-            ConfigurationLine("queue.max_pending", "\(service.queue.maxPending)"),
-            ConfigurationLine("queue.timeout", AmountText.of(service.queue.timeout)),
-            ConfigurationLine("pass_host", host),
-            ConfigurationLine("resolve_interval", AmountText.of(service.resolveInterval)),
-        ]
-        return head + timeouts(service.timeouts) + rest
-    }
-
-    static func timeouts(_ timeouts: TimeoutsConfiguration) -> [ConfigurationLine] {
-        [
-            ConfigurationLine("timeouts.connect", AmountText.of(timeouts.connect)),
-            ConfigurationLine("timeouts.response", AmountText.of(timeouts.response)),
-            ConfigurationLine("timeouts.idle", AmountText.of(timeouts.idle)),
-            ConfigurationLine("timeouts.request", AmountText.of(timeouts.request)),
-        ]
-    }
-
-    static func instance(_ instance: InstanceConfiguration) -> [ConfigurationLine] {
-        [ConfigurationLine("weight", "\(instance.weight)"), ConfigurationLine("version", instance.version)]
-    }
-
     // Routes.
 
     static func route(_ route: RouteConfiguration, in configuration: GatewayConfiguration) -> [ConfigurationLine] {
@@ -179,6 +141,9 @@ enum ConfigurationLines {
         case .unlimited: lines.append(ConfigurationLine("limits.request_body", "0"))
         }
         lines.append(ConfigurationLine("allow_body", "\(route.allowBody)"))
+        lines.append(ConfigurationLine("priority", "\(route.priority.name)"))
+        if let policy = route.breaker { lines += breaker(policy) }
+        if let given = route.fallback { lines += fallback(given, in: configuration) }
         switch route.maintenance {
         case .off: lines.append(ConfigurationLine("maintenance", "false"))
         case .on(let message, let retryAfter):
@@ -215,17 +180,20 @@ enum ConfigurationLines {
                 ConfigurationLine("redirect.status", "\(redirect.status)"),
                 ConfigurationLine("redirect.keep_query", "\(redirect.keepQuery)"),
             ]
-        case .respond(let response):
-            return [
-                ConfigurationLine("respond.status", "\(response.status)"),
-                ConfigurationLine("respond.content_type", response.contentType),
-                // Long, or not to be told: that it changed is enough.
-                ConfigurationLine("respond.body", bytes(response.body), isSecret: true),
-            ] + response.headers.map { ConfigurationLine("respond.headers.\($0.name)", bytes($0.value), isSecret: true) }
+        case .respond(let response): return fixedResponse("respond", response)
         case .health: return [ConfigurationLine("health", "true")]
         case .ready: return [ConfigurationLine("ready", "true")]
         case .metrics(let allow): return [ConfigurationLine("metrics.allow", text(allow))]
         }
+    }
+
+    static func fixedResponse(_ path: String, _ response: FixedResponse) -> [ConfigurationLine] {
+        [
+            ConfigurationLine("\(path).status", "\(response.status)"),
+            ConfigurationLine("\(path).content_type", response.contentType),
+            // Long, or not to be told: that it changed is enough.
+            ConfigurationLine("\(path).body", bytes(response.body), isSecret: true),
+        ] + response.headers.map { ConfigurationLine("\(path).headers.\($0.name)", bytes($0.value), isSecret: true) }
     }
 
     private static func text(_ piece: RedirectPiece) -> String {

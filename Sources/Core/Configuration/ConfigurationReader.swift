@@ -37,6 +37,20 @@ public enum ConfigurationReader {
     public static func effective(_ root: Node, file: String, source: some SecretSource) -> EffectiveConfiguration {
         var older = OlderNames(Validator(diagnostics: DiagnosticList(), source: source))
         let tree = older.apply(to: root)
-        return EffectiveConfiguration(tree: tree, older: older.places, source: source)
+        var validator = Validator(diagnostics: DiagnosticList(), source: WithoutFiles(inner: source))
+        let value = validator.validate(tree, as: .object(Schema.root), at: .root)
+        var builder = Builder(diagnostics: DiagnosticList(), knowsAll: false, derives: true)
+        builder.build(value)
+        return EffectiveConfiguration(tree: tree, older: older.places, derived: builder.derived, source: source)
     }
+}
+
+/// The same environment, and no files: what is in force does not depend on what a secret says.
+private struct WithoutFiles<Source: SecretSource>: SecretSource {
+    let inner: Source
+
+    var environmentNames: [String] { inner.environmentNames }
+
+    func environment(_ name: String) -> String? { inner.environment(name) }
+    func file(_ path: String) -> Result<SecretFile, SecretFileFailure> { .failure(SecretFileFailure(reason: "not read here")) }
 }

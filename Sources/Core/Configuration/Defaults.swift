@@ -83,6 +83,12 @@ public enum Defaults {
     public static var queuePending: Int { 1_024 }
     /// A request that waited longer would mostly find that its client has gone.
     public static var queueTimeout: TimeAmount { .seconds(1) }
+    /// What most frameworks answer to without being told.
+    public static var checkPath: String { "/health" }
+    /// A probe is given up after this where nothing limits how long the service may take: a breaker must come to be tested again.
+    public static var unlimitedProbeTimeout: TimeAmount { .seconds(300) }
+    /// Bytes. 128 bits, when they are drawn at random.
+    public static var stickySecretBytes: Int { 16 }
     /// Since the last request.
     public static var stickyMaxAge: TimeAmount { .seconds(3600) }
     /// As often as a changed address is noticed by container networks.

@@ -7,8 +7,9 @@ import Primitives
 public struct EffectiveConfiguration: Sendable {
     let root: EffectiveValue
 
-    init(tree: Node, older: [String: String], source: some SecretSource) {
-        root = EffectiveWalk(older: older, source: source).whole(tree)
+    /// - Parameter derived: `Builder.derived`.
+    init(tree: Node, older: [String: String], derived: [String: String], source: some SecretSource) {
+        root = EffectiveWalk(older: older, derived: derived, source: source).whole(tree)
     }
 
     /// A file that loads to the same configuration once its secrets are put back, with the source behind each value.
@@ -59,7 +60,7 @@ enum EffectiveKind: Sendable {
 
     init(_ kind: ScalarKind) {
         switch kind {
-        case .truth, .onlyTrue, .integer, .countOrAuto, .word, .duration, .size: self = .bare
+        case .truth, .onlyTrue, .integer, .countOrAuto, .word, .wordOrInteger, .duration, .size: self = .bare
         default: self = .text
         }
     }

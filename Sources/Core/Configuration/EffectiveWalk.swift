@@ -4,11 +4,16 @@ import Primitives
 struct EffectiveWalk {
     /// Where values come from whose mark does not say it: by path.
     let older: [String: String]
+    /// What counts for keys that are left out and depend on others: `Builder.derived`.
+    let derived: [String: String]
     let source: any SecretSource
 
     /// Blocks that are in force although nobody wrote them.
     private static var always: Set<String> {
-        ["server", "limits", "admin", "access_log", "request_id", "headers", "forwarded", "timeouts", "pool", "queue"]
+        [
+            "server", "limits", "admin", "access_log", "request_id", "headers", "forwarded", "timeouts", "pool", "queue",
+            "load_balancer", "outlier_detection", "circuit_breaker", "retry",
+        ]
     }
 
     func whole(_ tree: Node) -> EffectiveValue {
@@ -17,8 +22,8 @@ struct EffectiveWalk {
         let services = Members(file.byName["services"])
         for i in members.indices {
             switch members[i].0 {
-            case "listeners": members[i].1 = each(members[i].1) { listener($0, file) }
-            case "routes": members[i].1 = each(members[i].1) { route($0, services) }
+            case "listeners": members[i].1 = each(members[i].1) { listener($1, file) }
+            case "routes": members[i].1 = each(members[i].1) { route($0, $1, services) }
             default: break
             }
         }
@@ -26,7 +31,7 @@ struct EffectiveWalk {
     }
 
     /// The members of a mapping by their names.
-    private struct Members {
+    struct Members {
         var byName: [String: EffectiveValue] = [:]
 
         init(_ members: [(String, EffectiveValue)]) {
@@ -44,64 +49,13 @@ struct EffectiveWalk {
     }
 
     private func each(
-        _ list: EffectiveValue, _ change: ([(String, EffectiveValue)]) -> [(String, EffectiveValue)]
+        _ list: EffectiveValue, _ change: (Int, [(String, EffectiveValue)]) -> [(String, EffectiveValue)]
     ) -> EffectiveValue {
         guard case .list(let elements) = list else { return list }
         return .list(
-            elements.map { element in
-                if case .mapping(let members) = element { .mapping(change(members)) } else { element }
+            elements.enumerated().map { i, element in
+                if case .mapping(let members) = element { .mapping(change(i, members)) } else { element }
             })
-    }
-
-    // What stands elsewhere when it is left out.
-
-    private func listener(_ members: [(String, EffectiveValue)], _ file: Members) -> [(String, EffectiveValue)] {
-        members.map { name, value in
-            switch (name, value) {
-            case ("limits", .mapping(let own)):
-                return (name, filled(own, from: file.byName["limits"], Schema.limits(ofListener: true)))
-            case ("proxy_protocol", .mapping(let own)) where !own.contains { $0.0 == "trusted" }:
-                guard case .mapping(let server)? = file.byName["server"], !isOff(own),
-                    let trusted = server.first(where: { $0.0 == "trusted_proxies" })?.1
-                else { return (name, value) }
-                return (name, .mapping([("trusted", trusted)] + own))
-            default: return (name, value)
-            }
-        }
-    }
-
-    private func route(_ members: [(String, EffectiveValue)], _ services: Members) -> [(String, EffectiveValue)] {
-        guard let i = members.firstIndex(where: { $0.0 == "timeouts" }), case .mapping(let own) = members[i].1,
-            case .scalar(let name, _, _)? = members.first(where: { $0.0 == "service" })?.1,
-            case .mapping(let service)? = services.byName[name]
-        else { return members }
-        var members = members
-        members[i].1 = filled(own, from: service.first { $0.0 == "timeouts" }?.1, Schema.timeouts)
-        return members
-    }
-
-    /// The keys of `object` that are missing in `own`, from the block that counts instead.
-    private func filled(
-        _ own: [(String, EffectiveValue)], from other: EffectiveValue?, _ object: ObjectShape
-    ) -> EffectiveValue {
-        if isOff(own) { return .mapping(own) }
-        let given = Members(own)
-        var inherited = Members(other)
-        // A block that is switched off is as though it had not been written.
-        if case .mapping(let members)? = other, isOff(members) { inherited = Members(defaults(object, .root)) }
-        return .mapping(
-            object.keys.compactMap { key in
-                if let value = given.byName[key.name] { return (key.name, value) }
-                if key.name == "enabled" { return nil }
-                if case .refused = key.availability { return nil }
-                return inherited.byName[key.name].map { (key.name, $0) }
-            })
-    }
-
-    private func isOff(_ members: [(String, EffectiveValue)]) -> Bool {
-        members.contains { name, value in
-            if name == "enabled", case .scalar("false", _, _) = value { true } else { false }
-        }
     }
 
     // The walk.
@@ -163,10 +117,16 @@ struct EffectiveWalk {
         if key.name == "enabled", !EffectiveWalk.isAtRoot(trail) { return nil }
         if case .withoutEffect = key.availability { return nil }
         if EffectiveWalk.isFilledElsewhere(key.name, trail) { return nil }
-        return key.defaultText.isEmpty ? nil : EffectiveWalk.standard(key.defaultText, key.shape)
+        return standard(key, below)
     }
 
-    private func defaults(_ object: ObjectShape, _ trail: KeyTrail) -> EffectiveValue {
+    /// What counts for a key that is left out.
+    func standard(_ key: Key, _ trail: KeyTrail) -> EffectiveValue? {
+        let text = key.isDependent ? derived[trail.text] ?? "" : key.defaultText
+        return text.isEmpty ? nil : EffectiveWalk.standard(text, key.shape)
+    }
+
+    func defaults(_ object: ObjectShape, _ trail: KeyTrail) -> EffectiveValue {
         block(Node(mark: Mark(file: ""), content: .mapping([])), object, trail)
     }
 
@@ -182,7 +142,7 @@ struct EffectiveWalk {
     private static func isFilledElsewhere(_ name: String, _ trail: KeyTrail) -> Bool {
         switch trail {
         case .key(.index(.key(.root, "listeners"), _), "limits"): true
-        case .key(.index(.key(.root, "routes"), _), "timeouts"): true
+        case .key(.index(.key(.root, "routes"), _), "timeouts"), .key(.index(.key(.root, "routes"), _), "circuit_breaker"): true
         default: false
         }
     }

@@ -81,10 +81,16 @@ public enum JSONSchema {
         let required = object.keys.filter(\.isRequired).map { JSONValue.string($0.name) }
         if !required.isEmpty { result.append(("required", .array(required))) }
         if !object.exactlyOneOf.isEmpty {
-            result.append(("oneOf", .array(object.exactlyOneOf.map { .object([("required", .array([.string($0)]))]) })))
+            result.append(("oneOf", .array(object.exactlyOneOf.map(needed))))
+        }
+        if !object.anyOf.isEmpty {
+            // Switched off it needs nothing.
+            result.append(("anyOf", .array((object.anyOf + ["enabled"]).map(needed))))
         }
         return result
     }
+
+    private static func needed(_ key: String) -> JSONValue { .object([("required", .array([.string(key)]))]) }
 
     private static func description(_ key: Key) -> String {
         switch key.availability {
@@ -100,6 +106,10 @@ public enum JSONSchema {
             " \(AmountText.of(range.lowerBound)) to \(AmountText.of(range.upperBound))\(off ? ", or off" : "")."
         case .scalar(.size(let range, let zero)):
             " \(AmountText.of(bytes: range.lowerBound)) to \(AmountText.of(bytes: range.upperBound))\(zero ? ", or 0" : "")."
+        case .scalar(.ratio(let range, _)):
+            " \(AmountText.of(permille: range.lowerBound)) to \(AmountText.of(permille: range.upperBound))."
+        case .scalar(.factor(let range)):
+            " \(AmountText.factor(range.lowerBound)) to \(AmountText.factor(range.upperBound))."
         default:
             ""
         }
@@ -113,6 +123,8 @@ public enum JSONSchema {
         case .countOrAuto(let range):
             [("anyOf", .array([.object([("const", .string("auto"))]), .object(number(range)), variable]))]
         case .word(let words): orVariable([("enum", .array(words.flatMap(alternatives)))])
+        case .wordOrInteger(let words, let range):
+            orVariable([("anyOf", .array([.object([("enum", .array(words.flatMap(alternatives)))]), .object(number(range))]))])
         case .duration(_, let off):
             orVariable([
                 ("type", .array([.string("string"), .string("integer")])),
@@ -123,7 +135,7 @@ public enum JSONSchema {
                 ("type", .array([.string("string"), .string("integer")])),
                 ("pattern", .string("^[0-9]+([bB]|[kKmMgG]([iI][bB])?)?$")),
             ])
-        case .ratio:
+        case .ratio, .factor:
             orVariable([
                 ("type", .array([.string("string"), .string("number")])), ("pattern", .string("^[0-9]+(\\.[0-9]+)?%?$")),
             ])
@@ -137,6 +149,7 @@ public enum JSONSchema {
         case .instanceURL: orVariable(string("^(https?://[^/?#@]+/?|unix:/.+)$"))
         case .method: orVariable(string("^[A-Z0-9!#$%&'*+.^_`|~-]+$"))
         case .pathPattern, .path, .rewritePath: orVariable(string("^/[^?#\\\\ ]*$"))
+        case .target: orVariable(string("^/[!\"$-\\[\\]-~]*$"))
         case .name: orVariable(text("^\(nameCharacters){1,128}$"))
         case .token: orVariable(text("^\(tokenCharacters){1,128}$"))
         case .fieldName: orVariable(string("^\(tokenCharacters){1,256}$"))

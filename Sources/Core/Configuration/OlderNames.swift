@@ -157,30 +157,46 @@ struct OlderNames {
         root.set("routes", .list(routes, whole))
     }
 
+    /// What a block of a service means when it is there, and when it says `enabled: false`.
+    private enum BlockKind {
+        /// Nothing but its values; switched off it is as though it were not there.
+        case values
+        /// What it is about is on because of it.
+        case switchedOnByBeingThere
+        /// What it is about is on without it as well.
+        case onUnlessSwitchedOff
+    }
+
     /// What every service has that says nothing else.
     private mutating func services() {
-        /// - Parameter isOnlyBeside: Whether the block itself means something, so that it is not made.
-        let moves: [(name: String, block: String, key: String, isOnlyBeside: Bool)] = [
-            ("request_timeout", "timeouts", "response", false), ("connection_pool_size", "pool", "max_connections", false),
-            ("health_check_interval", "health_check", "interval", true),
-            ("circuit_breaker_threshold", "circuit_breaker", "failure_threshold", true),
+        let moves: [(name: String, block: String, key: String, kind: BlockKind)] = [
+            ("request_timeout", "timeouts", "response", .values), ("connection_pool_size", "pool", "max_connections", .values),
+            ("health_check_interval", "health_check", "interval", .switchedOnByBeingThere),
+            ("circuit_breaker_threshold", "circuit_breaker", "failure_threshold", .onUnlessSwitchedOff),
         ]
         guard var services = root.entry("services")?.value, services.isMapping else { return }
         var entries = services.entries
         for move in moves {
             guard let old = found[move.name]?.entry else { continue }
+            var isUsed = false
             for i in entries.indices where entries[i].value.isMapping {
                 var block = entries[i].value.entry(move.block)?.value
-                if block == nil, move.isOnlyBeside { continue }
-                if block?.isSwitchedOff == true {
-                    if move.isOnlyBeside { continue }
-                    block = nil
+                switch (move.kind, block.map(\.isSwitchedOff)) {
+                case (.switchedOnByBeingThere, nil), (.switchedOnByBeingThere, true), (.onUnlessSwitchedOff, true): continue
+                case (.values, true): block = nil
+                case (.values, _), (.switchedOnByBeingThere, false), (.onUnlessSwitchedOff, _): break
                 }
+                isUsed = true
                 if block?.entry(move.key) != nil { continue }
                 var filled = block ?? Node(mark: old.value.mark, content: .mapping([]))
                 filled.set(move.key, old.value)
                 entries[i].value.set(move.block, filled)
                 note(["services", entries[i].key, move.block, move.key], "older name \(move.name) at \(old.value.mark)")
+            }
+            if case .switchedOnByBeingThere = move.kind, !isUsed {
+                validator.diagnostics.warning(
+                    old.keyMark, .key(.root, old.key),
+                    "has no effect: no service has a \(move.block) of which this could be a part")
             }
         }
         services.entries = entries

@@ -66,26 +66,34 @@ extension ScalarKind {
         return .value(.integer(bytes))
     }
 
-    /// `20%`, `0.2`, `1`; digits and one dot, read without rounding surprises from at most nine digits.
-    func readRatio(_ text: String) -> ScalarReading {
+    /// `20%`, `0.2`, `1.25`: digits and one dot, at most nine before and behind it, read exactly as thousandths. What is finer
+    /// than a `step` of them is refused rather than rounded.
+    func readShare(_ text: String, _ range: ClosedRange<Int>, step: Int, isFactor: Bool) -> ScalarReading {
         let isPercent = text.hasSuffix("%")
-        let number = isPercent ? text.dropLast() : text[...]
-        let parts = number.utf8.split(separator: ASCII.dot, maxSplits: 1, omittingEmptySubsequences: false)
+        let parts = (isPercent ? text.dropLast() : text[...]).utf8
+            .split(separator: ASCII.dot, maxSplits: 1, omittingEmptySubsequences: false)
         guard let first = parts.first, let whole = ScalarKind.wholeNumber(Substring(first).utf8), first.count <= 9 else {
             return unexpected(text)
         }
-        var value = Double(whole)
+        var billionths = whole * 1_000_000_000
         if parts.count == 2 {
             guard let fraction = ScalarKind.wholeNumber(Substring(parts[1]).utf8), parts[1].count <= 9 else {
                 return unexpected(text)
             }
-            var scale = 1.0
-            for _ in 0..<parts[1].count { scale *= 10 }
-            value += Double(fraction) / scale
+            billionths += (parts[1].count..<9).reduce(fraction) { scaled, _ in scaled * 10 }
         }
-        if isPercent { value /= 100 }
-        guard value <= 1 else { return .problem("must be between 0% and 100%, not \(DisplayText.of(text))") }
-        return .value(.ratio(value))
+        let inOne = isPercent ? 100_000_000 : 1_000_000
+        let (permille, rest) = billionths.quotientAndRemainder(dividingBy: inOne)
+        guard range.contains(permille), permille < range.upperBound || rest == 0 else {
+            let write = isFactor ? AmountText.factor : AmountText.of(permille:)
+            let bounds = "between \(write(range.lowerBound)) and \(write(range.upperBound))"
+            return .problem("must be \(bounds), not \(DisplayText.of(text))")
+        }
+        guard rest == 0, permille % step == 0 else {
+            let finest = isFactor ? AmountText.factor(step) : AmountText.of(permille: step)
+            return .problem("is finer than \(finest): \(DisplayText.of(text))")
+        }
+        return .value(.permille(permille))
     }
 
     func readRate(_ text: String) -> ScalarReading {
@@ -124,6 +132,18 @@ enum AmountText {
             return "\(bytes >> shift)\(unit)"
         }
         return "\(bytes)"
+    }
+
+    /// `20%`, `12.5%`
+    static func of(permille: Int) -> String {
+        permille % 10 == 0 ? "\(permille / 10)%" : "\(permille / 10).\(permille % 10)%"
+    }
+
+    /// `1.25`
+    static func factor(_ permille: Int) -> String {
+        var digits = "\(permille % 1000 + 1000)".dropFirst()
+        while digits.last == "0" { digits.removeLast() }
+        return "\(permille / 1000)" + (digits.isEmpty ? "" : ".\(digits)")
     }
 
     static func of(_ count: AutomaticCount) -> String {

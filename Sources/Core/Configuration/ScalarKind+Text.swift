@@ -15,7 +15,9 @@ extension ScalarKind {
         case .word(let words): readWord(text, words)
         case .duration(let range, let off): readDuration(text, range, off: off)
         case .size(let range, let zeroIsUnlimited): readSize(text, range, zeroIsUnlimited: zeroIsUnlimited)
-        case .ratio: readRatio(text)
+        case .ratio(let range, let step): readShare(text, range, step: step, isFactor: false)
+        case .factor(let range): readShare(text, range, step: 1, isFactor: true)
+        case .wordOrInteger(let words, let range): readWordOrInteger(text, words, range)
         case .rate: readRate(text)
         case .listenAddress: readListenAddress(text)
         case .instanceURL: readInstanceURL(text)
@@ -24,6 +26,7 @@ extension ScalarKind {
         case .hostField: readHostField(text)
         case .pathPattern: PathSyntax.read(text, .pattern, expected: expected)
         case .path: PathSyntax.read(text, .literal, expected: expected)
+        case .target: readTarget(text)
         case .rewritePath: PathSyntax.read(text, .rewrite, expected: expected)
         case .method: readMethod(text)
         case .token: ScalarKind.isToken(text, maximum: 128) ? .value(.text(text)) : unexpected(text)
@@ -77,6 +80,27 @@ extension ScalarKind {
         return .problem(
             "expected \(expected), not \"\(DisplayText.of(text))\"",
             suggestion: Suggestion.nearest(to: text, among: words))
+    }
+
+    private func readWordOrInteger(_ text: String, _ words: [String], _ range: ClosedRange<Int>) -> ScalarReading {
+        if !words.contains(text), let number = ScalarKind.wholeNumber(text) {
+            return range.contains(number) ? .value(.integer(number)) : unexpected(text)
+        }
+        return readWord(text, words)
+    }
+
+    private func readTarget(_ text: String) -> ScalarReading {
+        let path = text.prefix { $0 != "?" }
+        if case .problem(let message, let suggestion) = PathSyntax.read(String(path), .literal, expected: expected) {
+            return .problem(message, suggestion: path.utf8.count == text.utf8.count ? suggestion : "")
+        }
+        guard text.utf8.count <= PathSyntax.maximum else {
+            return .problem("is longer than \(AmountText.of(bytes: PathSyntax.maximum))")
+        }
+        guard text.utf8.allSatisfy({ $0 > 0x20 && $0 < 0x7f && $0 != 0x23 }) else {
+            return .problem("has a blank, a # or a character beyond ASCII; write it percent-encoded")
+        }
+        return .value(.text(text))
     }
 
     private func readMethod(_ text: String) -> ScalarReading {

@@ -18,8 +18,12 @@ enum ScalarKind {
     case duration(ClosedRange<TimeAmount>, off: Bool = false)
     /// `16KiB`, `10MiB`, `64k`, `1m`, or bytes; 0 for no limit where that is allowed.
     case size(ClosedRange<Int>, zeroIsUnlimited: Bool = false)
-    /// `20%` or `0.2`.
-    case ratio
+    /// `20%` or `0.2`, in 1/1000; `step` is how fine it may be.
+    case ratio(ClosedRange<Int> = 0...1000, step: Int = 1)
+    /// `1.25` or `125%`, in 1/1000.
+    case factor(ClosedRange<Int>)
+    /// One of the words, or a number.
+    case wordOrInteger([String], ClosedRange<Int>)
     /// `10/s`, `100/m`.
     case rate
     case listenAddress
@@ -32,6 +36,8 @@ enum ScalarKind {
     case pathPattern
     /// A path from `/` on, without query.
     case path
+    /// A path, perhaps with a query, in ASCII: what a request can ask for.
+    case target
     /// A path that may name the template's segments and end in `/*`.
     case rewritePath
     case method
@@ -72,6 +78,9 @@ enum ScalarKind {
         case .duration(_, let off): "a duration such as 250ms, 5s, 1m, 1h or 1d" + (off ? ", or off" : "")
         case .size: "a size such as 512, 16KiB or 10MiB"
         case .ratio: "a share such as 20% or 0.2"
+        case .factor: "a factor such as 1.25 or 125%"
+        case .wordOrInteger(let words, let range):
+            ScalarKind.choice(words + ["a number between \(range.lowerBound) and \(range.upperBound)"])
         case .rate: "a rate such as 10/s or 100/m"
         case .listenAddress: "an address such as 0.0.0.0:8000, [::]:8000 or unix:/run/x.sock"
         case .instanceURL: "a URL such as http://10.0.0.5:8080 or unix:/run/app.sock"
@@ -80,6 +89,7 @@ enum ScalarKind {
         case .hostField: "a host name or an address, perhaps with a port"
         case .pathPattern: "a path such as /users, /users/* or /users/{id}"
         case .path: "a path that begins with /"
+        case .target: "a path such as /health or /health?full=1"
         case .rewritePath: "a path such as /new, /new/* or /new/{id}"
         case .method: "a method such as GET"
         case .token: "a token (letters, digits and !#$%&'*+-.^_`|~)"

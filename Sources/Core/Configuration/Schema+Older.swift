@@ -20,10 +20,10 @@ extension Schema {
             ),
             Key(
                 "health_check_interval", .scalar(.duration(.milliseconds(100) ... .seconds(86_400))),
-                "health_check.interval of the services that are checked and say nothing."),
+                "health_check.interval of the services that have such a block and say nothing."),
             Key(
                 "circuit_breaker_threshold", .scalar(.integer(1...1_000_000)),
-                "circuit_breaker.failure_threshold of the services that have a breaker and say nothing."),
+                "circuit_breaker.failure_threshold of the services that say nothing."),
             Key("jwt_secret", .scalar(.secret), "The secret of a middleware jwt with HS256."),
             Key("api_key_header", .scalar(.token), "The field of a middleware api_key."),
             Key("metrics_enabled", .scalar(.truth), "admin.metrics."),

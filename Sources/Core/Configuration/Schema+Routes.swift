@@ -1,4 +1,5 @@
 import Primitives
+import Resilience
 
 /// The tables of keys: routes.
 extension Schema {
@@ -24,6 +25,16 @@ extension Schema {
                 Key("limits", .object(routeLimits), "What a client may take here."),
                 Key("allow_body", .scalar(.truth), default: "true", "Whether a request may have a body; 400 where not."),
                 Key("maintenance", maintenance, default: "false", "Whether it answers 503 instead."),
+                Key(
+                    "priority", .scalar(.word(RequestPriority.allCases.reversed().map { "\($0.name)" })), default: "default",
+                    "How much its requests matter under overload: bulk goes first, critical never."
+                ).dependent,
+                Key(
+                    "circuit_breaker", .object(circuitBreaker(ofRoute: true)),
+                    "A breaker of its own, in the place of the service's; what is left out is as in the service."),
+                Key(
+                    "fallback", .object(fallback),
+                    "What clients get while the service cannot answer, in the place of what it says."),
                 Key(
                     "upgrade", .list(.scalar(.word(["websocket"])), orOne: true, count: 0...1), default: "[]",
                     "Protocols that a client may change to.", .withoutEffect),

@@ -17,9 +17,20 @@ extension Schema {
                 default: AmountText.of(Defaults.resolveInterval),
                 "How often host names are looked up again. The last good answer is kept."),
             Key("maintenance", maintenance, default: "false", "Whether all of its routes answer 503."),
-            Key("health_check", .object(healthCheck), "Requests that find out whether an instance works.", .withoutEffect),
-            Key("circuit_breaker", .object(circuitBreaker), "Stops sending to a service that fails.", .withoutEffect),
-            Key("retry", .object(retry), "Tries again where that is safe.", .withoutEffect),
+            Key(
+                "health_check", .object(healthCheck),
+                "Requests that find out whether an instance works. Left out: only traffic tells."),
+            Key(
+                "outlier_detection", .object(outlierDetection),
+                "Takes out single instances whose traffic fails. On unless it says enabled: false."),
+            Key(
+                "circuit_breaker", .object(circuitBreaker(ofRoute: false)),
+                "Stops sending to a service that fails. On unless it says enabled: false."),
+            Key("retry", .object(retry), "Tries again where that is safe. On unless it says enabled: false."),
+            Key(
+                "adaptive_concurrency", .object(adaptiveConcurrency),
+                "Limits the requests in flight by how the latency answers to them. Left out: off."),
+            Key("fallback", .object(fallback), "What clients get while it cannot answer: another service, or a fixed answer."),
             Key("tls", .object(upstreamTLS), "How https:// instances are verified.", .withoutEffect),
         ])
     }
@@ -34,20 +45,6 @@ extension Schema {
             Key(
                 "protocol", .scalar(.word(["auto", "http/1.1", "h2", "h2c"])), default: "auto",
                 "What it is spoken to with. h2 and h2c have no effect in this version.", .judgedByBuilder),
-        ])
-    }
-
-    static var loadBalancer: ObjectShape {
-        ObjectShape([
-            Key(
-                "algorithm",
-                .scalar(.word(["round_robin", "weighted", "least_conn", "ip_hash", "p2c_ewma", "consistent_hash", "random"])),
-                default: "round_robin", "round_robin and weighted are the same; the others have no effect in this version.",
-                .judgedByBuilder),
-            Key(
-                "hash_on", .scalar(.word(["header", "cookie", "query", "user", "path"])), "What consistent_hash looks at.",
-                .withoutEffect),
-            Key("hash_name", .scalar(.text()), "The name of the header, cookie or parameter.", .withoutEffect),
         ])
     }
 
@@ -90,61 +87,6 @@ extension Schema {
             Key(
                 "timeout", .scalar(.duration(.milliseconds(1) ... .seconds(3600))), default: AmountText.of(Defaults.queueTimeout),
                 "How long one waits; 503 beyond."),
-        ])
-    }
-
-    static var healthCheck: ObjectShape {
-        ObjectShape([
-            Key("path", .scalar(.path), default: "/health", "What is asked for."),
-            Key("type", .scalar(.word(["http", "tcp", "grpc"])), default: "http", "How it is asked."),
-            Key("host", .scalar(.hostField), "What the check sends as Host."),
-            Key("interval", .scalar(.duration(.milliseconds(100) ... .seconds(86_400))), default: "30s", "How often."),
-            Key(
-                "fast_interval", .scalar(.duration(.milliseconds(100) ... .seconds(86_400))), default: "1s",
-                "How often while in doubt."),
-            Key("timeout", .scalar(.duration(.milliseconds(10) ... .seconds(3600))), default: "5s", "How long one may take."),
-            Key("rise", .scalar(.integer(1...100)), default: "2", "Successes that bring an instance back."),
-            Key("fall", .scalar(.integer(1...100)), default: "3", "Failures that take it out."),
-            Key(
-                "expect_status", .list(.scalar(.integer(100...599)), orOne: true, count: 1...64),
-                "Statuses that are a success; left out: 200 to 399."),
-            Key("degraded_latency", .scalar(.duration(anyTime)), "Slower than this is DEGRADED."),
-        ])
-    }
-
-    static var circuitBreaker: ObjectShape {
-        ObjectShape([
-            Key("failure_threshold", .scalar(.integer(1...1_000_000)), default: "5", "Failures in a row that open it."),
-            Key("success_threshold", .scalar(.integer(1...1_000_000)), default: "3", "Successes that close it."),
-            Key("open_timeout", .scalar(.duration(anyTime)), default: "60s", "How long it stays open."),
-            Key("error_rate_threshold", .scalar(.ratio), default: "50%", "The share of failures that opens it."),
-            Key(
-                "window", .scalar(.duration(.seconds(1) ... .seconds(3600))), default: "10s",
-                "The time over which the share is taken."),
-            Key(
-                "minimum_requests", .scalar(.integer(1...1_000_000)), default: "20",
-                "Requests in the window before the share counts."),
-            Key("half_open_max", .scalar(.integer(1...1000)), default: "3", "Requests at once while half open."),
-            Key("slow_call_duration", .scalar(.duration(anyTime)), "Slower than this counts as slow."),
-            Key("slow_call_rate_threshold", .scalar(.ratio), default: "100%", "The share of slow calls that opens it."),
-            Key("probe_early", .scalar(.truth), default: "true", "Whether passing health checks half open it before its time."),
-        ])
-    }
-
-    static var retry: ObjectShape {
-        ObjectShape([
-            Key("attempts", .scalar(.integer(0...10)), default: "2", "Tries after the first."),
-            Key("budget", .scalar(.ratio), default: "20%", "The share of requests that may be retries."),
-            Key(
-                "retry_on",
-                .list(
-                    .scalar(
-                        .word([
-                            "connect_failure", "refused_stream", "stale_connection", "5xx", "gateway_error", "timeout",
-                            "429",
-                        ])), orOne: true, count: 0...7), default: "[connect_failure, refused_stream, stale_connection]",
-                "What is tried again."),
-            Key("per_try_timeout", .scalar(.duration(anyTime, off: true)), default: "off", "How long one try may take."),
         ])
     }
 

@@ -37,18 +37,22 @@ struct ObjectShape {
     var keys: [Key]
     /// When not empty, exactly one of these keys must be there.
     var exactlyOneOf: [String]
-    /// Whether it may say `enabled: false`, and is then as though it had not been written.
+    /// When not empty, at least one of these keys must be there, unless the block is switched off.
+    var anyOf: [String]
+    /// Whether it may say `enabled: false`.
     var canBeDisabled: Bool
 
-    init(_ keys: [Key], exactlyOneOf: [String] = [], canBeDisabled: Bool = true) {
+    /// - Parameter whenOff: What `enabled: false` means.
+    init(
+        _ keys: [Key], exactlyOneOf: [String] = [], anyOf: [String] = [], canBeDisabled: Bool = true,
+        whenOff: String = "With false the block is checked, and otherwise treated as though it had not been written."
+    ) {
         self.keys = keys
         self.exactlyOneOf = exactlyOneOf
+        self.anyOf = anyOf
         self.canBeDisabled = canBeDisabled
         if canBeDisabled {
-            self.keys.append(
-                Key(
-                    "enabled", .scalar(.truth), default: "true",
-                    "With false the block is checked, and otherwise treated as though it had not been written."))
+            self.keys.append(Key("enabled", .scalar(.truth), default: "true", whenOff))
         }
     }
 
@@ -64,6 +68,9 @@ struct Key {
     /// What it does, in one or two sentences.
     var summary: String
     var availability: Availability
+    /// Whether other keys decide what counts where it is left out. The builder says it (`Builder.derived`); `defaultText` is what
+    /// counts where they have their defaults.
+    var isDependent = false
 
     init(
         _ name: String, _ shape: Shape, required: Bool = false, default defaultText: String = "", _ summary: String,
@@ -75,6 +82,13 @@ struct Key {
         self.defaultText = defaultText
         self.summary = summary
         self.availability = availability
+    }
+
+    /// The same, where its default depends on other keys.
+    var dependent: Key {
+        var key = self
+        key.isDependent = true
+        return key
     }
 }
 

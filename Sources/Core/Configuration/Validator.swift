@@ -94,6 +94,11 @@ struct Validator {
             diagnostics.error(node.mark, trail, "the key \"\(key.name)\" is missing")
         }
         checkChoice(object, entries, node, trail, meant)
+        if enabled, !object.anyOf.isEmpty, meant.isDisjoint(with: object.anyOf),
+            !entries.contains(where: { object.anyOf.contains($0.key) })
+        {
+            diagnostics.error(node.mark, trail, "one of \(ScalarKind.choice(object.anyOf)) is needed")
+        }
         guard knowsEnabled else { return Value(mark: node.mark, trail: trail, content: .invalid) }
         return Value(mark: node.mark, trail: trail, content: .object(result, enabled: enabled))
     }

@@ -21,8 +21,8 @@ struct Value {
         /// `auto`
         case automatic
         case duration(TimeAmount)
-        /// 0 to 1.
-        case ratio(Double)
+        /// A share or a factor, in 1/1000.
+        case permille(Int)
         case rate(count: Int, per: TimeAmount)
         case listenAddress(ListenAddress)
         case instanceAddress(InstanceAddress, isSecure: Bool)
@@ -93,6 +93,16 @@ struct Value {
 
     var integer: Int? {
         if case .integer(let integer) = content { return integer }
+        return nil
+    }
+
+    var permille: Int? {
+        if case .permille(let permille) = content { return permille }
+        return nil
+    }
+
+    var secret: Secret? {
+        if case .secret(let secret) = content { return secret }
         return nil
     }
 

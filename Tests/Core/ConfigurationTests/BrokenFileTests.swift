@@ -4,7 +4,7 @@ import Testing
 
 struct BrokenFileTests {
     // Hardening 190, 212.
-    @Test(arguments: brokenFiles + brokenOperations)
+    @Test(arguments: brokenFiles + brokenOperations + brokenResilience)
     func `a broken file is refused, and what is wrong is said word for word`(file: BrokenFile) {
         let result = load(file.whole, environment: file.environment)
         #expect(lines(result).joined(separator: "\n") == file.diagnostics)
@@ -13,7 +13,9 @@ struct BrokenFileTests {
 
     @Test func `there are at least fifty broken files, each with an error`() {
         #expect(brokenFiles.count >= 50)
-        for file in brokenFiles + brokenOperations { #expect(file.diagnostics.contains(": error: "), "\(file.name)") }
+        for file in brokenFiles + brokenOperations + brokenResilience {
+            #expect(file.diagnostics.contains(": error: "), "\(file.name)")
+        }
     }
 
     @Test func `a file that cannot be opened is one clear error`() {
@@ -42,11 +44,11 @@ struct BrokenFileTests {
     }
 
     @Test func `a feature without effect is warned about once, however often it is used`() {
-        let services = (0..<60).map { "  s\($0): {instances: [{url: \"http://h:1\"}], retry: {attempts: 1}}\n" }.joined()
+        let services = (0..<60).map { "  s\($0): {instances: [{url: \"http://h:1\"}], tls: {ca_file: /a}}\n" }.joined()
         let result = loadRest("services:\n" + services + "routes: [{name: a, match: {path: /}, health: true}]\n")
         #expect(
             lines(result) == [
-                "t.yaml:3:42: warning: services.s0.retry: retry is accepted, but has no effect in this version (used in 59 more places)"
+                "t.yaml:3:42: warning: services.s0.tls: tls is accepted, but has no effect in this version (used in 59 more places)"
             ])
         #expect(result.configuration != nil)
     }

@@ -544,7 +544,6 @@ let brokenFiles: [BrokenFile] = [
 
             """,
         diagnostics: """
-            t.yaml:2:48: warning: services.a.retry: retry is accepted, but has no effect in this version
             t.yaml:2:64: error: services.a.retry.budget: must be between 0% and 100%, not 120%
             """),
     BrokenFile(

@@ -1,6 +1,9 @@
+import Balancing
 import Configuration
 import ConfigurationFile
+import Health
 import Primitives
+import Resilience
 import Testing
 
 struct ChangeTests {
@@ -110,6 +113,120 @@ struct ChangeTests {
                 "admin.metrics true false", "access_log.output stdout journald", "access_log.redact [] [ssn]",
                 "server.pid_file - /p", "listeners.a.proxy_protocol.trusted - []", "listeners.a.limits.request_headers 100 3",
                 "services.s.enabled true false", "services.s.queue.max_pending 1024 1", "services.s.pass_host true h",
+            ])
+    }
+
+    /// Each edit of a service with the paths that tell of it; what a block has beside is told when it comes or goes.
+    private static var serviceEdits: [(path: String, edit: @Sendable (inout ServiceConfiguration) -> Void)] {
+        [
+            ("load_balancer.algorithm", { $0.balancer.algorithm = .random }),
+            ("load_balancer.slow_start", { $0.balancer.slowStart = SlowStart(window: .seconds(5)) }),
+            ("load_balancer.degraded_weight", { $0.health.degradedShare = 250 }),
+            ("load_balancer.hash_on", { $0.hashSource = .path }), ("load_balancer.hash_name", { $0.hashSource = .cookie("x") }),
+            ("load_balancer.bound", { ($0.hashSource, $0.balancer.loadBound) = (.header("x-y"), 2) }),
+            ("load_balancer.sticky.cookie", { $0.sticky = StickyConfiguration(cookie: "c") }),
+            ("load_balancer.sticky.path", { $0.sticky?.path = "/p" }),
+            ("load_balancer.sticky.same_site", { $0.sticky?.sameSite = .strict }),
+            ("load_balancer.sticky.max_age", { $0.sticky?.maxAge = .seconds(1) }),
+            ("load_balancer.sticky.http_only", { $0.sticky?.isHTTPOnly = false }),
+            ("load_balancer.sticky.secure", { $0.sticky?.isSecure = true }),
+            ("load_balancer.sticky.secret", { $0.sticky?.secret = Secret([1]) }),
+            ("health_check.type", { $0.check = .tcp }),
+            ("health_check.path", { $0.check = .http(target: "/h", host: nil, CheckExpectation()) }),
+            ("health_check.host", { $0.check = .http(target: "/h", host: "a", CheckExpectation()) }),
+            ("health_check.expect_status", { $0.check = .http(target: "/h", host: "a", CheckExpectation(statuses: [200])) }),
+            ("health_check.expect_body", { $0.check = .http(target: "/h", host: "a", CheckExpectation(body: [0x61])) }),
+            (
+                "health_check.expect_header",
+                { $0.check = .http(target: "/h", host: "a", CheckExpectation(field: CheckExpectation.Field(name: [0x61]))) }
+            ),
+            ("health_check.interval", { $0.health.interval = .seconds(3) }),
+            ("health_check.fast_interval", { $0.health.fastInterval = .seconds(3) }),
+            ("health_check.timeout", { $0.health.timeout = .seconds(3) }),
+            ("health_check.fast_timeout", { $0.health.fastTimeout = .seconds(3) }),
+            ("health_check.rise", { $0.health.rise = 9 }), ("health_check.fall", { $0.health.fall = 9 }),
+            ("health_check.backoff_max", { $0.health.backoffMax = .seconds(3) }),
+            ("health_check.degraded_latency", { $0.health.degradedLatency = .seconds(3) }),
+            ("health_check.degraded_error_rate", { $0.health.degradedErrorPermille = 9 }),
+            ("outlier_detection.server_errors", { $0.outliers?.serverErrors = 9 }),
+            ("outlier_detection.unreachable", { $0.outliers?.unreachable = 9 }),
+            ("outlier_detection.ejection_time", { $0.outliers?.ejection = .seconds(9) }),
+            ("outlier_detection.ejection_time_max", { $0.outliers?.ejectionMax = .seconds(9) }),
+            ("outlier_detection.max_ejected", { $0.outliers?.ejectedMaxPercent = 9 }),
+            ("outlier_detection.enabled", { $0.outliers = nil }),
+            ("circuit_breaker.failure_threshold", { $0.breaker?.failureThreshold = 9 }),
+            ("circuit_breaker.success_threshold", { $0.breaker?.successThreshold = 9 }),
+            ("circuit_breaker.open_timeout", { $0.breaker?.openTimeout = .seconds(9) }),
+            ("circuit_breaker.open_timeout_max", { $0.breaker?.openTimeoutMax = .seconds(9) }),
+            ("circuit_breaker.error_rate_threshold", { $0.breaker?.errorRatePermille = 9 }),
+            ("circuit_breaker.window", { $0.breaker?.window = .seconds(9) }),
+            ("circuit_breaker.minimum_requests", { $0.breaker?.minimumRequests = 9 }),
+            ("circuit_breaker.half_open_max", { $0.breaker?.halfOpenMax = 9 }),
+            ("circuit_breaker.slow_call_duration", { $0.breaker?.slowCallDuration = .seconds(9) }),
+            ("circuit_breaker.slow_call_rate_threshold", { $0.breaker?.slowRatePermille = 9 }),
+            ("circuit_breaker.probe_early", { $0.breaker?.probeEarly = false }),
+            ("circuit_breaker.probe_timeout", { $0.breaker?.probeTimeout = .seconds(9) }),
+            ("circuit_breaker.enabled", { $0.breaker = nil }),
+            ("retry.attempts", { $0.retry.policy.retriesMax = 9 }), ("retry.budget", { $0.retry.budget.sharePermille = 9 }),
+            ("retry.retry_on", { $0.retry.policy.conditions = .timeout }),
+            ("retry.retry_on", { $0.retry.policy.statuses = [503] }),
+            ("retry.per_try_timeout", { $0.retry.policy.perTryTimeout = .seconds(9) }),
+            ("retry.backoff", { $0.retry.policy.backoffBase = .seconds(9) }),
+            ("retry.backoff_max", { $0.retry.policy.backoffMax = .seconds(9) }),
+            ("retry.trust_idempotency_key", { $0.retry.trustsIdempotencyKey = true }),
+            ("adaptive_concurrency.min", { $0.adaptiveConcurrency = ConcurrencyLimit.Policy() }),
+            ("adaptive_concurrency.max", { $0.adaptiveConcurrency?.most = 9 }),
+            ("adaptive_concurrency.start", { $0.adaptiveConcurrency?.start = 9 }),
+            ("adaptive_concurrency.tolerance", { $0.adaptiveConcurrency?.tolerancePermille = 9 }),
+            ("fallback.status", { $0.fallback = .response(FixedResponse()) }),
+            ("fallback.service", { $0.fallback = .service(1) }),
+        ]
+    }
+
+    @Test func `every single value of a service's balancing, checks, breaker, retries and fallback is told`() {
+        var old = GatewayConfiguration()
+        let instances = [InstanceConfiguration(address: .unix(path: "/s"))]
+        old.services = ["s", "t"].map { ServiceConfiguration(name: $0, instances: instances) }
+        for (path, edit) in Self.serviceEdits {
+            var new = old
+            edit(&new.services[0])
+            let paths = ConfigurationChange.list(from: old, to: new).map(\.path)
+            #expect(paths.contains("services.s." + path), "\(path): \(paths)")
+            old = new
+        }
+    }
+
+    @Test func `a breaker that a route only takes over in part is told once, and its own keys at the route`() throws {
+        let base = """
+            services:
+              s: {instances: [{url: "http://h"}], circuit_breaker: {window: 10s}}
+              t: {instances: [{url: "http://h"}], fallback: {service: u}}
+              u: {instances: [{url: "http://h"}]}
+            routes:
+              - {name: r, match: {path: /}, service: s, circuit_breaker: {open_timeout: 5s}, fallback: {service: t}}
+
+            """
+        func changes(_ from: String, _ to: String) throws -> [String] {
+            let new = loadRest(base.split(separator: from, omittingEmptySubsequences: false).joined(separator: to))
+            return ConfigurationChange.list(
+                from: try #require(loadRest(base).configuration), to: try #require(new.configuration)
+            ).map { "\($0.kind.rawValue) \($0.path) \($0.from ?? "-") \($0.to ?? "-")" }
+        }
+        #expect(try changes("window: 10s", "window: 20s") == ["changed services.s.circuit_breaker.window 10s 20s"])
+        #expect(
+            try changes("open_timeout: 5s", "open_timeout: 7s") == ["changed routes.r.circuit_breaker.open_timeout 5s 7s"])
+        #expect(
+            try changes("service: s, circuit", "service: s, priority: bulk, circuit") == [
+                "changed routes.r.priority default bulk"
+            ])
+        // Whoever is put in before the others changes none of their fallbacks.
+        #expect(
+            try changes("services:", "services:\n  first: {instances: [{url: \"http://z\"}]}") == ["added services.first - -"])
+        #expect(
+            try changes("fallback: {service: t}", "fallback: {body: x}") == [
+                "added routes.r.fallback.status - 200",
+                "added routes.r.fallback.content_type - text/plain; charset=utf-8", "added routes.r.fallback.body - -",
+                "removed routes.r.fallback.service t -",
             ])
     }
 

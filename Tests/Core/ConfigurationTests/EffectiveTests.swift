@@ -17,6 +17,7 @@ struct EffectiveTests {
     private func withoutSecrets(_ configuration: GatewayConfiguration?) throws -> GatewayConfiguration {
         var configuration = try #require(configuration)
         configuration.admin.token = Secret()
+        for i in configuration.services.indices { configuration.services[i].sticky?.secret = nil }
         return configuration
     }
 
@@ -118,6 +119,56 @@ struct EffectiveTests {
         #expect(found["services.t.pool.max_connections"] == "100")
     }
 
+    @Test func `what every service has without being told is shown, and what hangs on other keys as it comes out`() throws {
+        let text = """
+            services:
+              s:
+                instances: [{url: "http://h"}]
+                timeouts: {response: 1m}
+                health_check: {interval: 2s}
+                adaptive_concurrency: {max: 10}
+                fallback: {service: t}
+              t:
+                instances: [{url: "http://h"}]
+                load_balancer: {algorithm: consistent_hash, hash_on: path, sticky: {cookie: c, same_site: none}}
+                health_check: {type: tcp}
+                circuit_breaker: {enabled: false, window: 3s}
+                retry: {backoff: 1s}
+                fallback: {status: 503}
+            routes:
+              - {name: r, match: {path: /}, service: s, circuit_breaker: {open_timeout: 10m, slow_call_duration: 1s}}
+              - {name: q, match: {path: /q}, service: t, circuit_breaker: {}, timeouts: {response: 40s}}
+
+            """
+        let result = loadRest(text)
+        #expect(lines(result) == [])
+        let found = effective(result)
+        let expected = [
+            "services.s.circuit_breaker.failure_threshold": "5", "services.s.circuit_breaker.probe_timeout": "1m",
+            "services.s.circuit_breaker.open_timeout_max": "5m", "services.s.retry.attempts": "2",
+            "services.s.retry.retry_on": "connect_failure refused_stream stale_connection",
+            "services.s.outlier_detection.max_ejected": "50%", "services.s.load_balancer.algorithm": "round_robin",
+            "services.s.load_balancer.slow_start": "off",
+            "services.s.health_check.timeout": "2s", "services.s.health_check.path": "/health",
+            "services.s.adaptive_concurrency.start": "10", "services.s.fallback.service": "t",
+            "services.t.load_balancer.bound": "1.25", "services.t.load_balancer.sticky.secure": "true",
+            "services.t.circuit_breaker.window": "3s", "services.t.retry.backoff_max": "1s",
+            "services.t.fallback.body": "", "services.t.fallback.content_type": "text/plain; charset=utf-8",
+            "routes[0].circuit_breaker.open_timeout_max": "10m", "routes[0].circuit_breaker.probe_timeout": "1m",
+            "routes[0].circuit_breaker.slow_call_rate_threshold": "100%", "routes[1].circuit_breaker.window": "10s",
+            "routes[1].circuit_breaker.probe_timeout": "40s",
+        ]
+        for (path, value) in expected { #expect(found[path] == value, "\(path)") }
+        for path in [
+            "services.s.load_balancer.bound", "services.s.circuit_breaker.slow_call_rate_threshold", "services.s.fallback.status",
+            "services.t.health_check.path", "services.t.circuit_breaker.failure_threshold", "services.t.adaptive_concurrency.min",
+            "services.s.load_balancer.sticky.cookie", "routes[0].fallback.status",
+        ] { #expect(found[path] == nil, "\(path)") }
+        let again = load(ConfigurationLoader.effective(try #require(result.origin)).yaml())
+        #expect(lines(again) == [])
+        #expect(again.configuration == result.configuration)
+    }
+
     // Hardening 212.
     @Test func `a planted secret is in nothing that is written out`() throws {
         let secret = "PLANTED-0123456789-0123456789-0123456789"
@@ -130,7 +181,7 @@ struct EffectiveTests {
               b: {custom: {type: t, options: {one: \(secret), two: "${PLAIN}"}}}
               c: {headers: {request: {set: {X-Api-Key: \(secret), X-Other: "a ${BACKEND_TOKEN}"}}, response: {add: {Set-Cookie: \(secret)}}}}
               d: {custom: {type: t, options: {file: "file:FILE"}}}
-            services: {s: {instances: [{url: "http://h"}]}}
+            services: {s: {instances: [{url: "http://h"}], load_balancer: {sticky: {cookie: c, secret: \(secret)}}, fallback: {body: "${ADMIN_PASSWORD}", headers: {Set-Cookie: \(secret)}}}}
             routes:
               - {name: r, match: {path: /, headers: {Authorization: \(secret), X-Token: [\(secret)]}, query: {key: \(secret)}}, service: s}
               - {name: q, match: {path: /q}, respond: {body: "${ADMIN_PASSWORD}", headers: {Set-Cookie: \(secret)}}}
@@ -155,7 +206,8 @@ struct EffectiveTests {
             #expect(changes.contains { $0.path == "admin.token" && $0.kind == .changed })
             #expect(changes.contains { $0.path == "middlewares.b.custom.options.one" })
             #expect(changes.contains { $0.path == "routes.r.match.headers.x-token" })
-            #expect(changes.count >= 10)
+            #expect(changes.contains { $0.path == "services.s.load_balancer.sticky.secret" && $0.kind == .changed })
+            #expect(changes.count >= 12)
             #expect(!"\(changes)".contains("PLANTED"))
             #expect(!"\(ConfigurationChange.list(from: GatewayConfiguration(), to: configuration))".contains("PLANTED"))
         }

@@ -201,13 +201,13 @@ struct LoadTests {
         #expect(configuration.routes[0].middlewares == [0])
     }
 
-    @Test func `what will have no effect, or not the one that was meant, is warned about`() {
+    @Test func `what will have no effect, or not the one that was meant, is warned about`() throws {
         let result = loadRest(
             """
             middlewares:
               users: {jwt: {algorithms: [RS256], jwks_url: "http://issuer/keys"}}
             services:
-              a: {instances: [{url: "http://h:1", weight: 0, protocol: h2c}], load_balancer: {algorithm: ip_hash}}
+              a: {instances: [{url: "http://h:1", weight: 0, protocol: h2c}], load_balancer: {algorithm: consistent_hash, hash_on: user}, health_check: {type: grpc}, tls: {}}
             routes: [{name: r, match: {path: /}, service: a, upgrade: [websocket]}]
             store: {url: "redis://127.0.0.1:6379/0"}
             """)
@@ -217,12 +217,20 @@ struct LoadTests {
                 "t.yaml:3:48: warning: middlewares.users.jwt.jwks_url: keys are fetched without encryption",
                 "t.yaml:5:18: warning: services.a.instances: every weight is 0: no instance takes requests",
                 "t.yaml:5:60: warning: services.a.instances[0].protocol: the protocol h2c is accepted, but has no effect in this version",
-                "t.yaml:5:94: warning: services.a.load_balancer.algorithm: the algorithm ip_hash is accepted, but has no effect in this version",
+                "t.yaml:5:120: warning: services.a.load_balancer.hash_on: hash_on user is accepted, but has no effect in this version",
+                "t.yaml:5:148: warning: services.a.health_check.type: a check of type grpc is accepted, but has no effect in this version",
+                "t.yaml:5:155: warning: services.a.tls: tls is accepted, but has no effect in this version",
                 "t.yaml:6:50: warning: routes[0].upgrade: upgrade is accepted, but has no effect in this version",
                 "t.yaml:7:1: warning: store: store is accepted, but has no effect in this version",
             ])
         #expect(result.configuration != nil)
-        #expect(result.warnings.count == 7)
+        #expect(result.warnings.count == 9)
+        let service = try #require(result.configuration?.services.first)
+        // There is nothing to place a request by, and nothing to ask.
+        #expect(service.balancer.algorithm == .roundRobin)
+        #expect(service.hashSource == nil)
+        #expect(service.check == nil)
+        #expect(!service.health.hasChecks)
     }
 
     @Test func `warnings beyond fifty are counted`() {

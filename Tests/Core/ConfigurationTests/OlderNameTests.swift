@@ -51,14 +51,48 @@ struct OlderNameTests {
         #expect(loadRest(text).configuration?.services.map(\.timeouts.response) == [.seconds(12)])
     }
 
-    @Test func `health_check_interval and circuit_breaker_threshold are for the services that have such a block`() {
+    @Test func `health_check_interval and circuit_breaker_threshold are for the services that are checked, or have a breaker`()
+        throws
+    {
         let text = "port: 1\nhealth_check_interval: 15\ncircuit_breaker_threshold: 6\n" + services
         #expect(inForce(text, "services.users.health_check.interval") == "15")
         #expect(inForce(text, "services.orders.health_check.interval") == "5s")
         #expect(inForce(text, "services.users.circuit_breaker.failure_threshold") == "6")
         #expect(inForce(text, "services.orders.circuit_breaker.failure_threshold") == "9")
-        let bare = "port: 1\nhealth_check_interval: 15\nservices: {a: {instances: [{url: \"http://h\"}]}}\n"
-        #expect(lines(load(bare)) == ["t.yaml:1:1: warning: routes: there is no route: every request gets 404"])
+        let services = try #require(load(text).configuration).services
+        #expect(lines(load(text)) == [])
+        #expect(services.map(\.health.interval) == [.seconds(15), .seconds(5)])
+        #expect(services.map(\.breaker?.failureThreshold) == [6, 9])
+        #expect(
+            sources(load(text))["services.users.circuit_breaker.failure_threshold"]
+                == "older name circuit_breaker_threshold at t.yaml:3:28")
+    }
+
+    @Test func `health_check_interval switches no check on, and says so`() throws {
+        let text = "port: 1\nhealth_check_interval: 15\nservices: {a: {instances: [{url: \"http://h\"}]CHECK}}\nroutes: []\n"
+        for block in ["", ", health_check: {enabled: false}"] {
+            let result = load(text.split(separator: "CHECK").joined(separator: block))
+            #expect(result.configuration?.services.map(\.check) == [nil])
+            #expect(
+                lines(result).first
+                    == "t.yaml:2:1: warning: health_check_interval: has no effect: no service has a health_check of which this could be a part"
+            )
+        }
+    }
+
+    @Test func `circuit_breaker_threshold is for every breaker that says nothing, and switches none on`() throws {
+        let text = """
+            port: 1
+            circuit_breaker_threshold: 7
+            services:
+              a: {instances: [{url: "http://h"}]}
+              b: {instances: [{url: "http://h"}], circuit_breaker: {enabled: false}}
+            routes: [{name: r, match: {path: /}, service: a}]
+
+            """
+        let services = try #require(load(text).configuration).services
+        #expect(lines(load(text)) == [])
+        #expect(services.map(\.breaker?.failureThreshold) == [7, nil])
     }
 
     @Test func `the limits of the gateway become middlewares that every route but health and metrics names first`() {

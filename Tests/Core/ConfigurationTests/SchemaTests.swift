@@ -44,10 +44,14 @@ struct SchemaTests {
         #expect(diagnostics.isEmpty)
         let known = keys(.object(Schema.root), "")
         let missing = known.subtracting(used(try #require(root), .object(Schema.root), ""))
-        // `enabled` and the limits of a listener are the same everywhere, and shown where they matter.
+        // `enabled`, and what a listener or a route takes over, are the same everywhere and shown where they matter.
         let shown = missing.filter {
-            !$0.hasSuffix(".enabled") && !$0.hasPrefix(".listeners[].limits.") && !$0.hasPrefix(".routes[].timeouts.")
-                && !$0.hasPrefix(".services.*.maintenance.")
+            path in
+            !path.hasSuffix(".enabled")
+                && ![
+                    ".listeners[].limits.", ".routes[].timeouts.", ".routes[].circuit_breaker.", ".routes[].fallback.",
+                    ".services.*.maintenance.",
+                ].contains { path.hasPrefix($0) }
         }
         #expect(shown.sorted() == [])
         #expect(known.count > 150)

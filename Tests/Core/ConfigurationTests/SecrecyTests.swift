@@ -78,6 +78,17 @@ struct SecrecyTests {
         "middlewares: {m: {body_size: {max: \"${SIZE}\"}}, c: {custom: {type: t, options: {a: \"${A}\"}}}}\n",
         "middlewares: {m: {cors: {allow_origins: [\"${ORIGIN}\"]}}, i: {ip_access: {allow: [\"${BLOCK}\"]}}}\n",
         "middlewares: {m: {headers: {request: {set: {X-A: \"${A} ${route}\"}}}}}\n",
+        "services: {s: {instances: [{url: \"http://a\"}], load_balancer: {algorithm: \"${A}\", bound: 2, hash_on: path}}}\n",
+        "services: {s: {instances: [{url: \"http://a\"}], load_balancer: {algorithm: consistent_hash, hash_on: \"${H}\"}}}\n",
+        "services: {s: {instances: [{url: \"http://a\"}], load_balancer: {algorithm: consistent_hash, hash_on: query, hash_name: \"${H}\"}}}\n",
+        "services: {s: {instances: [{url: \"http://a\"}], load_balancer: {sticky: {cookie: __Secure-a, secure: \"${S}\"}}}}\n",
+        "services: {s: {instances: [{url: \"http://a\"}], load_balancer: {sticky: {cookie: a, secret: \"${S}\"}}}}\n",
+        "services: {s: {instances: [{url: \"http://a\"}], health_check: {interval: \"${I}\", timeout: 60s, fast_interval: 40s}}}\n",
+        "services: {s: {instances: [{url: \"http://a\"}], circuit_breaker: {open_timeout: \"${T}\", open_timeout_max: 1s}}}\n",
+        "services: {s: {instances: [{url: \"http://a\"}], timeouts: {response: \"${T}\"}, circuit_breaker: {probe_timeout: 1s}}}\n",
+        "services: {s: {instances: [{url: \"http://a\"}], retry: {backoff: \"${B}\", backoff_max: 1ms}}}\n",
+        "services: {s: {instances: [{url: \"http://a\"}], adaptive_concurrency: {min: \"${M}\", max: 2, start: 900}}}\n",
+        "services: {s: {instances: [{url: \"http://a\"}], fallback: {service: \"${F}\"}}}\n",
     ])
     func `a posted text learns nothing of the environment`(_ rest: String) {
         let found = posted(rest + Self.route)
@@ -108,6 +119,9 @@ struct SecrecyTests {
         withFile("short", mode: 0o644) { path in
             #expect(posted("admin: {address: \"0.0.0.0:1\", token: \"file:\(path)\"}\n" + Self.route) == [])
         }
+        let sticky =
+            "services: {s: {instances: [{url: \"http://a\"}], load_balancer: {sticky: {cookie: c, secret: \"file:/nowhere\"}}}}\n"
+        #expect(posted(sticky + Self.route) == [])
         #expect(posted("admin: {address: \"0.0.0.0:1\", token: short}\n" + Self.route).count == 1)
         #expect(posted("server: {workers: lots}\n" + Self.route) == ["expected auto or a whole number, not \"lots\""])
     }
