@@ -55,7 +55,7 @@ let package = Package(
         core("Pooling", ["Primitives"]),
         core("Exchange", ["HTTPMessages", "Primitives"]),
         core("Configuration", ["Balancing", "Resilience", "Health", "Primitives"]),
-        core("Telemetry", ["HTTPMessages", "Primitives"]),
+        core("Telemetry", ["HTTPMessages", "Health", "Resilience", "Primitives"]),
 
         // IO: owns descriptors and the clock, carries out the actions.
         io("Reactor", ["CLinux", "Primitives"]),
@@ -109,7 +109,7 @@ let package = Package(
         tests("PoolingTests", "Core", ["Pooling", "Balancing"]),
         tests("ExchangeTests", "Core", ["Exchange"]),
         tests("ConfigurationTests", "Core", ["Configuration", "ConfigurationFile"]),
-        tests("TelemetryTests", "Core", ["Telemetry"]),
+        tests("TelemetryTests", "Core", ["Telemetry", "Health", "Resilience"]),
         tests("ProxyProtocolTests", "Core", ["ProxyProtocol"]),
         tests("ReactorTests", "IO", ["Reactor", "Downstream", "Logs", "Primitives", "CLinux"]),
         tests("LogsTests", "IO", ["Logs", "Telemetry", "Primitives", "Reactor"]),
