@@ -74,12 +74,13 @@ let package = Package(
             "Admin",
             [
                 "Proxy", "HTTP1", "HTTPMessages", "Primitives", "Pipeline", "Routing", "ConfigurationFile", "Configuration",
-                "Telemetry", "Upstream", "Pooling", "Reactor",
+                "Telemetry", "Upstream", "Pooling", "Reactor", "Health", "Resilience",
             ]),
         io(
             "Control",
             [
-                "Admin", "Proxy", "HTTPMessages", "Balancing", "Pooling", "Primitives", "Logs", "Upstream", "Downstream",
+                "Admin", "Proxy", "HTTPMessages", "Balancing", "Health", "Resilience", "Pooling", "Primitives", "Logs", "Upstream",
+                "Downstream",
                 "Pipeline",
                 "Routing", "ConfigurationFile", "Reactor", "Configuration", "Telemetry",
             ]),

@@ -11,6 +11,7 @@ final class ControlHub: WorkerControl {
     let mailbox: Mailbox<ControlMessage>
     private let workers = Mutex<[Mailbox<WorkerMessage>]>([])
     private let ready = Atomic<Bool>(false)
+    private let suspicion = Mutex<(@Sendable (InstanceState) -> Void)?>(nil)
 
     init() throws(PollerError) { mailbox = try Mailbox() }
 
@@ -51,6 +52,13 @@ final class ControlHub: WorkerControl {
     func adopted(_ number: Int, worker: Int) { mailbox.post(.adopted(number, worker: worker)) }
 
     func released(_ snapshot: GatewaySnapshot) { mailbox.post(.released(snapshot)) }
+
+    func changed(_ event: ServiceEvent) { mailbox.post(.event(event)) }
+
+    /// Who is to hear of instances in doubt. It is called on a worker's thread, for each request that failed: it must not block.
+    func onSuspicion(_ handler: @escaping @Sendable (InstanceState) -> Void) { suspicion.withLock { $0 = handler } }
+
+    func suspected(_ instance: InstanceState) { suspicion.withLock { $0 }?(instance) }
 
     func beat(worker: Int) { mailbox.post(.beat(worker: worker)) }
 
