@@ -118,7 +118,7 @@ let package = Package(
             "AdminTests", "IO",
             [
                 "Admin", "Control", "Proxy", "HTTP1", "HTTPMessages", "Primitives", "Routing", "Pipeline", "Telemetry",
-                "ConfigurationFile", "Configuration",
+                "ConfigurationFile", "Configuration", "Upstream", "Balancing", "Health", "Resilience",
             ]),
         tests("AdminClientTests", "IO", ["AdminClient", "Configuration", "Reactor", "Primitives"]),
         tests(

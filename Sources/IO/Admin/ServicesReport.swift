@@ -59,7 +59,7 @@ public enum ServicesReport {
         var lines = ["\(service), \(id): \(view.word), \(view.inFlight) in flight"]
         var warning: String?
         if left == 0, !health.isInMaintenance {
-            warning = "no instance of \(service) takes requests now: they are answered 503"
+            warning = "no instance of \(service) takes requests now: they are answered 503, or by a fallback"
         }
         if let warning { lines.append("warning: \(warning)") }
         return Report(

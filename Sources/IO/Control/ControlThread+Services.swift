@@ -111,8 +111,8 @@ extension ControlThread {
     private func refuseUnknown(_ what: String, _ name: String, _ known: [String], _ caller: AdminCaller) {
         let shown = known.prefix(Self.namesMax)
         let more = known.count > shown.count ? " and \(known.count - shown.count) more" : ""
-        let there = shown.isEmpty ? "there is none" : "there are: " + shown.joined(separator: ", ") + more
-        let message = "there is no \(what) \"\(name)\"; \(there)"
+        let there = shown.isEmpty ? "" : "; there are: " + shown.joined(separator: ", ") + more
+        let message = "there is no \(what) \"\(name)\"\(there)"
         let json = JSONValue.object([
             ("reason", .string("unknown_\(what.prefix { $0 != " " })")), ("known", .array(shown.map { .string($0) })),
         ])
@@ -188,7 +188,7 @@ extension ControlThread {
         if let breaker = breakers.first(where: { $0.route == route }) { return breaker }
         let own = breakers.compactMap(\.route)
         if let route, !configuration.routes.contains(where: { $0.name == route }) {
-            refuseUnknown("route", route, own, caller)
+            refuseUnknown("route with a circuit breaker", route, own, caller)
             return nil
         }
         let which = route.map { "route \($0) of service \(name) has no circuit breaker of its own" }
