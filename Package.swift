@@ -55,7 +55,7 @@ let package = Package(
         core("Pooling", ["Primitives"]),
         core("Exchange", ["Resilience", "HTTPMessages", "Primitives"]),
         core("Configuration", ["Balancing", "Resilience", "Health", "Primitives"]),
-        core("Telemetry", ["Resilience", "HTTPMessages", "Primitives"]),
+        core("Telemetry", ["HTTPMessages", "Health", "Resilience", "Primitives"]),
 
         // IO: owns descriptors and the clock, carries out the actions.
         io("Reactor", ["CLinux", "Primitives"]),
@@ -74,7 +74,7 @@ let package = Package(
             "Admin",
             [
                 "Proxy", "HTTP1", "HTTPMessages", "Primitives", "Pipeline", "Routing", "ConfigurationFile", "Configuration",
-                "Telemetry", "Upstream", "Pooling", "Reactor",
+                "Telemetry", "Upstream", "Pooling", "Reactor", "Health", "Resilience",
             ]),
         io(
             "Control",
@@ -111,7 +111,7 @@ let package = Package(
         tests(
             "ConfigurationTests", "Core",
             ["Configuration", "ConfigurationFile", "Balancing", "Health", "Resilience", "Primitives"]),
-        tests("TelemetryTests", "Core", ["Telemetry"]),
+        tests("TelemetryTests", "Core", ["Telemetry", "Health", "Resilience"]),
         tests("ProxyProtocolTests", "Core", ["ProxyProtocol"]),
         tests("ReactorTests", "IO", ["Reactor", "Downstream", "Logs", "Primitives", "CLinux"]),
         tests("LogsTests", "IO", ["Logs", "Telemetry", "Primitives", "Reactor"]),
@@ -119,7 +119,7 @@ let package = Package(
             "AdminTests", "IO",
             [
                 "Admin", "Control", "Proxy", "HTTP1", "HTTPMessages", "Primitives", "Routing", "Pipeline", "Telemetry",
-                "ConfigurationFile", "Configuration",
+                "ConfigurationFile", "Configuration", "Upstream", "Balancing", "Health", "Resilience",
             ]),
         tests("AdminClientTests", "IO", ["AdminClient", "Configuration", "Reactor", "Primitives"]),
         tests(

@@ -17,7 +17,8 @@ struct SluiceCommand: ParsableCommand {
             version: Version.line,
             subcommands: [
                 RunCommand.self, CheckCommand.self, ReloadCommand.self, StatusCommand.self, RoutesCommand.self,
-                ServicesCommand.self, ConfigCommand.self, LogCommand.self, CompletionCommand.self, VersionCommand.self,
+                ServicesCommand.self, BreakerCommand.self, InstanceCommand.self, ConfigCommand.self, LogCommand.self,
+                CompletionCommand.self, VersionCommand.self,
             ])
     }
 

@@ -22,6 +22,13 @@ public struct OutlierDetector: Sendable, Hashable {
 
     public enum Cause: Sendable, Hashable {
         case serverErrors, unreachable
+
+        public var name: StaticString {
+            switch self {
+            case .serverErrors: "server_errors"
+            case .unreachable: "unreachable"
+            }
+        }
     }
 
     public enum Change: Sendable, Hashable {

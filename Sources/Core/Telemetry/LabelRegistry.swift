@@ -68,6 +68,13 @@ struct LabelRegistry: Sendable {
         return id
     }
 
+    /// The id that a name has now; nil for one that is not known, or no longer.
+    func known(_ name: String, owner: UInt32 = 0, _ kind: LabelKind) -> UInt32? {
+        if name.isEmpty { return Label.none.id }
+        if name == PrometheusText.overflow { return Label.overflow.id }
+        return ids[kind.rawValue][Key(name: name, owner: owner)]
+    }
+
     /// Forgets names that left the configuration long enough ago.
     mutating func expire(at now: Instant) {
         for kind in LabelKind.allCases {

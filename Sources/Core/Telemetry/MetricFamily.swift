@@ -2,6 +2,9 @@
 enum MetricFamily: CaseIterable, Sendable {
     case requests, requestDuration, overhead, requestSize, responseSize, inFlight, rejects
     case upstreamRequests, upstreamDuration, upstreamConnect, upstreamConnections, queueLength, queueWait, retries, administered
+    case breakerState, breakerTransitions, breakerRejected, instanceHealth, instanceHealthChanges, healthChecks
+    case ejectedInstances, ejections, instanceDraining, instanceInFlight, retryBudgetRemaining, fallbacks
+    case concurrencyLimit, concurrencyLimited, shed
     case connections, connectionsTotal, acceptErrors
     case loopLag, logDropped
     case configGeneration, configReloads, configSuccessful, configSuccessTime
@@ -38,6 +41,21 @@ enum MetricFamily: CaseIterable, Sendable {
         case .queueWait: "sluice_upstream_queue_wait_seconds"
         case .retries: "sluice_upstream_retries"
         case .administered: "sluice_admin_requests"
+        case .breakerState: "sluice_circuit_breaker_state"
+        case .breakerTransitions: "sluice_circuit_breaker_transitions"
+        case .breakerRejected: "sluice_circuit_breaker_rejected"
+        case .instanceHealth: "sluice_instance_health"
+        case .instanceHealthChanges: "sluice_instance_health_changes"
+        case .healthChecks: "sluice_health_checks"
+        case .ejectedInstances: "sluice_service_ejected_instances"
+        case .ejections: "sluice_outlier_ejections"
+        case .instanceDraining: "sluice_instance_draining"
+        case .instanceInFlight: "sluice_instance_requests_in_flight"
+        case .retryBudgetRemaining: "sluice_retry_budget_remaining_ratio"
+        case .fallbacks: "sluice_fallbacks"
+        case .concurrencyLimit: "sluice_concurrency_limit"
+        case .concurrencyLimited: "sluice_concurrency_limited"
+        case .shed: "sluice_requests_shed"
         case .connections: "sluice_connections"
         case .connectionsTotal: "sluice_connections"
         case .acceptErrors: "sluice_accept_errors"
@@ -65,14 +83,15 @@ enum MetricFamily: CaseIterable, Sendable {
     var kind: Kind {
         switch self {
         case .requests, .rejects, .upstreamRequests, .retries, .administered, .connectionsTotal, .acceptErrors, .logDropped,
-            .configReloads,
-            .metricsOverflow, .processCPU:
+            .configReloads, .metricsOverflow, .processCPU, .breakerTransitions, .breakerRejected, .instanceHealthChanges,
+            .healthChecks, .ejections, .fallbacks, .concurrencyLimited, .shed:
             .counter
         case .requestDuration, .overhead, .requestSize, .responseSize, .upstreamDuration, .upstreamConnect, .queueWait:
             .histogram
         case .inFlight, .upstreamConnections, .queueLength, .connections, .loopLag, .configGeneration, .configSuccessful,
             .configSuccessTime, .metricsSeries, .buildInfo, .processResident, .processVirtual, .processDescriptors,
-            .processDescriptorsMax, .processStart:
+            .processDescriptorsMax, .processStart, .breakerState, .instanceHealth, .ejectedInstances, .instanceDraining,
+            .instanceInFlight, .retryBudgetRemaining, .concurrencyLimit:
             .gauge
         }
     }
@@ -94,6 +113,21 @@ enum MetricFamily: CaseIterable, Sendable {
         case .queueWait: "Time that requests waited for a connection, of those that had to."
         case .retries: "Retries, by what made them necessary and what they led to."
         case .administered: "Requests to the admin listener."
+        case .breakerState: "State of circuit breakers: 1 for the one that it is in."
+        case .breakerTransitions: "Changes of state of circuit breakers."
+        case .breakerRejected: "Requests that a circuit breaker turned away."
+        case .instanceHealth: "Health of instances: 1 for the one that it has."
+        case .instanceHealthChanges: "Changes of the health of instances."
+        case .healthChecks: "Active checks by their result, and failures of requests that count as evidence (passive)."
+        case .ejectedInstances: "Instances that are out for a while because their answers were bad."
+        case .ejections: "Instances that were taken out because their answers were bad."
+        case .instanceDraining: "Whether an administrator has taken the instance out."
+        case .instanceInFlight: "Requests that the instance has."
+        case .retryBudgetRemaining: "Share of the retry budget that is left."
+        case .fallbacks: "Requests that something else answered in the place of their service."
+        case .concurrencyLimit: "Requests that the service may have in flight now."
+        case .concurrencyLimited: "Requests that were refused because of sluice_concurrency_limit."
+        case .shed: "Requests that were turned away because there was too much to do."
         case .connections: "Connections of clients."
         case .connectionsTotal: "Connections that clients made, by what became of them."
         case .acceptErrors: "Failures to accept a connection."

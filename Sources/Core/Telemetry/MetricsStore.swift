@@ -9,11 +9,15 @@ public struct MetricsStore: ~Copyable {
     public var process = ProcessFigures()
     public var configuration = ConfigurationFigures()
     public var build = BuildFigures()
+    /// As they were when they were read last; whoever renders the page reads them first.
+    public var services = ServiceReadings()
     private(set) var registry: LabelRegistry
     private var latest: [MetricsSnapshot?]
     /// The sum over workers. Its series are kept from one sum to the next, so that what was shown by name once is shown by name
     /// again, whichever worker counts it first.
     private var total = MetricsTables()
+    /// What the control thread itself has seen of services.
+    var events = ServiceEventTables()
 
     /// How long the series of a name stay after it left the configuration.
     public static var lifetimeOfRemoved: TimeAmount { .seconds(600) }
@@ -28,6 +32,7 @@ public struct MetricsStore: ~Copyable {
     public mutating func adopt(_ names: MetricsLabels.Names, generation: UInt64, at now: Instant) -> MetricsLabels {
         let labels = registry.adopt(names, generation: generation, at: now)
         total.retain(labels.known)
+        events.retain(labels.known)
         return labels
     }
 
@@ -42,6 +47,7 @@ public struct MetricsStore: ~Copyable {
         registry.expire(at: now)
         let known = registry.known
         total.retain(known)
+        events.retain(known)
         total.zero()
         for snapshot in latest {
             if let snapshot { total.add(snapshot.rows, known) }

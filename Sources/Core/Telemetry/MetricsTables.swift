@@ -1,4 +1,5 @@
 import HTTPMessages
+import Resilience
 
 /// All that one worker counts; also the sum over workers.
 struct MetricsTables: ~Copyable {
@@ -15,6 +16,8 @@ struct MetricsTables: ~Copyable {
     var rejects = [UInt64](repeating: 0, count: Reason.allCases.count)
     /// By `AcceptError`.
     var acceptErrors = [UInt64](repeating: 0, count: AcceptError.allCases.count)
+    /// By `RequestPriority`.
+    var sheds = [UInt64](repeating: 0, count: RequestPriority.allCases.count)
     var logDropped: UInt64 = 0
 
     /// Adds up, but for the series of names that are gone.
@@ -29,6 +32,7 @@ struct MetricsTables: ~Copyable {
         administered.add(rows.administered) { _ in true }
         for i in rejects.indices { rejects[i] &+= rows.rejects[i] }
         for i in acceptErrors.indices { acceptErrors[i] &+= rows.acceptErrors[i] }
+        for i in sheds.indices { sheds[i] &+= rows.sheds[i] }
         logDropped &+= rows.logDropped
     }
 
@@ -44,6 +48,7 @@ struct MetricsTables: ~Copyable {
         administered.zero()
         for i in rejects.indices { rejects[i] = 0 }
         for i in acceptErrors.indices { acceptErrors[i] = 0 }
+        for i in sheds.indices { sheds[i] = 0 }
         logDropped = 0
     }
 
@@ -64,7 +69,7 @@ struct MetricsTables: ~Copyable {
             requests: requests.rows(), durations: durations.rows(), routes: routes.rows(), services: services.rows(),
             listeners: listeners.rows(), upstreams: upstreams.rows(), retries: retries.rows(),
             administered: administered.rows(), rejects: rejects,
-            acceptErrors: acceptErrors, logDropped: logDropped)
+            acceptErrors: acceptErrors, sheds: sheds, logDropped: logDropped)
     }
 }
 
@@ -80,6 +85,7 @@ struct MetricsRows: Sendable {
     let administered: SeriesRows
     let rejects: [UInt64]
     let acceptErrors: [UInt64]
+    let sheds: [UInt64]
     let logDropped: UInt64
 
     var overflowed: UInt64 {
@@ -97,7 +103,7 @@ enum RouteCells {
     static var width: Int { responseSize + Histogram.sizeWidth }
 }
 
-/// A service's row: gauges, then histograms.
+/// A service's row: gauges, histograms, then counters.
 enum ServiceCells {
     static var queueLength: Int { 0 }
     /// Three, by `UpstreamConnectionState`.
@@ -105,7 +111,12 @@ enum ServiceCells {
     static var duration: Int { 4 }
     static var connect: Int { duration + Histogram.latencyWidth }
     static var queueWait: Int { connect + Histogram.waitWidth }
-    static var width: Int { queueWait + Histogram.waitWidth }
+    static var breakerRejected: Int { queueWait + Histogram.waitWidth }
+    static var concurrencyLimited: Int { breakerRejected + 1 }
+    static var passiveFailures: Int { concurrencyLimited + 1 }
+    /// Two, by `FallbackKind`.
+    static var fallbacks: Int { passiveFailures + 1 }
+    static var width: Int { fallbacks + FallbackKind.allCases.count }
 }
 
 /// A listener's row: one gauge, then counters by `ConnectionResult`.
@@ -166,6 +177,22 @@ public enum RetryResult: UInt8, Sendable, CaseIterable {
         case .success: "success"
         case .failure: "failure"
         case .denied: "denied"
+        }
+    }
+}
+
+/// What answered in the place of a service.
+public enum FallbackKind: UInt8, Sendable, CaseIterable {
+    /// A fixed response.
+    case `static`
+    /// Another service.
+    case service
+
+    /// As in metrics, and in `X-Sluice-Fallback`.
+    public var name: StaticString {
+        switch self {
+        case .static: "static"
+        case .service: "service"
         }
     }
 }

@@ -1,4 +1,6 @@
 import HTTPMessages
+import Health
+import Resilience
 
 /// The labels of one series, packed into 64 bits, and taken apart again when they are written out.
 enum SeriesKey {
@@ -31,6 +33,33 @@ enum SeriesKey {
         UInt64(service.id & 0xffff) << 40 | UInt64(reason.rawValue & 63) << 2 | UInt64(result.rawValue)
     }
 
+    // service 16 | passed 1
+    static func check(_ service: UInt32, passed: Bool) -> UInt64 { UInt64(service) << 40 | (passed ? 1 : 0) }
+
+    // route 20 | service 16 | from 2 | to 2
+    static func breaker(
+        _ route: UInt32, _ service: UInt32, from: CircuitBreaker.Phase, to: CircuitBreaker.Phase
+    ) -> UInt64 {
+        UInt64(route) << 36 | UInt64(service) << 20 | UInt64(from.rawValue & 3) << 2 | UInt64(to.rawValue & 3)
+    }
+
+    // service 16 | instance 20 | to 2 | reason 6
+    static func health(
+        _ service: UInt32, _ instance: UInt32, to: InstanceHealth.Phase, _ reason: HealthChange.Reason
+    ) -> UInt64 {
+        UInt64(service) << 40 | UInt64(instance) << 20 | UInt64(to.rawValue & 3) << 6 | UInt64(reason.rawValue & 63)
+    }
+
+    // service 16 | cause 1
+    static func ejection(_ service: UInt32, _ cause: OutlierDetector.Cause) -> UInt64 {
+        let bit: UInt64 =
+            switch cause {
+            case .serverErrors: 0
+            case .unreachable: 1
+            }
+        return UInt64(service) << 40 | bit
+    }
+
     /// 1 to 5; 0 for no status, and for one outside of them.
     @inline(__always)
     private static func statusClass(_ status: UInt16) -> UInt64 {
@@ -50,6 +79,12 @@ enum SeriesKey {
     static func upstreamClass(_ key: UInt64) -> Int { Int(key >> 6 & 7) }
     static func retryReason(_ key: UInt64) -> UInt8 { UInt8(truncatingIfNeeded: key >> 2 & 63) }
     static func retryResult(_ key: UInt64) -> UInt8 { UInt8(truncatingIfNeeded: key & 3) }
+
+    static func checkPassed(_ key: UInt64) -> Bool { key & 1 == 1 }
+    static func breakerFrom(_ key: UInt64) -> UInt8 { UInt8(truncatingIfNeeded: key >> 2 & 3) }
+    static func breakerTo(_ key: UInt64) -> UInt8 { UInt8(truncatingIfNeeded: key & 3) }
+    static func healthTo(_ key: UInt64) -> UInt8 { UInt8(truncatingIfNeeded: key >> 6 & 3) }
+    static func ejectionCause(_ key: UInt64) -> OutlierDetector.Cause { key & 1 == 0 ? .serverErrors : .unreachable }
 
     // Whether all names in a key are still in use.
     static func isKnownRequest(_ key: UInt64, _ known: KnownLabels) -> Bool {

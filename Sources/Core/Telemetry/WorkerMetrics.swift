@@ -1,5 +1,6 @@
 import HTTPMessages
 import Primitives
+import Resilience
 
 /// The counters of one worker, for the whole of its life: no lock, no other thread, no allocation once a series has been seen.
 ///
@@ -47,6 +48,9 @@ public struct WorkerMetrics: ~Copyable {
     /// A request was refused before it could be understood; `requestEnded` counts it as well.
     public mutating func rejected(_ reason: Reason) { tables.rejects[Int(reason.rawValue)] &+= 1 }
 
+    /// A request was turned away since there is too much to do; `requestEnded` counts it as well.
+    public mutating func shed(_ priority: RequestPriority) { tables.sheds[Int(priority.rawValue)] &+= 1 }
+
     /// A request to the admin listener is over.
     public mutating func administered(status: UInt16) {
         tables.administered.add(1, to: tables.administered.cell(of: UInt64(status)))
@@ -86,6 +90,26 @@ public struct WorkerMetrics: ~Copyable {
     /// - Parameter reason: what made it necessary.
     public mutating func retried(_ service: Label, _ reason: Reason, _ result: RetryResult) {
         tables.retries.add(1, to: tables.retries.cell(of: SeriesKey.retry(service, reason, result)))
+    }
+
+    /// A circuit breaker, the service's or a route's, turned a request away.
+    public mutating func breakerRejected(_ service: Label) { count(service, ServiceCells.breakerRejected) }
+
+    /// Something else answered in the place of the service.
+    public mutating func fallbackServed(_ service: Label, _ kind: FallbackKind) {
+        count(service, ServiceCells.fallbacks &+ Int(kind.rawValue))
+    }
+
+    /// The service had as many requests in flight as its adaptive limit allows.
+    public mutating func concurrencyLimited(_ service: Label) { count(service, ServiceCells.concurrencyLimited) }
+
+    /// A try told something about its instance. Only those that failed are counted: what succeeds is in `upstreamEnded`.
+    public mutating func passiveEvidence(_ service: Label, failed: Bool) {
+        if failed { count(service, ServiceCells.passiveFailures) }
+    }
+
+    private mutating func count(_ service: Label, _ cell: Int) {
+        tables.services.add(1, to: tables.services.cell(of: UInt64(service.id)) &+ cell)
     }
 
     /// This worker's connections to the backends of a service, in one state, have become more or fewer.

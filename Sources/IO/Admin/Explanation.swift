@@ -10,11 +10,13 @@ public enum Explanation {
     ///
     /// - Parameters:
     ///   - now: what `X-Timestamp` and the request id would be made of.
+    ///   - instant: the same moment, for circuit breakers.
     ///   - seed: chance for the request id.
     public static func make(
-        _ request: ExplainRequest, _ snapshot: GatewaySnapshot, now: Timestamp = Timestamp(nanoseconds: 0), seed: UInt64 = 0
+        _ request: ExplainRequest, _ snapshot: GatewaySnapshot, now: Timestamp = Timestamp(nanoseconds: 0),
+        instant: Instant = Instant(nanoseconds: 0), seed: UInt64 = 0
     ) -> Report {
-        var trace = ExplanationTrace(request, snapshot, now: now, seed: seed)
+        var trace = ExplanationTrace(request, snapshot, now: now, instant: instant, seed: seed)
         trace.run()
         return Report(json: json(trace), text: text(trace))
     }
@@ -91,7 +93,8 @@ public enum Explanation {
 
     private static func json(_ upstream: ExplanationTrace.Upstream) -> JSONValue {
         var members: [(String, JSONValue)] = [
-            ("service", .string(upstream.service)),
+            ("service", .string(upstream.service)), ("breaker", .string(upstream.breaker)),
+            ("eligible_instances", .number(upstream.eligible)),
             (
                 "instances",
                 .array(
@@ -140,7 +143,8 @@ public enum Explanation {
         }
         if let upstream = trace.upstream {
             let instances = upstream.instances.map { "\($0.url) (weight \($0.weight))" }.joined(separator: ", ")
-            lines.append(("instances", instances))
+            lines.append(("breaker", upstream.breaker))
+            lines.append(("instances", "\(instances); \(upstream.eligible) of \(upstream.instances.count) take requests"))
             for (index, line) in upstream.head.enumerated() { lines.append((index == 0 ? "sends" : "", line)) }
         }
         if let answer = trace.answer { lines.append(("answer", answer.text)) }

@@ -4,6 +4,7 @@ import HTTPMessages
 import Pipeline
 import Primitives
 import Proxy
+import Resilience
 import Routing
 
 /// What the route does with a request that its chain has let through.
@@ -72,11 +73,46 @@ extension ExplanationTrace {
             return _ = refuse(.internalError, "upstream")
         }
         let names = Set(instances.map { runtime.authorities[$0] })
+        let eligible = instances.filter {
+            runtime.instances[$0].load.takesRequests && !runtime.instances[$0].currentAddresses().isEmpty
+        }
+        let breaker = breaker(of: runtime)
         upstream = Upstream(
-            service: runtime.name, instances: instances.map { (configured[$0].address.url, configured[$0].weight) },
+            service: runtime.name, breaker: Self.word(breaker, instant),
+            instances: instances.map { (configured[$0].address.url, configured[$0].weight) }, eligible: eligible.count,
             method: text(head.bytes(head.methodRange)), path: text(head.bytes(upstreamPath)), head: lines,
             namesInstance: route.forwarding.namesInstance(head) && names.count > 1)
-        if instances.allSatisfy({ runtime.instances[$0].currentAddresses().isEmpty }) { _ = refuse(.dnsFailed, "instances") }
+        if let breaker, let until = breaker.openUntil, until > instant {
+            fail(.circuitOpen(retryAfterSeconds: 1), "breaker", service)
+        } else if instances.allSatisfy({ runtime.instances[$0].currentAddresses().isEmpty }) {
+            fail(.dnsFailed, "instances", service)
+        } else if eligible.isEmpty {
+            fail(.noHealthyInstance, "instances", service)
+        }
+    }
+
+    /// The route's own, or that of its service.
+    private func breaker(of service: ServiceRuntime) -> CircuitBreaker? {
+        if let own = snapshot.route(context.routeIndex).breaker, own.route != nil { return own.shared.snapshot }
+        return snapshot.configuration.services[service.index].breaker == nil ? nil : service.state.breaker.shared.snapshot
+    }
+
+    private static func word(_ breaker: CircuitBreaker?, _ instant: Instant) -> String {
+        guard let breaker else { return "off" }
+        guard let until = breaker.openUntil else { return "\(breaker.phase.name)" }
+        let moment = ReportMoment(now: instant, time: Timestamp(nanoseconds: 0))
+        return "\(breaker.phase.name), \(moment.seconds(until: until)) s left"
+    }
+
+    /// The service cannot answer: its fallback does, if it has one.
+    private mutating func fail(_ refusal: Refusal, _ step: String, _ service: Int) {
+        let configuration = snapshot.configuration
+        switch configuration.routes[context.routeIndex].fallback ?? configuration.services[service].fallback {
+        case nil: _ = refuse(refusal, step)
+        case .response(let fixed):
+            answer = ExplainedAnswer(Answer(status: UInt16(fixed.status)), reason: .fallbackServed, step: "fallback")
+        case .service(let other): action?.details.append(("fallback", .string(configuration.services[other].name)))
+        }
     }
 
     /// The lines that a worker would write; nil where it would refuse to.

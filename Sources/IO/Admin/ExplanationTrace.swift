@@ -13,6 +13,7 @@ import Routing
 struct ExplanationTrace: ~Copyable {
     let snapshot: GatewaySnapshot
     let request: ExplainRequest
+    let instant: Instant
     var head = RequestHead()
     var context: RequestContext
 
@@ -60,7 +61,12 @@ struct ExplanationTrace: ~Copyable {
 
     struct Upstream {
         var service: String
+        /// The state of the circuit breaker that the request would meet; `off` where there is none.
+        var breaker: String
+        /// Those that the file sends requests to.
         var instances: [(url: String, weight: Int)]
+        /// How many of them take requests now.
+        var eligible: Int
         var method: String
         var path: String
         /// Lines without their ends.
@@ -69,8 +75,9 @@ struct ExplanationTrace: ~Copyable {
         var namesInstance: Bool
     }
 
-    init(_ request: ExplainRequest, _ snapshot: GatewaySnapshot, now: Timestamp, seed: UInt64) {
+    init(_ request: ExplainRequest, _ snapshot: GatewaySnapshot, now: Timestamp, instant: Instant, seed: UInt64) {
         self.request = request
+        self.instant = instant
         self.snapshot = snapshot
         listener = request.listenerIndex(in: snapshot)
         let index = listener ?? 0

@@ -22,15 +22,15 @@ public struct ListPage: Sendable {
         var cursor: String?
         for pair in query.utf8.split(separator: 0x26) {
             let parts = pair.split(separator: 0x3d, maxSplits: 1, omittingEmptySubsequences: false)
-            let value = parts.count == 2 ? Self.decoded(parts[1]) : ""
-            switch Self.decoded(parts[0]) {
+            let value = parts.count == 2 ? PercentText.decoded(Array(parts[1])) : ""
+            switch PercentText.decoded(Array(parts[0])) {
             case "limit":
                 guard let number = Int(value), (1...Self.limitMax).contains(number) else {
-                    throw ListPageError(description: "limit must be a number from 1 to \(Self.limitMax)")
+                    throw ListPageError("limit must be a number from 1 to \(Self.limitMax)")
                 }
                 limit = number
             case "cursor": cursor = value
-            default: throw ListPageError(description: "unknown parameter; known here: limit, cursor")
+            default: throw ListPageError("unknown parameter; known here: limit, cursor")
             }
         }
         self.init(limit: limit, after: cursor)
@@ -42,34 +42,17 @@ public struct ListPage: Sendable {
         var first = 0
         if let cursor {
             guard let last = names.firstIndex(of: cursor) else {
-                throw ListPageError(description: "cursor names nothing any more; begin again without it")
+                throw ListPageError("cursor names nothing any more; begin again without it")
             }
             first = last + 1
         }
         return first..<min(names.count, first + limit)
     }
-
-    /// RFC 3986 §2.1; what begins no escape stands for itself.
-    private static func decoded(_ escaped: Substring.UTF8View) -> String {
-        let bytes = Array(escaped)
-        var result: [UInt8] = []
-        var i = 0
-        while i < bytes.count {
-            if bytes[i] == ASCII.percent, bytes.count - i > 2, let high = ASCII.hexValue(bytes[i + 1]),
-                let low = ASCII.hexValue(bytes[i + 2])
-            {
-                result.append(high << 4 | low)
-                i += 3
-            } else {
-                result.append(bytes[i])
-                i += 1
-            }
-        }
-        return String(decoding: result, as: UTF8.self)
-    }
 }
 
-/// What is wrong with the question for a page, as a sentence.
+/// What is wrong with the parameters of a question, as a sentence.
 public struct ListPageError: Error, Equatable, CustomStringConvertible {
     public let description: String
+
+    public init(_ description: String) { self.description = description }
 }

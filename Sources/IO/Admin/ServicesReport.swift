@@ -5,77 +5,95 @@ import Upstream
 
 /// The services of a configuration and what is known of their instances.
 public enum ServicesReport {
-    /// `GET /internal/services`: a page of them, in the order of the file.
-    public static func list(_ snapshot: GatewaySnapshot, _ page: ListPage = ListPage()) throws(ListPageError) -> Report {
-        let services = snapshot.configuration.services
+    /// `GET /services`: a page of them, in the order of the file.
+    public static func list(
+        _ snapshot: GatewaySnapshot, _ page: ListPage = ListPage(), at moment: ReportMoment
+    ) throws(ListPageError) -> Report {
+        let services = ServiceHealth.all(snapshot, at: moment)
         let range = try page.range(in: services.map(\.name))
         let next = range.upperBound < services.count ? range.last.map { services[$0].name } : nil
-        var table = TextTable(["SERVICE", "STATUS", "INSTANCE", "WEIGHT", "VERSION", "CONNECTIONS", "INSTANCE STATUS"])
-        var data: [JSONValue] = []
-        for (index, health) in ServiceHealth.all(snapshot).enumerated() where range.contains(index) {
-            let runtime = snapshot.services[index]
-            for (i, instance) in services[index].instances.enumerated() {
-                table.add([
-                    health.name, health.word, instance.address.text, "\(instance.weight)", instance.version,
-                    "\(runtime.instances[i].slots.openCount)", health.instances[i].rawValue,
-                ])
-            }
-            data.append(value(services[index], runtime, health))
-        }
         let json = JSONValue.object([
-            ("data", .array(data)), ("next", next.map { .string($0) } ?? .null), ("total", .number(services.count)),
+            ("data", .array(services[range].map(value))), ("next", next.map { .string($0) } ?? .null),
+            ("total", .number(services.count)),
         ])
-        var text = table.text
+        var text = table(services[range])
         if let next { text += "\(range.count) of \(services.count) services; the next ones: cursor \(next)\n" }
         return Report(json: json, text: text)
     }
 
+    /// `GET /services/{service}`; nil when there is no service of this name.
+    public static func one(_ name: String, _ snapshot: GatewaySnapshot, at moment: ReportMoment) -> Report? {
+        guard let health = ServiceHealth.all(snapshot, at: moment).first(where: { $0.name == name }) else { return nil }
+        return Report(json: value(health), text: table([health]))
+    }
+
     /// `GET /health-check/{service}`; nil when there is no service of this name.
-    public static func health(_ name: String, _ snapshot: GatewaySnapshot, now: Timestamp) -> Report? {
-        guard let health = ServiceHealth.all(snapshot).first(where: { $0.name == name }) else { return nil }
+    public static func health(_ name: String, _ snapshot: GatewaySnapshot, at moment: ReportMoment) -> Report? {
+        guard let health = ServiceHealth.all(snapshot, at: moment).first(where: { $0.name == name }) else { return nil }
         let json = JSONValue.object([
             ("service", .string(name)), ("status", .string(health.state.rawValue)),
             ("maintenance", .bool(health.isInMaintenance)), ("instances", health.counts),
-            ("timestamp", .string(now.text)),
+            ("draining", .number(health.drainingCount)), ("ejected", .number(health.ejectedCount)),
+            ("breaker", .string(health.breakerName)),
+            ("last_health_check", health.checkedAt.map { .string($0.text) } ?? .null),
+            ("timestamp", .string(moment.time.text)),
         ])
-        let note = health.isInMaintenance ? ", in maintenance" : ""
-        let text =
-            "\(TerminalText.of(name)): \(health.state.rawValue), \(health.healthyCount) of \(health.instances.count) "
-            + "instances healthy\(note)\n"
-        return Report(json: json, text: text)
+        var text = "\(TerminalText.of(name)): \(health.state.rawValue), \(health.healthyCount) of \(health.instances.count) "
+        text += "instances healthy"
+        if health.drainingCount > 0 { text += ", \(health.drainingCount) draining" }
+        if health.ejectedCount > 0 { text += ", \(health.ejectedCount) ejected" }
+        if let breaker = health.breaker, breaker.phase != .closed { text += ", breaker \(breaker.word)" }
+        if health.isInMaintenance { text += ", in maintenance" }
+        return Report(json: json, text: text + "\n")
     }
 
-    private static func value(
-        _ configuration: ServiceConfiguration, _ runtime: ServiceRuntime, _ health: ServiceHealth
-    ) -> JSONValue {
-        let versions = Set(configuration.instances.map(\.version))
+    /// `POST /services/{service}/instances/{id}/drain` or `undrain`, and `GET` of the instance.
+    /// - Returns: nil when the service or the instance is not there.
+    public static func instance(
+        _ id: String, of service: String, _ snapshot: GatewaySnapshot, at moment: ReportMoment
+    ) -> Report? {
+        guard let health = ServiceHealth.all(snapshot, at: moment).first(where: { $0.name == service }),
+            let view = health.instances.first(where: { $0.address.text == id }), case .object(let members) = view.json
+        else { return nil }
+        let left = health.eligibleCount
+        var lines = ["\(service), \(id): \(view.word), \(view.inFlight) in flight"]
+        var warning: String?
+        if left == 0, !health.isInMaintenance {
+            warning = "no instance of \(service) takes requests now: they are answered 503, or by a fallback"
+        }
+        if let warning { lines.append("warning: \(warning)") }
+        return Report(
+            json: .object(
+                [("service", .string(service))] + members + [
+                    ("instances_taking_requests", .number(left)), ("warning", warning.map { .string($0) } ?? .null),
+                ]), text: Report.lines(lines))
+    }
+
+    private static func table(_ services: some Sequence<ServiceHealth>) -> String {
+        var table = TextTable([
+            "SERVICE", "STATUS", "INSTANCE", "WEIGHT", "VERSION", "CONNECTIONS", "IN FLIGHT", "LAST CHECK", "INSTANCE STATUS",
+        ])
+        for health in services {
+            for instance in health.instances {
+                table.add([
+                    health.name, health.word, instance.address.text, "\(instance.weight)", instance.version,
+                    "\(instance.connections)", "\(instance.inFlight)", instance.checkWord, instance.word,
+                ])
+            }
+        }
+        return table.text
+    }
+
+    private static func value(_ health: ServiceHealth) -> JSONValue {
+        let versions = Set(health.instances.map(\.version))
         let version = versions.count == 1 ? versions.first ?? "" : ""
-        let instances = configuration.instances.enumerated().map { index, instance in
-            JSONValue.object([
-                ("id", .string(instance.address.text)), ("url", .string(instance.address.url)),
-                ("weight", .number(instance.weight)), ("version", instance.version.isEmpty ? .null : .string(instance.version)),
-                ("status", .string(health.instances[index].rawValue)),
-                // Not counted yet for the process as a whole.
-                ("in_flight", .null), ("connections", .number(runtime.instances[index].slots.openCount)),
-            ])
-        }
-        return .object([
-            ("name", .string(configuration.name)),
-            ("url", configuration.instances.first.map { .string($0.address.url) } ?? .null),
-            ("status", .string(health.state.rawValue)), ("maintenance", .bool(health.isInMaintenance)),
-            ("last_health_check", .null), ("version", version.isEmpty ? .null : .string(version)), ("tags", .array([])),
-            ("instances", .array(instances)),
-        ])
-    }
-}
-
-extension InstanceAddress {
-    /// As the file writes it.
-    var url: String {
-        switch self {
-        case .ip, .name: "http://\(text)"
-        case .unix: text
-        }
+        return .object(
+            [
+                ("name", .string(health.name)), ("url", health.instances.first.map { .string($0.address.url) } ?? .null),
+                ("status", .string(health.state.rawValue)), ("maintenance", .bool(health.isInMaintenance)),
+                ("last_health_check", health.checkedAt.map { .string($0.text) } ?? .null),
+                ("version", version.isEmpty ? .null : .string(version)), ("tags", .array([])),
+            ] + health.members + [("instances", .array(health.instances.map(\.json)))])
     }
 }
 

@@ -37,8 +37,8 @@ public struct StatusReading: Sendable {
 /// How the process is, for people and for the programs that watch it.
 public enum StatusReport {
     /// `GET /status`.
-    public static func make(_ reading: StatusReading, _ snapshot: GatewaySnapshot) -> Report {
-        let services = ServiceHealth.all(snapshot)
+    public static func make(_ reading: StatusReading, _ snapshot: GatewaySnapshot, at moment: ReportMoment) -> Report {
+        let services = ServiceHealth.all(snapshot, at: moment)
         let json = JSONValue.object([
             ("status", .string(word(reading, services))), ("version", .string(reading.version)),
             ("started_at", .string(reading.startedAt.text)), ("uptime", .number(reading.uptimeSeconds)),
@@ -57,10 +57,11 @@ public enum StatusReport {
                     services.map { health in
                         (
                             health.name,
-                            .object([
-                                ("state", .string(health.state.rawValue)), ("maintenance", .bool(health.isInMaintenance)),
-                                ("instances", health.counts), ("breaker", .string("off")),
-                            ])
+                            .object(
+                                [
+                                    ("state", .string(health.state.rawValue)), ("maintenance", .bool(health.isInMaintenance)),
+                                    ("instances", health.counts),
+                                ] + health.members)
                         )
                     })
             ),
@@ -69,12 +70,12 @@ public enum StatusReport {
     }
 
     /// `GET /internal/v1/health`.
-    public static func health(_ reading: StatusReading, _ snapshot: GatewaySnapshot, now: Timestamp) -> Report {
-        let services = ServiceHealth.all(snapshot)
+    public static func health(_ reading: StatusReading, _ snapshot: GatewaySnapshot, at moment: ReportMoment) -> Report {
+        let services = ServiceHealth.all(snapshot, at: moment)
         let word = word(reading, services)
         let dependencies = services.map { ($0.name, JSONValue.string($0.state.rawValue)) }
         let json = JSONValue.object([
-            ("status", .string(word)), ("timestamp", .string(now.text)),
+            ("status", .string(word)), ("timestamp", .string(moment.time.text)),
             ("dependencies", .object([("redis", .string("off")), ("services", .object(dependencies))])),
         ])
         return Report(json: json, text: "\(word)\n")
@@ -113,9 +114,9 @@ public enum StatusReport {
             ("active connections", "\(reading.activeConnections)"), ("redis", "off"),
         ])
         guard !services.isEmpty else { return text }
-        var table = TextTable(["SERVICE", "STATE", "INSTANCES", "BREAKER"])
+        var table = TextTable(["SERVICE", "STATE", "INSTANCES", "BREAKER", "RETRY BUDGET"])
         for health in services {
-            table.add([health.name, health.word, "\(health.healthyCount)/\(health.instances.count) healthy", "off"])
+            table.add([health.name, health.word, health.instancesWord, health.breakerWord, health.budgetWord])
         }
         text += "\n" + table.text
         return text

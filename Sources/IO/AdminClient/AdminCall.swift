@@ -68,6 +68,9 @@ public struct AdminCall: Sendable {
         return query.isEmpty ? path : "\(path)?\(query)"
     }
 
+    /// A path of these parts, each encoded, slashes included.
+    public static func path(_ parts: String...) -> String { parts.map { "/" + encoded($0) }.joined() }
+
     /// Everything but the unreserved characters as an escape (RFC 3986 §2.3).
     static func encoded(_ text: String) -> String {
         var out = ""

@@ -25,9 +25,11 @@ enum AdminSnapshot {
         let everywhere = ["0.0.0.0/0", "::/0"].compactMap { AddressBlock($0) }
         admin.routes = [
             route("health", "/health", ["GET"], .health), route("ready", "/ready", ["GET"], .ready),
-            // The API itself says which of its paths there are.
-            route("api", "/*", [], .respond(FixedResponse())),
         ]
+        // The API itself says which of its paths there are, and reads names and ids with slashes in them.
+        var api = route("api", "/*", [], .respond(FixedResponse()))
+        api.path.encodedSlash = .keep
+        admin.routes.append(api)
         if configuration.admin.metrics {
             admin.routes.append(route("metrics", "/metrics", ["GET"], .metrics(allow: everywhere)))
         }

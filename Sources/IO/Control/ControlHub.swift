@@ -13,6 +13,7 @@ final class ControlHub: WorkerControl {
     private let workers = Mutex<[Mailbox<WorkerMessage>]>([])
     private let ready = Atomic<Bool>(false)
     private let shortage = Atomic<UInt8>(0)
+    private let suspicion = Mutex<(@Sendable (InstanceState) -> Void)?>(nil)
 
     init() throws(PollerError) { mailbox = try Mailbox() }
 
@@ -54,14 +55,17 @@ final class ControlHub: WorkerControl {
 
     func released(_ snapshot: GatewaySnapshot) { mailbox.post(.released(snapshot)) }
 
-    func changed(_ event: ServiceEvent) {}
-
-    func suspected(_ instance: InstanceState) {}
-
     /// What runs short in the process, as the control thread sees it.
     func setPressure(_ pressure: LoadShedder.Pressure) { shortage.store(pressure.rawValue, ordering: .relaxed) }
 
     var pressure: LoadShedder.Pressure { LoadShedder.Pressure(rawValue: shortage.load(ordering: .relaxed)) ?? .none }
+
+    func changed(_ event: ServiceEvent) { mailbox.post(.event(event)) }
+
+    /// Who is to hear of instances in doubt. It is called on a worker's thread, for each request that failed: it must not block.
+    func onSuspicion(_ handler: @escaping @Sendable (InstanceState) -> Void) { suspicion.withLock { $0 = handler } }
+
+    func suspected(_ instance: InstanceState) { suspicion.withLock { $0 }?(instance) }
 
     func beat(worker: Int) { mailbox.post(.beat(worker: worker)) }
 

@@ -30,9 +30,9 @@ extension ControlThread {
     }
 
     func administer(_ request: AdminRequest, _ caller: AdminCaller) {
-        let service = "/health-check/"
         let known = Self.paths.first { $0.path == request.path }
-        let methods = known?.methods ?? (request.path.hasPrefix(service) ? ["GET", "HEAD"] : [])
+        let servicePath = known == nil ? ServicePath(request.path) : nil
+        let methods = known?.methods ?? servicePath?.methods ?? []
         guard !methods.isEmpty else {
             return caller.refuse(404, "NOT_FOUND", "there is no such path in the admin API", "no_route")
         }
@@ -46,6 +46,7 @@ extension ControlThread {
                 415, "INVALID_REQUEST", "send Content-Type: application/json or application/yaml, or X-Sluice-Admin: 1",
                 "content_type_refused")
         }
+        if let servicePath { return administer(servicePath, request, caller) }
         switch request.path {
         case "/config": showConfiguration(request, caller)
         case "/config/validate": validate(request, caller)
@@ -63,17 +64,11 @@ extension ControlThread {
         case "/log": request.method == "PUT" ? setLevel(request, caller) : caller.answer(levelReport)
         case "/health", "/ready", "/metrics":
             caller.refuse(404, "NOT_FOUND", "\(request.path) is switched off here (admin.metrics)", "no_route")
-        case "/internal/services": list(request, caller, ServicesReport.list)
-        default:
-            let name = String(request.path.dropFirst(service.count))
-            guard let report = ServicesReport.health(name, snapshot, now: now) else {
-                return caller.refuse(404, "NOT_FOUND", "there is no such service", "no_route")
-            }
-            caller.answer(report)
+        default: administer(.services, request, caller)
         }
     }
 
-    private var now: Timestamp { Timestamp(nanoseconds: Int64(clamping: Clock.realtime)) }
+    var now: Timestamp { Timestamp(nanoseconds: Int64(clamping: Clock.realtime)) }
 
     /// The counters are here.
     func answer(_ question: AdminQuestion) -> Report {
@@ -85,8 +80,8 @@ extension ControlThread {
             activeConnections: Int(clamping: traffic.connections), isDraining: departure != .none,
             lastReloadSucceeded: store.configuration.lastReloadSucceeded, lastReloadAt: store.configuration.lastSuccess)
         switch question {
-        case .status: return StatusReport.make(reading, snapshot)
-        case .health: return StatusReport.health(reading, snapshot, now: now)
+        case .status: return StatusReport.make(reading, snapshot, at: moment)
+        case .health: return StatusReport.health(reading, snapshot, at: moment)
         case .metrics:
             return StatusReport.metrics(
                 requestCount: reading.requestCount, errorRate: traffic.errorRate, p95Seconds: traffic.p95Seconds,
@@ -129,7 +124,7 @@ extension ControlThread {
 
     // Routes.
 
-    private func list(
+    func list(
         _ request: AdminRequest, _ caller: AdminCaller, _ make: (GatewaySnapshot, ListPage) throws(ListPageError) -> Report
     ) {
         do throws(ListPageError) {
@@ -145,7 +140,7 @@ extension ControlThread {
             guard question.listenerIndex(in: snapshot) != nil else {
                 return caller.refuse(422, "INVALID_REQUEST", "listener: there is no listener of that name", "validation_failed")
             }
-            caller.answer(Explanation.make(question, snapshot, now: now, seed: randomSeed()))
+            caller.answer(Explanation.make(question, snapshot, now: now, instant: Clock.monotonic, seed: randomSeed()))
         } catch {
             caller.refuse(error.status, "INVALID_REQUEST", "\(error)", "validation_failed")
         }

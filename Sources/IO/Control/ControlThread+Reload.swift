@@ -118,6 +118,7 @@ extension ControlThread {
         origin = candidate.origin
         snapshot = candidate.snapshot
         registry.adopt(next, at: Clock.monotonic)
+        forgetRemovedServices()
         log.setLevel(Self.level(next))
         if next.server.pidFile != oldFile {
             if let oldFile { ProcessIDFile.remove(oldFile) }

@@ -1,3 +1,4 @@
+import Admin
 import Configuration
 import ConfigurationFile
 import Downstream
@@ -22,12 +23,14 @@ enum ControlMessage: Sendable {
     /// The last reference to it may be the message's: it is taken apart here, and not by a worker.
     case released(GatewaySnapshot)
     case beat(worker: Int)
+    /// It is in force already.
+    case event(ServiceEvent)
 }
 
 /// The process but for its workers: signals, configuration, names, counters, the admin API. Runs on the main thread.
 ///
 /// It builds every snapshot, so that no worker ever compiles a route table; workers hear of it through their mailboxes. The files beside
-/// this one hold its parts: +Reload, +Upgrade, +Drain, +Admin, +Logs.
+/// this one hold its parts: +Reload, +Upgrade, +Drain, +Admin, +Services, +Logs.
 public final class ControlThread {
     let path: String
     let middlewares: [MiddlewareType]
@@ -51,6 +54,10 @@ public final class ControlThread {
     var accessLog: LogWriter?
     var registry = InstanceRegistry(workers: 1)
     var store: MetricsStore
+    /// What was last heard of services.
+    var history = ServiceHistory()
+    /// For circuit breakers that an administrator opens.
+    var random = RandomSource(seed: randomSeed())
     var configuration: GatewayConfiguration
     /// Where `configuration` comes from.
     var origin: ConfigurationOrigin?
@@ -201,7 +208,7 @@ public final class ControlThread {
     var statusLine: String {
         let instances = configuration.services.reduce(0) { $0 + $1.instances.count }
         return "generation \(generation), \(configuration.listeners.count) listeners, \(configuration.routes.count) routes, "
-            + "\(configuration.services.count) services with \(instances) instances"
+            + "\(configuration.services.count) services with \(instances) instances\(openBreakers)"
     }
 
     /// Serves until a signal ends it; returns when everything has been finished and written.
@@ -277,6 +284,7 @@ public final class ControlThread {
         case .released: break
         case .beat(let worker):
             if watchdog?.beat(worker: worker) == true { service.alive() }
+        case .event(let event): receive(event)
         }
     }
 
@@ -314,6 +322,7 @@ public final class ControlThread {
             switch waiting.purpose {
             case .metrics(let openMetrics):
                 var text = ByteBuffer(capacity: 65_536)
+                store.services = readings
                 PrometheusText.render(&store, at: Clock.monotonic, openMetrics: openMetrics, into: &text)
                 let answer = Answer(
                     status: 200, fields: [("Cache-Control", "no-store")], body: text.bytes.array(),

@@ -185,6 +185,7 @@ public struct RouteRuntime: Sendable {
     }
 
     // For reports.
+    public var breaker: NamedBreaker? { breakerOwner }
     public var chain: Chain { chainOwner }
     public var forwarding: Forwarding { forwardingOwner }
 }

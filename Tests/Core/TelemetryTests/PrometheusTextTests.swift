@@ -30,6 +30,8 @@ import Testing
         worker.retried(labels.services[0], .connectRefused, .success)
         worker.upstreamConnections(labels.services[0], .idle, changedBy: 4)
         worker.queueLength(labels.services[0], changedBy: 1)
+        worker.breakerRejected(labels.services[0])
+        worker.shed(.bulk)
         worker.connection(labels.listeners[0], .accepted)
         worker.connection(labels.listeners[0], .overClientLimit)
         worker.acceptFailed(AcceptError(errno: 24))
@@ -37,6 +39,16 @@ import Testing
         worker.loopTurned(TimeAmount(nanoseconds: 1_500_000))
         worker.loopTurned(TimeAmount(nanoseconds: 500_000))
         store.receive(worker.snapshot(), worker: 1)
+        store.checked("s", passed: true)
+        store.breakerChanged("s", route: nil, from: .closed, to: .open)
+        store.healthChanged("s", instance: "http://10.0.0.5:8080", to: .failed, .checksFailed)
+        store.ejected("s", .serverErrors)
+        store.services = ServiceReadings(services: [
+            .init(
+                name: "s",
+                instances: [.init(name: "http://10.0.0.5:8080", health: .degraded, isDraining: true, inFlight: 3)],
+                breakers: [.init(phase: .open)], ejectedCount: 1, retryBudgetPermille: 875, concurrencyLimit: 40)
+        ])
         store.build.version = "0.1.0"
         store.build.revision = "abc"
         store.configuration.generation = 3

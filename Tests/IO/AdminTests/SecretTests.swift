@@ -29,12 +29,15 @@ struct SecretTests {
         let reading = StatusReading(
             version: "1", startedAt: now, uptimeSeconds: 1, generation: 1, workers: 1, requestCount: 1, activeConnections: 1,
             isDraining: false, lastReloadSucceeded: true, lastReloadAt: now)
+        let moment = ReportMoment(now: Instant(nanoseconds: 0), time: now)
         let reports = [
-            try RoutesReport.make(snapshot), try ServicesReport.list(snapshot), StatusReport.make(reading, snapshot),
-            StatusReport.health(reading, snapshot, now: now),
+            try RoutesReport.make(snapshot), try ServicesReport.list(snapshot, at: moment),
+            StatusReport.make(reading, snapshot, at: moment),
+            StatusReport.health(reading, snapshot, at: moment),
             try explain(#"{"method": "GET", "url": "http://a/users/7"}"#, snapshot),
             try explain(#"{"method": "GET", "url": "http://a/userz"}"#, snapshot),
             try explain(#"{"method": "GET", "url": "http://a/users/7", "headers": {"Authorization": "Bearer mine"}}"#, snapshot),
+            try BreakersReport.list(snapshot, at: moment),
         ]
         for report in reports {
             #expect(!report.text.contains("planted"), "\(report.text)")

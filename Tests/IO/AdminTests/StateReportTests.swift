@@ -27,24 +27,31 @@ struct StateReportTests {
         version: "1.2.3", startedAt: Timestamp(seconds: 1_000), uptimeSeconds: 61, generation: 4, workers: 2, requestCount: 10,
         activeConnections: 3, isDraining: false, lastReloadSucceeded: false, lastReloadAt: Timestamp(seconds: 1_030))
 
+    private let moment = ReportMoment(now: Instant(nanoseconds: 0), time: Timestamp(seconds: 0))
+
     @Test func `instances are healthy until their name has no address, and maintenance is no failure`() throws {
-        let services = try ServicesReport.list(Self.gateway()).json["data"].elements
+        let services = try ServicesReport.list(Self.gateway(), at: moment).json["data"].elements
         #expect(services.map { $0["status"].string } == ["HEALTHY", "UNKNOWN", "DEGRADED", "HEALTHY", "HEALTHY"])
         #expect(services.map { $0["maintenance"].text } == ["false", "false", "false", "true", "true"])
         #expect(services[2]["instances"].elements.map { $0["status"].string } == ["UNKNOWN", "HEALTHY"])
     }
 
+    private static let unchecked =
+        #""draining": false, "ejected": false, "takes_requests": true, "in_flight": 0, "connections": 0, "#
+        + #""last_health_check": null, "last_health_check_result": null, "last_change": null}, "#
+
     @Test func `a service is listed with its instances`() throws {
-        let report = try ServicesReport.list(Self.gateway())
+        let report = try ServicesReport.list(Self.gateway(), at: moment)
         #expect(report.json["total"].number == 5 && report.json["next"].isNull)
         #expect(
             report.json["data"][0].text
                 == #"{"name": "users", "url": "http://10.1.0.5:8080", "status": "HEALTHY", "maintenance": false, "#
-                + #""last_health_check": null, "version": null, "tags": [], "instances": ["#
+                + #""last_health_check": null, "version": null, "tags": [], "draining": 0, "ejected": 0, "in_flight": 0, "#
+                + #""waiting": 0, "breaker": "closed", "breaker_seconds_left": 0, "open_route_breakers": [], "#
+                + #""retry_budget_remaining": 1, "concurrency_limit": null, "instances": ["#
                 + #"{"id": "10.1.0.5:8080", "url": "http://10.1.0.5:8080", "weight": 2, "version": "v1", "status": "HEALTHY", "#
-                + #""in_flight": null, "connections": 0}, "#
-                + #"{"id": "unix:/run/users.sock", "url": "unix:/run/users.sock", "weight": 1, "version": null, "#
-                + #""status": "HEALTHY", "in_flight": null, "connections": 0}]}"#)
+                + Self.unchecked + #"{"id": "unix:/run/users.sock", "url": "unix:/run/users.sock", "weight": 1, "#
+                + #""version": null, "status": "HEALTHY", "# + Self.unchecked.dropLast(2) + "]}")
         #expect(report.json["data"][3]["version"].string == "v3")
         #expect(report.text.split(separator: "\n").count == 8)
     }
@@ -52,23 +59,24 @@ struct StateReportTests {
     @Test func `open connections are counted`() throws {
         let snapshot = try Self.gateway()
         #expect(snapshot.services[0].instances[1].slots.tryAcquire() == true)
-        let instances = try ServicesReport.list(snapshot).json["data"][0]["instances"]
+        let instances = try ServicesReport.list(snapshot, at: moment).json["data"][0]["instances"]
         #expect(instances[0]["connections"].number == 0 && instances[1]["connections"].number == 1)
     }
 
     @Test func `the health of one service is told by its name, and nothing of one that is not there`() throws {
         let snapshot = try Self.gateway()
-        let report = try #require(ServicesReport.health("mixed", snapshot, now: Timestamp(seconds: 0)))
+        let report = try #require(ServicesReport.health("mixed", snapshot, at: moment))
         #expect(
             report.json.text
                 == #"{"service": "mixed", "status": "DEGRADED", "maintenance": false, "instances": {"healthy": 1, "total": 2}, "#
+                + #""draining": 0, "ejected": 0, "breaker": "closed", "last_health_check": null, "#
                 + #""timestamp": "1970-01-01T00:00:00.000Z"}"#)
         #expect(report.text == "mixed: DEGRADED, 1 of 2 instances healthy\n")
-        #expect(ServicesReport.health("nobody", snapshot, now: Timestamp(seconds: 0)) == nil)
+        #expect(ServicesReport.health("nobody", snapshot, at: moment) == nil)
     }
 
     @Test func `the status tells of the process, the last reload and the services`() throws {
-        let report = StatusReport.make(Self.reading, try Self.gateway())
+        let report = StatusReport.make(Self.reading, try Self.gateway(), at: moment)
         let json = report.json
         #expect(json["status"].string == "degraded" && json["version"].string == "1.2.3" && json["uptime"].number == 61)
         #expect(json["generation"].number == 4 && json["config_generation"].number == 4 && json["workers"].number == 2)
@@ -76,7 +84,9 @@ struct StateReportTests {
         #expect(json["last_reload"].text == #"{"succeeded": false, "at": "1970-01-01T00:17:10.000Z"}"#)
         #expect(
             json["services"]["closed"].text
-                == #"{"state": "HEALTHY", "maintenance": true, "instances": {"healthy": 1, "total": 1}, "breaker": "off"}"#)
+                == #"{"state": "HEALTHY", "maintenance": true, "instances": {"healthy": 1, "total": 1}, "draining": 0, "#
+                + #""ejected": 0, "in_flight": 0, "waiting": 0, "breaker": "closed", "breaker_seconds_left": 0, "#
+                + #""open_route_breakers": [], "retry_budget_remaining": 1, "concurrency_limit": null}"#)
         #expect(report.text.contains("configuration       generation 4, last load refused at 1970-01-01T00:17:10.000Z\n"))
         #expect(report.text.contains("\nclosed   HEALTHY (maintenance)  1/1 healthy"))
     }
@@ -84,15 +94,15 @@ struct StateReportTests {
     @Test func `a draining process says so`() throws {
         var reading = Self.reading
         reading.isDraining = true
-        #expect(StatusReport.make(reading, try Self.gateway()).json["status"].string == "draining")
+        #expect(StatusReport.make(reading, try Self.gateway(), at: moment).json["status"].string == "draining")
     }
 
     @Test func `the older health form names the dependencies`() throws {
         let report = StatusReport.health(
-            Self.reading, try routed("- {name: a, match: {path: /a}, service: users}"), now: Timestamp(seconds: 1))
+            Self.reading, try routed("- {name: a, match: {path: /a}, service: users}"), at: moment)
         #expect(
             report.json.text
-                == #"{"status": "healthy", "timestamp": "1970-01-01T00:00:01.000Z", "dependencies": {"redis": "off", "services": {"users": "HEALTHY"}}}"#
+                == #"{"status": "healthy", "timestamp": "1970-01-01T00:00:00.000Z", "dependencies": {"redis": "off", "services": {"users": "HEALTHY"}}}"#
         )
         #expect(report.text == "healthy\n")
     }
