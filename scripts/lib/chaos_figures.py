@@ -311,7 +311,7 @@ def run(folder: Path, names: str) -> int:
                 for figure in FIGURES[name](world):
                     print(figure.row(), flush=True)
                     broken += not figure.holds
-            except (Failed, OSError, subprocess.SubprocessError) as error:
+            except (Failed, OSError, subprocess.SubprocessError, SystemExit) as error:
                 print(f"| {name} | | {str(error).splitlines()[0] if str(error) else type(error).__name__} | BROKEN |", flush=True)
                 broken += 1
     return 1 if broken else 0
