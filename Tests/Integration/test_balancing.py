@@ -6,8 +6,8 @@ from collections import Counter
 
 import pytest
 
-from sluice_harness import Backend, Connection, SteadyLoad, reply, request_bytes, until
-from sluice_harness.states import instance_state, refused, wait_instance
+from sluice_harness import SteadyLoad, reply, request_bytes, until
+from sluice_harness.states import refused, wait_instance
 
 QUICK_CHECK = {"path": "/health", "interval": "100ms", "fast_interval": "100ms", "timeout": "1s", "rise": 1, "fall": 1,
                "backoff_max": "200ms"}
@@ -51,11 +51,11 @@ def test_the_shares_over_two_workers_differ_from_the_weights_by_at_most_one_perc
     sluice = gateway({"server": {"workers": 2}, **before(servers, weights, load_balancer={"algorithm": algorithm})})
     with SteadyLoad(sluice.ports["web"], 7000, 3, connections=24, new_percent=2) as load:
         result = load.run_out(25)
-    assert result["ok"] == result["sent"] == 21_000, result
+    assert result["ok"] == result["sent"] > 20_000, result
     counts = [server.requests for server in servers]
-    assert sum(counts) == 21_000
+    assert sum(counts) == result["sent"]
     for count, weight in zip(counts, weights):
-        assert abs(count / 21_000 - weight / 7) <= 0.01, counts
+        assert abs(count / sum(counts) - weight / 7) <= 0.01, counts
 
 
 def test_least_conn_leaves_a_busy_instance_alone(gateway, backend):
@@ -94,7 +94,7 @@ def test_p2c_ewma_leaves_a_slow_instance_alone(process_backend, gateway):
     sluice = gateway(before([a, b, slow], load_balancer={"algorithm": "p2c_ewma"}))
     with SteadyLoad(sluice.ports["web"], 300, 3, connections=100, new_percent=0) as load:
         result = load.run_out(15)
-    assert result["ok"] == 900, result
+    assert result["ok"] == result["sent"] >= 900, result
     assert slow.requests <= 45 and min(a.requests, b.requests) > 250, (a.requests, b.requests, slow.requests)
 
 
