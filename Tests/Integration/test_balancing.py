@@ -10,7 +10,7 @@ from sluice_harness import SteadyLoad, reply, request_bytes, until
 from sluice_harness.states import refused, wait_instance
 
 QUICK_CHECK = {"path": "/health", "interval": "100ms", "fast_interval": "100ms", "timeout": "1s", "rise": 1, "fall": 1,
-               "backoff_max": "200ms"}
+               "backoff_max": "1s"}
 TRUSTED = {"trusted_proxies": ["127.0.0.1/32"]}
 
 

@@ -99,6 +99,24 @@ def test_answers_of_the_service_itself_to_faults_of_the_client_are_passed_on(gat
         assert (response.status, response.body, response.header("x-sluice-fallback")) == (status, b"own", None)
 
 
+def test_an_answer_of_the_service_that_says_that_it_cannot_is_replaced(gateway, backend):
+    """B.2: errors of the service pass through untouched unless it has a fallback."""
+    server = backend(lambda request, connection: reply(int(request.target[1:]), b"own"))
+    sluice = gateway(before([server], **STATIC, circuit_breaker={"enabled": False}, outlier_detection={"enabled": False}))
+    for status in (500, 502, 503, 504):
+        assert is_static(sluice.request("GET", f"/{status}"))
+    assert sluice.request("GET", "/501").status == 501
+
+
+def test_another_service_does_not_do_again_what_the_first_may_have_done(gateway, backend):
+    """A POST that was sent and answered with an error is not sent to anybody else; a GET is."""
+    server, spare = backend(lambda request, connection: reply(503, b"own")), backend()
+    sluice = gateway(with_spare([server], spare))
+    response = sluice.request("POST", "/", body=b"pay")
+    assert (response.status, response.body) == (503, b"own") and spare.heads == []
+    assert sluice.request("GET", "/").body == b"ok" and len(spare.heads) == 1
+
+
 def test_refusals_of_the_gateway_for_faults_of_the_client_are_not_replaced(gateway, dead):
     config = before([dead], **STATIC)
     config["routes"][0]["match"] = {"path": "/known", "methods": ["GET"]}

@@ -325,10 +325,9 @@ def test_flapping_does_not_flood_the_log(process_backend, gateway):
         b.order(health=200)
         wait_instance(sluice, b, "healthy")
     start = len(sluice.stderr.lines)
-    for state in (500, 200) * 12:
-        checks = b.counts()["checks"]
+    for state in (500, 200) * 10:
         b.order(health=state)
-        until(lambda: b.counts()["checks"] >= checks + 2, 5, "two more checks")
+        time.sleep(0.15)    # its rhythm: faster than checks can follow for ever
     assert len(lines_about(sluice, b, start)) <= 6, "\n".join(sluice.stderr.lines[start:])
     with sluice.connect() as client:
         assert all(client.request().status == 200 for _ in range(20))

@@ -37,6 +37,12 @@ def failing_first(backend, failure, good=None):
     return servers
 
 
+def tried_again(metrics, reason: str) -> float:
+    """Retries that were made; wanted and denied ones are counted apart."""
+    return sum(metrics.sum("sluice_upstream_retries_total", service="app", reason=reason, result=result)
+               for result in ("success", "failure"))
+
+
 def asked(servers) -> list[list[str]]:
     return [[request.method for request in server.heads] for server in servers]
 
@@ -55,7 +61,8 @@ def test_retries_add_no_more_than_their_budget_when_all_backends_answer_503(proc
     upstream = sum(server.requests for server in servers)
     assert 1.1 * result["sent"] < upstream <= 1.2 * result["sent"] + 10, "10 are the floor of the first second"
     metrics = sluice.metrics()
-    assert metrics.sum("sluice_upstream_retries_total", service="app") == pytest.approx(upstream - result["sent"], abs=5)
+    assert tried_again(metrics, "upstream_status") == upstream - result["sent"]
+    assert metrics.sum("sluice_upstream_retries_total", service="app", result="denied") > 0
     assert metrics.sum("sluice_retry_budget_remaining_ratio", service="app") < 0.2
 
 
@@ -92,12 +99,12 @@ def test_what_was_never_sent_is_tried_elsewhere_whatever_the_method(process_back
         for _ in range(12):
             assert who(client.request(method, "/", body=b"once" if method == "POST" else None)) == "a"
     assert a.requests == 12
-    assert sluice.metrics().sum("sluice_upstream_retries_total", service="app", reason="connect_failure") >= 1
+    assert tried_again(sluice.metrics(), "connect_refused") >= 1
 
 
 @pytest.mark.parametrize("condition,failure", [
-    ("5xx", reply(500)), ("gateway_error", reply(502)), ("gateway_error", b"garbage\r\n\r\n"), ("429", reply(429)), ("503", reply(503)),
-    ("409", reply(409)), ("timeout", lambda request, connection: connection.hang() and None),
+    ("5xx", reply(500)), ("gateway_error", reply(502)), ("gateway_error", b"garbage\r\n\r\n"), ("429", reply(429)), (503, reply(503)),
+    (409, reply(409)), ("timeout", lambda request, connection: connection.hang() and None),
     ("gateway_error", lambda request, connection: connection.reset()),
 ], ids=["5xx", "gateway_error", "garbage", "429", "a status", "another status", "timeout", "reset"])
 def test_retry_on_says_what_is_tried_again(backend, gateway, condition, failure):
@@ -241,8 +248,8 @@ def test_a_client_that_leaves_between_two_tries_ends_them(backend, gateway):
         until(lambda: sum(len(server.requests) for server in servers) == 1, 5, "the first try")
         client.reset()
     assert sluice.wait_access(1)[0]["reason"] == "client_closed"
-    assert sluice.request("GET", "/second").status == 200
-    assert sum(len(server.heads) for server in servers) == 2
+    with pytest.raises(AssertionError):
+        until(lambda: sum(len(server.heads) for server in servers) > 1, 1.3)
 
 
 # Stale connections
@@ -276,7 +283,7 @@ def test_a_get_on_a_connection_that_was_closed_meanwhile_costs_nothing(backend, 
         assert [client.request().status for _ in range(12)] == [200] * 12
     metrics = sluice.metrics()
     assert breaker_state(sluice) == "closed" and instance_state(sluice, server) == "healthy"
-    assert metrics.sum("sluice_upstream_retries_total", service="app", reason="stale_connection") >= 5
+    assert tried_again(metrics, "upstream_reset") >= 5
     assert metrics.sum("sluice_retry_budget_remaining_ratio", service="app") == 1
 
 
