@@ -14,7 +14,7 @@ import pytest
 
 sys.path.insert(0, str(Path(__file__).resolve().parent))
 
-from sluice_harness import Backend, Gateway, sluice_binary  # noqa: E402
+from sluice_harness import Backend, Gateway, ProcessBackend, sluice_binary  # noqa: E402
 from sluice_harness.waiting import SCALE  # noqa: E402
 
 
@@ -47,11 +47,16 @@ class World:
 
     def __init__(self, directory: Path):
         self.directory = directory
-        self.backends: list[Backend] = []
+        self.backends: list[Backend | ProcessBackend] = []
         self.gateways: list[Gateway] = []
 
     def backend(self, *arguments, **more) -> Backend:
         made = Backend(*arguments, **more)
+        self.backends.append(made)
+        return made
+
+    def process_backend(self, name: str = "a", **orders) -> ProcessBackend:
+        made = ProcessBackend(name, **orders)
         self.backends.append(made)
         return made
 
@@ -108,6 +113,12 @@ def world(tmp_path, request):
 def backend(world):
     """Makes backends: `backend(handler)`, `backend(script=…)`."""
     return world.backend
+
+
+@pytest.fixture
+def process_backend(world):
+    """Makes backends that are processes: `process_backend("a", status=503)`."""
+    return world.process_backend
 
 
 @pytest.fixture

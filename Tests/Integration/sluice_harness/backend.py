@@ -267,7 +267,7 @@ class Backend:
     """A listening backend on a free port of 127.0.0.1, or on a Unix socket."""
 
     def __init__(self, handler=None, script=None, unix: str | None = None, backlog: int = 1024, record: bool = True,
-                 name: str = ""):
+                 name: str = "", host: str = "127.0.0.1"):
         self.handler = handler or (lambda request, connection: reply(200, b"ok"))
         self.script = script
         self.name = name
@@ -287,7 +287,7 @@ class Backend:
             self.listener.bind(unix)
         else:
             self.listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-            self.listener.bind(("127.0.0.1", 0))
+            self.listener.bind((host, 0))
             self.port = self.listener.getsockname()[1]
         self.listener.listen(backlog)
         self.thread = threading.Thread(target=self.accept_loop, daemon=True)

@@ -1,4 +1,4 @@
-"""A steady load from a program of its own (scripts/lib/steady_load.c)."""
+"""A steady load from a program of its own (scripts/lib/steady_load.c), and how such programs are compiled."""
 
 import json
 import subprocess
@@ -8,27 +8,38 @@ from pathlib import Path
 from .waiting import SCALE
 
 REPOSITORY = Path(__file__).resolve().parents[3]
-_program: list[str] = []
+_programs: dict[str, str] = {}
 
 
-def program() -> str:
-    if not _program:
-        made = str(Path(tempfile.mkdtemp(prefix="sluice-load-")) / "steady_load")
-        subprocess.run(["clang", "-O2", "-o", made, str(REPOSITORY / "scripts/lib/steady_load.c")], check=True)
-        _program.append(made)
-    return _program[0]
+def compiled(name: str) -> str:
+    """The path of a program of scripts/lib, made when it is first asked for."""
+    if name not in _programs:
+        made = str(Path(tempfile.mkdtemp(prefix="sluice-load-")) / name)
+        subprocess.run(["clang", "-O2", "-o", made, str(REPOSITORY / f"scripts/lib/{name}.c")], check=True)
+        _programs[name] = made
+    return _programs[name]
 
 
 class SteadyLoad:
-    """Requests at a rate, some on connections of their own; ends with the `with` block or after `seconds`."""
+    """Requests at a rate, some on connections of their own; ends with the `with` block or after `seconds`.
 
-    def __init__(self, port: int, rate: int = 1000, seconds: float = 60, connections: int = 50, new_percent: int = 10, path: str = "/"):
-        self.command = [program(), "127.0.0.1", str(port), str(rate), str(seconds), str(connections), str(new_percent), path]
+    `options` are those of the program: posts=10, burst=250, records=FILE.
+    """
+
+    def __init__(self, port: int, rate: int = 1000, seconds: float = 60, connections: int = 50, new_percent: int = 10,
+                 path: str = "/", **options):
+        self.command = [compiled("steady_load"), "127.0.0.1", str(port), str(rate), str(seconds), str(connections), str(new_percent),
+                        path, *(f"{key}={value}" for key, value in options.items())]
         self.result: dict = {}
 
     def __enter__(self):
         self.process = subprocess.Popen(self.command, stdout=subprocess.PIPE)
         return self
+
+    def run_out(self, seconds: float) -> dict:
+        """Waits until all of its requests have been sent and answered."""
+        self.result = json.loads(self.process.communicate(timeout=seconds * SCALE)[0])
+        return self.result
 
     def finish(self) -> dict:
         if not self.result:

@@ -1,0 +1,356 @@
+"""The circuit breaker of a service, and of a route that has its own (behaviour C.2; hardening 204, 214)."""
+
+import socket
+import threading
+
+import pytest
+
+from sluice_harness import Connection, reply, request_bytes, until
+from sluice_harness.states import breaker_state, refused, wait_instance
+from test_balancing import QUICK_CHECK, before
+
+OFF = {"enabled": False}
+
+
+def guarded(servers, **breaker) -> dict:
+    """A service whose breaker is the only thing that holds requests back."""
+    return before(servers, circuit_breaker={"open_timeout": "60s", **breaker}, outlier_detection=OFF, retry=OFF)
+
+
+def is_open(response) -> bool:
+    return response.status == 503 and b"CIRCUIT_OPEN" in response.body
+
+
+class Gate:
+    """Answers requests only when told to; how many are in it at once, and how many have come."""
+
+    def __init__(self):
+        self.opened = threading.Event()
+        self.status = 200
+
+    def __call__(self, request, connection):
+        assert self.opened.wait(20)
+        return reply(self.status, b"gate")
+
+
+# What opens it
+
+
+def test_failures_in_a_row_open_it_and_then_no_byte_reaches_the_backend(process_backend, gateway):
+    """C.2: 503 CIRCUIT_OPEN; hardening 204: no upstream bytes."""
+    server = process_backend(status=500)
+    sluice = gateway(guarded([server], failure_threshold=4))
+    with sluice.connect() as client:
+        assert [client.request().status for _ in range(4)] == [500] * 4
+        seen = server.counts()
+        for _ in range(50):
+            refused(client.request(), "CIRCUIT_OPEN", "circuit_open")
+        refused(client.request(), "CIRCUIT_OPEN", "circuit_open", sluice)
+    for _ in range(20):
+        assert is_open(sluice.request("POST", "/", body=b"x" * 2000)), "on every worker"
+    after = server.counts()
+    assert [after[key] for key in ("requests", "bytes", "accepted")] == [seen[key] for key in ("requests", "bytes", "accepted")]
+    assert server.requests == 4
+    metrics = sluice.metrics()
+    assert breaker_state(sluice) == "open"
+    assert metrics.sum("sluice_circuit_breaker_transitions_total", service="app", **{"from": "closed", "to": "open"}) == 1
+    assert metrics.sum("sluice_circuit_breaker_rejected_total", service="app") == 71
+    changes = [entry for entry in sluice.log_entries() if entry.get("to") == "open"]
+    assert [(entry["service"], entry["from"], entry["reason"]) for entry in changes] == [("app", "closed", "consecutive_failures")]
+    assert sluice.admin("GET", "/health").status == 200
+
+
+def test_retry_after_is_what_is_left_of_its_time(process_backend, gateway):
+    """C.2: the remaining time, rounded up."""
+    server = process_backend(status=503)
+    sluice = gateway(guarded([server], failure_threshold=1, open_timeout="60s"))
+    assert sluice.request().status == 503
+    first = int(sluice.request().header("retry-after"))
+    assert 53 <= first <= 60
+    until(lambda: int(sluice.request().header("retry-after")) < first, 5, "it gets less")
+
+
+def test_a_success_between_failures_keeps_it_closed(gateway, backend):
+    statuses = iter([500, 500, 200, 500, 500, 200, 500, 500, 200])
+    server = backend(lambda request, connection: reply(next(statuses)))
+    sluice = gateway(guarded([server], failure_threshold=3))
+    with sluice.connect() as client:
+        assert [client.request().status for _ in range(9)] == [500, 500, 200] * 3
+    assert breaker_state(sluice) == "closed"
+
+
+def test_the_share_of_failures_opens_it_once_there_are_enough_requests(gateway, backend):
+    """C.2: ratios of tiny samples trip."""
+    statuses = iter([500, 200] * 100)
+    server = backend(lambda request, connection: reply(next(statuses)))
+    sluice = gateway(guarded([server], failure_threshold=1000, error_rate_threshold=0.5, minimum_requests=20, window="60s"))
+    with sluice.connect() as client:
+        answers = [client.request() for _ in range(30)]
+    closed = [response for response in answers if not is_open(response)]
+    assert 20 <= len(closed) <= 22 and all(is_open(response) for response in answers[len(closed):])
+    assert len(server.requests) == len(closed)
+    assert [entry["reason"] for entry in sluice.log_entries() if entry.get("to") == "open"] == ["error_rate"]
+
+
+def test_slow_answers_open_it_although_they_are_good(process_backend, gateway):
+    server = process_backend(delay=120)
+    sluice = gateway(guarded([server], slow_call_duration="50ms", slow_call_rate_threshold=0.5, minimum_requests=5))
+    with sluice.connect() as client:
+        answers = [client.request() for _ in range(8)]
+    assert [response.status for response in answers] == [200] * 5 + [503] * 3 and is_open(answers[-1])
+    assert [entry["reason"] for entry in sluice.log_entries() if entry.get("to") == "open"] == ["slow_calls"]
+
+
+@pytest.mark.parametrize("fault", ["reset", "garbage", "hang", "refused"])
+def test_whatever_is_no_answer_counts_as_a_failure(gateway, backend, process_backend, fault):
+    """C.2: connect errors, timeouts, resets, what is not HTTP."""
+    def handler(request, connection):
+        if fault == "reset":
+            connection.reset()
+        elif fault == "hang":
+            connection.hang()
+        else:
+            return b"garbage\r\n\r\n"
+    if fault == "refused":
+        server = process_backend()
+        server.kill()
+    else:
+        server = backend(handler)
+    config = guarded([server], failure_threshold=2)
+    config["services"]["app"]["timeouts"] = {"response": "100ms"}
+    sluice = gateway(config)
+    expected = 504 if fault == "hang" else 502
+    assert [sluice.request("POST", "/", body=b"x").status for _ in range(2)] == [expected] * 2
+    assert is_open(sluice.request("POST", "/", body=b"x"))
+
+
+def test_faults_of_clients_and_clients_that_leave_never_count(gateway, backend):
+    """Hardening 204: 4xx and client aborts do not count; B.2: 501 and 429 neither."""
+    def handler(request, connection):
+        if request.target == "/leave":
+            connection.hang()
+            return None
+        return reply(int(request.target[1:]))
+    server = backend(handler)
+    sluice = gateway(guarded([server], failure_threshold=2, minimum_requests=4, error_rate_threshold=0.1))
+    with sluice.connect() as client:
+        for status in (400, 401, 404, 409, 422, 429, 499, 501) * 3:
+            assert client.request("GET", f"/{status}").status == status
+    for number in range(8):
+        with sluice.connect() as client:
+            client.send(request_bytes("POST", "/leave", body=b"x"))
+            head = server.wait_for(lambda: [one for one in server.heads if one.target == "/leave"][number:], 5, "it has arrived")[0]
+            client.reset()
+        head.connection.wait_end(5)
+    for _ in range(8):
+        with sluice.connect() as client:
+            client.send(b"POST /200 HTTP/1.1\r\nHost: app.test\r\nContent-Length: 100\r\n\r\nhalf")
+            client.reset()
+    assert sluice.request("POST", "/200", [("Expect", "nonsense")], b"x").status == 417
+    assert sluice.request("GET", "/200").status == 200 and breaker_state(sluice) == "closed"
+
+
+def test_where_it_is_off_every_request_goes(process_backend, gateway):
+    server = process_backend(status=500)
+    sluice = gateway(before([server], circuit_breaker=OFF, outlier_detection=OFF))
+    with sluice.connect() as client:
+        assert {client.request().status for _ in range(60)} == {500}
+    assert server.requests == 60
+
+
+def test_a_route_for_websockets_has_none_unless_it_asks(process_backend, gateway):
+    """B.4, C.2: off by default for WebSocket routes."""
+    server = process_backend(status=500)
+    config = guarded([server], failure_threshold=2)
+    config["routes"].append({"name": "live", "match": {"path": "/live"}, "service": "app", "upgrade": ["websocket"]})
+    sluice = gateway(config)
+    upgrade = [("Connection", "Upgrade"), ("Upgrade", "websocket"), ("Sec-WebSocket-Version", "13"), ("Sec-WebSocket-Key", "a" * 22 + "==")]
+    assert [sluice.request("GET", "/live", upgrade).status for _ in range(6)] == [500] * 6
+    assert breaker_state(sluice) == "closed" and sluice.request().status == 500
+
+
+def test_a_route_with_a_breaker_of_its_own_opens_alone(gateway, backend):
+    """C.2: per service, and per route where asked."""
+    server = backend(lambda request, connection: reply(500 if request.target.startswith("/fragile") else 200))
+    config = guarded([server], failure_threshold=1000, minimum_requests=100_000)
+    config["routes"].append({"name": "fragile", "match": {"path": "/fragile/*"}, "service": "app",
+                             "circuit_breaker": {"failure_threshold": 2, "open_timeout": "60s"}})
+    sluice = gateway(config)
+    with sluice.connect() as client:
+        assert [client.request("GET", "/fragile/1").status for _ in range(2)] == [500, 500]
+        for _ in range(5):
+            refused(client.request("GET", "/fragile/1"), "CIRCUIT_OPEN", "circuit_open", sluice)
+            assert client.request("GET", "/other").status == 200
+    assert breaker_state(sluice) == "closed" and breaker_state(sluice, route="fragile") == "open"
+    assert len([request for request in server.requests if request.target == "/fragile/1"]) == 2
+
+
+# Half open
+
+
+def ready(client: Connection) -> bool:
+    """Whether an answer has begun to come in."""
+    client.socket.setblocking(False)
+    try:
+        return bool(client.socket.recv(1, socket.MSG_PEEK))
+    except BlockingIOError:
+        return False
+    finally:
+        client.socket.settimeout(client.timeout)
+
+
+@pytest.mark.parametrize("most", [1, 3])
+def test_exactly_its_number_of_probes_is_let_through_to_200_clients_on_two_workers(gateway, backend, most):
+    """Hardening 204: k probes in total; rule 2."""
+    gate = Gate()
+    server = backend(lambda request, connection: gate(request, connection) if request.target == "/probe" else reply(500))
+    sluice = gateway({"server": {"workers": 2}, "limits": {"connections_per_client": 4096},
+                      **guarded([server], failure_threshold=1, open_timeout="300ms", half_open_max=most, success_threshold=3)})
+
+    def probes() -> int:
+        return sum(request.target == "/probe" for request in server.heads)
+
+    def first_probe():
+        client = sluice.connect()
+        client.send(request_bytes("GET", "/probe"))
+        until(lambda: ready(client) or probes() > 0, 5, "refused, or let through")
+        if probes():
+            return client
+        assert is_open(client.read_response())
+        client.close()
+        return None
+    assert sluice.request("GET", "/fail").status == 500
+    clients = [until(first_probe, 5, "it is tested again")]
+    for _ in range(199):
+        clients.append(sluice.connect())
+    for client in clients[1:]:
+        client.send(request_bytes("GET", "/probe"))
+    until(lambda: sum(ready(client) for client in clients) >= 200 - most, 10, "all others are refused")
+    waiting = [client for client in clients if not ready(client)]
+    assert len(waiting) == most == probes() and breaker_state(sluice) == "half_open"
+    for client in clients:
+        if client not in waiting:
+            assert is_open(client.read_response())
+    gate.opened.set()
+    assert [client.read_response().status for client in waiting] == [200] * most
+    with sluice.connect() as client:
+        for _ in range(3 - most):
+            assert client.request("GET", "/probe").status == 200
+        assert breaker_state(sluice) == "closed"
+        assert [client.request("GET", "/probe").status for _ in range(20)] == [200] * 20
+    for client in clients:
+        client.close()
+
+
+def test_a_probe_that_fails_opens_it_again_for_twice_as_long(process_backend, gateway):
+    """C.2: a single failure reopens, and then longer."""
+    server = process_backend(status=500)
+    sluice = gateway(guarded([server], failure_threshold=2, open_timeout="1s"))
+    with sluice.connect() as client:
+        assert [client.request().status for _ in range(2)] == [500, 500]
+        assert int(client.request().header("retry-after")) == 1
+        until(lambda: not is_open(client.request()), 5, "it is tested")
+        response = client.request()
+        assert is_open(response) and int(response.header("retry-after")) == 2 and server.requests == 3
+        server.order(status=200)
+        until(lambda: client.request().status == 200, 5, "it is tested again, as always")
+        assert [client.request().status for _ in range(10)] == [200] * 10
+    assert breaker_state(sluice) == "closed"
+    changes = [(entry["from"], entry["to"], entry["reason"]) for entry in sluice.log_entries() if entry.get("service") == "app" and "to" in entry]
+    assert changes == [("closed", "open", "consecutive_failures"), ("open", "half_open", "open_time_elapsed"), ("half_open", "open", "probe_failed"),
+                       ("open", "half_open", "open_time_elapsed"), ("half_open", "closed", "probes_succeeded")]
+
+
+def test_a_probe_that_never_returns_is_a_failure_and_it_is_tested_again(gateway, backend):
+    """C.2: a trial that never returns counts as failed at its timeout; rule 5."""
+    behaviour = {"hangs": False, "status": 500}
+
+    def handler(request, connection):
+        if behaviour["hangs"]:
+            connection.hang()
+            return None
+        return reply(behaviour["status"])
+    server = backend(handler)
+    sluice = gateway(guarded([server], failure_threshold=1, open_timeout="200ms", open_timeout_max="400ms", half_open_max=1,
+                             success_threshold=1, probe_timeout="300ms"))
+    assert sluice.request().status == 500
+    behaviour["hangs"] = True
+    probe = sluice.connect()
+
+    def is_sent():
+        probe.send(request_bytes())
+        until(lambda: ready(probe) or len(server.heads) == 2, 5)
+        return len(server.heads) == 2 or probe.read_response() is None
+    until(is_sent, 5, "the probe is under way")
+    behaviour.update(hangs=False, status=200)
+    until(lambda: sluice.request().status == 200, 5, "it is tested again although the probe hangs")
+    assert breaker_state(sluice) == "closed" and not ready(probe)
+    probe.reset()
+
+
+def test_checks_that_pass_half_open_it_before_its_time(process_backend, gateway):
+    """C.2: probe_early; issue: early half-open when active checks pass."""
+    server = process_backend(status=500, health=500)
+    config = guarded([server], failure_threshold=2, open_timeout="60s")
+    config["services"]["app"]["health_check"] = {**QUICK_CHECK, "fall": 100}
+    server.order(health=200)
+    sluice = gateway(config)
+    wait_instance(sluice, server, "healthy")
+    assert [sluice.request().status for _ in range(2)] == [500, 500] and is_open(sluice.request())
+    server.order(status=200)
+    until(lambda: sluice.request().status == 200, 6, "long before a minute is over")
+    assert "checks_passed" in [entry["reason"] for entry in sluice.log_entries() if entry.get("to") == "half_open"]
+
+
+def test_without_probe_early_checks_change_nothing(process_backend, gateway):
+    server = process_backend(status=500)
+    config = guarded([server], failure_threshold=2, open_timeout="60s", probe_early=False)
+    config["services"]["app"]["health_check"] = {**QUICK_CHECK, "fall": 100}
+    sluice = gateway(config)
+    wait_instance(sluice, server, "healthy")
+    assert [sluice.request().status for _ in range(2)] == [500, 500]
+    checks = server.counts()["checks"]
+    until(lambda: server.counts()["checks"] > checks + 15, 10, "15 checks have passed")
+    assert is_open(sluice.request()) and breaker_state(sluice) == "open"
+
+
+# By hand, and reloads
+
+
+def test_an_administrator_trips_and_resets_it_for_all_workers_at_once(process_backend, gateway):
+    server = process_backend()
+    sluice = gateway({"server": {"workers": 2}, **guarded([server])})
+    assert sluice.request().status == 200
+    assert sluice.admin("POST", "/breakers/app/trip").status == 200
+    for _ in range(20):
+        refused(sluice.request(), "CIRCUIT_OPEN", "circuit_open")
+    assert server.requests == 1 and breaker_state(sluice) == "open"
+    assert sluice.admin("POST", "/breakers/app/reset").status == 200
+    assert [sluice.request().status for _ in range(20)] == [200] * 20
+    reasons = [entry["reason"] for entry in sluice.log_entries() if entry.get("service") == "app" and "to" in entry]
+    assert reasons == ["tripped", "reset"]
+    assert sluice.admin("POST", "/breakers/nobody/trip").status == 404
+    assert sluice.admin("POST", "/breakers/app/burn").status == 404
+
+
+def test_a_reload_keeps_an_open_breaker_open(process_backend, gateway):
+    """Hardening 214; B.12."""
+    server = process_backend(status=500)
+    config = guarded([server], failure_threshold=2, open_timeout="60s")
+    sluice = gateway(config)
+    assert [sluice.request().status for _ in range(2)] == [500, 500]
+    sluice.reload({**config, "limits": {"request_headers": 77}})
+    assert is_open(sluice.request()) and server.requests == 2
+    config["services"]["app"]["circuit_breaker"]["failure_threshold"] = 9
+    sluice.reload(config)
+    assert is_open(sluice.request()) and server.requests == 2
+    config["services"]["app"]["circuit_breaker"] = OFF
+    sluice.reload(config)
+    assert sluice.request().status == 500
+
+
+def test_what_is_left_open_is_seen_in_the_status(process_backend, gateway):
+    server = process_backend()
+    sluice = gateway(guarded([server]))
+    assert sluice.admin("POST", "/breakers/app/trip").status == 200
+    assert sluice.admin("GET", "/status").json()["services"]["app"]["breaker"] == "open"
