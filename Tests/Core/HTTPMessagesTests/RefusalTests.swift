@@ -16,7 +16,8 @@ import Testing
             case .authError: #expect([401, 403].contains(refusal.status))
             case .loopDetected: #expect(refusal.status == 508)
             case .invalidRequest: #expect([400, 411, 413, 414, 417, 431, 501, 505].contains(refusal.status))
-            case .httpsRequired, .rateLimit, .circuitOpen: Issue.record("\(refusal) has a code that nothing here may use")
+            case .circuitOpen: #expect(refusal.status == 503)
+            case .httpsRequired, .rateLimit: Issue.record("\(refusal) has a code that nothing here may use")
             }
         }
     }
@@ -32,7 +33,7 @@ import Testing
     }
 
     @Test func `every reason is that of a refusal, or of a request that was served or given up`() {
-        let others: Set<Reason> = [.ok, .response, .redirect, .tunnel, .clientClosed]
+        let others: Set<Reason> = [.ok, .response, .redirect, .tunnel, .fallbackServed, .clientClosed]
         #expect(Set(Refusal.all.map(\.reason)).union(others) == Set(Reason.allCases))
         #expect(Set(Refusal.all.map(\.reason)).isDisjoint(with: others))
     }
