@@ -134,6 +134,10 @@ def module_world(tmp_path_factory, request):
     made.end(False)
 
 
+# Blocks of a service whose backends fail again and again: what they do is counted against nobody.
+PATIENT = {"circuit_breaker": {"enabled": False}, "outlier_detection": {"enabled": False}}
+
+
 def one_service(*backends, **blocks) -> dict:
     """The blocks `services` and `routes` that send everything to these backends; `blocks` go into the service."""
     return {

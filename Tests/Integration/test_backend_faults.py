@@ -7,7 +7,7 @@ import time
 
 import pytest
 
-from conftest import one_service
+from conftest import PATIENT, one_service
 from sluice_harness import Connection, Truncated, reply, until
 
 
@@ -25,7 +25,7 @@ def road(module_world):
             server.answer(request, connection)
     server = module_world.backend(script=script)
     server.answer = None
-    sluice = module_world.gateway({**one_service(server, timeouts={"response": "500ms", "idle": "500ms"}),
+    sluice = module_world.gateway({**one_service(server, timeouts={"response": "500ms", "idle": "500ms"}, **PATIENT),
                                    "server": {"workers": 1}})
     return sluice, server
 

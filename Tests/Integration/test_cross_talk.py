@@ -12,7 +12,7 @@ import pytest
 
 import test_backend_faults
 import test_request_smuggling as corpus
-from conftest import one_service
+from conftest import PATIENT, one_service
 from sluice_harness import Connection, reply, request_bytes
 
 
@@ -73,7 +73,7 @@ def test_victims_read_only_their_own_answers_while_attackers_desynchronise(gatew
     server = backend(handler)
     server.record = False
     sluice = gateway({
-        **one_service(server, pool={"max_connections": 8}, timeouts={"response": "5s"}, queue={"timeout": "10s"}),
+        **one_service(server, pool={"max_connections": 8}, timeouts={"response": "5s"}, queue={"timeout": "10s"}, **PATIENT),
         "server": {"workers": workers}, "limits": {"connections_per_client": 4096, "body_idle_timeout": "1s"}})
     stop = threading.Event()
     problems: list[str] = []

@@ -2,6 +2,7 @@
 
 import pytest
 
+from conftest import PATIENT
 from sluice_harness import reply
 
 
@@ -18,9 +19,10 @@ def road(module_world):
     full = module_world.backend(hang)
     garbage = module_world.backend(lambda request, connection: b"garbage\r\n\r\n")
     sluice = module_world.gateway(
-        services={"dead": {"instances": [{"url": url}]}, "garbage": {"instances": [{"url": garbage.url}]},
-                  "slow": {"instances": [{"url": slow.url}], "timeouts": {"response": "200ms"}},
-                  "full": {"instances": [{"url": full.url}], "timeouts": {"response": "1s"}, "pool": {"max_connections": 1},
+        services={"dead": {"instances": [{"url": url}], **PATIENT},
+                  "garbage": {"instances": [{"url": garbage.url}], **PATIENT},
+                  "slow": {"instances": [{"url": slow.url}], "timeouts": {"response": "200ms"}, **PATIENT},
+                  "full": {"instances": [{"url": full.url}], **PATIENT, "timeouts": {"response": "1s"}, "pool": {"max_connections": 1},
                            "queue": {"max_pending": 0}}},
         routes=[{"name": name, "match": {"path": f"/{name}/*"}, "service": name} for name in ("dead", "garbage", "slow",
         "full")] +

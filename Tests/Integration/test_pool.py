@@ -5,6 +5,7 @@ import time
 
 import pytest
 
+from conftest import PATIENT
 from sluice_harness import Connection, reply, request_bytes, until
 
 
@@ -162,7 +163,7 @@ def test_a_slot_comes_back_after_every_kind_of_end(simple):
         else:
             return reply()
     sluice, server = simple(handler, service={"pool": {"max_connections": 2}, "timeouts": {"response": "100ms"},
-        "queue": {"timeout": "5s"}})
+        "queue": {"timeout": "5s"}, **PATIENT})
     for round_number in range(3):
         for kind in ("ok", "reset", "garbage", "hang", "cut", "close"):
             for _ in range(3):

@@ -7,8 +7,19 @@ import Primitives
 /// the turn who is served. Scarce descriptors and memory are told from outside.
 public struct LoadShedder: Sendable {
     /// What runs short in the process as a whole.
-    public enum Pressure: UInt8, Sendable {
-        case none, high, extreme
+    public enum Pressure: UInt8, Sendable, Comparable {
+        case none
+        /// More than nine tenths are in use.
+        case high
+        /// More than 97 % are.
+        case extreme
+
+        /// - Parameter usedPermille: of whatever there is a fixed amount of.
+        public init(usedPermille: Int) {
+            self = usedPermille > 970 ? .extreme : usedPermille > 900 ? .high : .none
+        }
+
+        public static func < (a: Pressure, b: Pressure) -> Bool { a.rawValue < b.rawValue }
     }
 
     public static var bulkLag: TimeAmount { .milliseconds(50) }

@@ -82,6 +82,7 @@ extension ControlThread {
             removeProcessID()
         }
         giveUpUpgrade()
+        checker.stop()
         service.finish()
         log.event(.info, "stopped", [:])
         accessLog?.finish(milliseconds: 1000)

@@ -119,6 +119,7 @@ extension ControlThread {
         snapshot = candidate.snapshot
         registry.adopt(next, at: Clock.monotonic)
         forgetRemovedServices()
+        watchHealth()
         log.setLevel(Self.level(next))
         if next.server.pidFile != oldFile {
             if let oldFile { ProcessIDFile.remove(oldFile) }

@@ -3,6 +3,7 @@ import Configuration
 import ConfigurationFile
 import Downstream
 import Glibc
+import HealthChecks
 import Logs
 import Pipeline
 import Primitives
@@ -73,6 +74,8 @@ public final class ControlThread {
     private var questions = AdminQueue()
     var lostLines: UInt64 = 0
     private var watchdog: Watchdog?
+    private var shortage = ShortageWatch()
+    let checker: HealthChecker
     /// When something is to be done that would be in the way now.
     var later = Later()
 
@@ -142,6 +145,12 @@ public final class ControlThread {
             throw StartError(error.diagnostics.map { "\($0)" }.joined(separator: "\n"))
         }
         registry.adopt(configuration, at: Clock.monotonic)
+        do {
+            checker = try HealthChecker(seed: randomSeed()) { [hub] event in hub.changed(event) }
+        } catch {
+            throw StartError("cannot start: \(SystemError.text(error.error))")
+        }
+        hub.onSuspicion { [checker] instance in checker.hurry(instance) }
         try start(loaded, workers: workers)
     }
 
@@ -184,6 +193,7 @@ public final class ControlThread {
         store.configuration.lastSuccess = startedAt
         watchdog = Watchdog(timeout: service.watchdogTimeout, now: Clock.monotonic)
         writeProcessID()
+        watchHealth()
         hub.setReady(true)
         log.event(
             .info, "ready",
@@ -225,6 +235,9 @@ public final class ControlThread {
             service.flush()
             watchWorkers()
             doWhatWaited()
+            if let pressure = shortage.look(at: Clock.monotonic, connections: limits.count, limit: limits.most) {
+                hub.setPressure(pressure)
+            }
             log.tick()
             reportLostLines()
         }
@@ -343,6 +356,18 @@ public final class ControlThread {
                 service.instances.map {
                     ($0, service.resolveInterval, registry.instance($0, of: service, at: Clock.monotonic))
                 }
+            })
+    }
+
+    /// From now on the instances of the configuration in force are checked.
+    func watchHealth() {
+        let breakers = Dictionary(grouping: snapshot.breakers, by: \.service)
+        checker.watch(
+            zip(configuration.services, snapshot.services).map { configured, service in
+                WatchedService(
+                    state: service.state, breakers: breakers[service.name] ?? [], health: configured.health,
+                    check: configured.enabled ? configured.check : nil,
+                    instances: zip(service.instances, service.authorities).map { .init(state: $0, authority: $1) })
             })
     }
 

@@ -78,6 +78,11 @@ public final class ServiceRuntime: Sendable {
         hasChecks = configuration.check != nil
     }
 
+    /// An instance has just come, and its first check will tell in a moment whether it takes requests.
+    var awaitsFirstCheck: Bool {
+        hasChecks && zip(instances, takesTraffic).contains { $1 && $0.load.status.health == .unknown }
+    }
+
     private static func placement(_ configuration: ServiceConfiguration) -> Placement {
         switch configuration.balancer.algorithm {
         case .roundRobin, .leastConnections, .peakEWMA, .random: return .none

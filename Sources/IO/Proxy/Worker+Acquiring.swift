@@ -27,7 +27,9 @@ extension Worker {
     }
 
     private func acquire(_ slot: Int, _ generation: Generation, _ service: ServiceRuntime) -> Acquired {
-        guard let first = pick(slot, generation, service) else { return .failed(.noInstance) }
+        guard let first = pick(slot, generation, service) else {
+            return service.awaitsFirstCheck ? enqueue(slot, generation, service) : .failed(.noInstance)
+        }
         // Almost always the first one has a connection to give.
         switch lease(slot, pool: generation.pools[service.firstInstance + first], instance: first) {
         case .connected: return .connected
@@ -254,7 +256,8 @@ extension Worker {
             return true
         }
         for instance in service.instances { instance.slots.markWaiting(index) }
-        var found = Acquired.failed(.noInstance)
+        // Whoever waits for the first check of an instance goes on waiting for it.
+        var found = Acquired.failed(service.awaitsFirstCheck ? .queueFull : .noInstance)
         if let first = pick(slot, generation, service) {
             found = lease(slot, pool: generation.pools[service.firstInstance + first], instance: first)
             if case .failed(let failure) = found { found = search(slot, generation, service, behind: first, failure) }
