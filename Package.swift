@@ -118,7 +118,8 @@ let package = Package(
         tests(
             "HealthChecksTests", "IO",
             [
-                "HealthChecks", "Upstream", "Reactor", "HTTPMessages", "Health", "Resilience", "Configuration", "Primitives", "CLinux",
+                "HealthChecks", "Upstream", "Reactor", "HTTPMessages", "Health", "Resilience", "Configuration", "Primitives",
+                "CLinux",
             ]),
         tests("LogsTests", "IO", ["Logs", "Telemetry", "Primitives", "Reactor"]),
         tests(

@@ -56,7 +56,7 @@ public struct DueQueue: Sendable {
         }
         while true {
             var earliest = place
-            for child in 2 * place + 1 ... 2 * place + 2 where child < heap.count && heap[child].at < heap[earliest].at {
+            for child in 2 * place + 1...2 * place + 2 where child < heap.count && heap[child].at < heap[earliest].at {
                 earliest = child
             }
             guard earliest != place else { return }

@@ -26,7 +26,9 @@ extension CheckLoop {
         // From here on the check sees what traffic saw before.
         instance.state.clearHurry()
         let health = instance.state.health
-        guard let deadline = instance.checking?.schedule.began(pace: health.pace, usual: health.checkLatency, at: now) else { return }
+        guard let deadline = instance.checking?.schedule.began(pace: health.pace, usual: health.checkLatency, at: now) else {
+            return
+        }
         instance.checking?.began = now
         instance.checking?.triedAddresses = 0
         deadlines.set(instance.index, at: deadline)
@@ -77,7 +79,9 @@ extension CheckLoop {
         let connection = connections.pointer(index)
         connection.pointee.descriptor = descriptor
         connection.pointee.instance = instance.index
-        if case .ask(_, let judge) = instance.checking?.plan.question { connection.pointee.response = CheckResponse(judge: judge) }
+        if case .ask(_, let judge) = instance.checking?.plan.question {
+            connection.pointee.response = CheckResponse(judge: judge)
+        }
         instance.connection = index
         instance.addressVersion = addressVersion(instance)
         guard poller.addConnection(descriptor, Token(.backend, index: index, generation: generation)) >= 0 else {

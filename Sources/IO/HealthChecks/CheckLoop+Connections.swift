@@ -25,7 +25,9 @@ extension CheckLoop {
     /// The connection stands, or it does not.
     private func connected(_ index: Int, isReadable: Bool) {
         let connection = connections.pointer(index)
-        guard let instance = instances[connection.pointee.instance], let plan = instance.checking?.plan else { return close(index) }
+        guard let instance = instances[connection.pointee.instance], let plan = instance.checking?.plan else {
+            return close(index)
+        }
         guard calls.socketError(connection.pointee.descriptor) == 0 else {
             close(index)
             instance.address += 1
@@ -95,7 +97,11 @@ extension CheckLoop {
         switch connection.pointee.phase {
         case .asking(let sent):
             isFresh = true
-            if case .ask(let request, _) = instance.checking?.plan.question { isSent = sent == request.count } else { isSent = false }
+            if case .ask(let request, _) = instance.checking?.plan.question {
+                isSent = sent == request.count
+            } else {
+                isSent = false
+            }
         case .connecting, .draining, .idle: (isFresh, isSent) = (false, true)
         }
         switch progress {
@@ -114,8 +120,8 @@ extension CheckLoop {
     /// The connection is gone, or of no use.
     private func lost(_ index: Int) { finish(index) { $0.gaveUp(.malformed) } }
 
-    /// A kept connection that turns out to be closed before it brought a byte says nothing about the instance: many close idle ones
-    /// after a while. The check goes on over a new one.
+    /// A kept connection that turns out to be closed before it brought a byte says nothing about the instance: many close
+    /// idle ones after a while. The check goes on over a new one.
     private func finish(_ index: Int, _ end: (inout CheckResponse) -> CheckJudge.Verdict) {
         let connection = connections.pointer(index)
         let instance = instances[connection.pointee.instance]

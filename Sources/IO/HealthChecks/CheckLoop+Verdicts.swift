@@ -8,49 +8,56 @@ extension CheckLoop {
     /// The check has its verdict: the health of the instance, the ejections and the breakers of its service hear of it.
     func ended(_ instance: WatchedInstance, _ verdict: CheckJudge.Verdict) {
         guard let began = instance.checking?.began else { return }
+        let now = now
+        let took = now.since(began)
+        let hasPassed: Bool
+        switch verdict {
+        case .passed:
+            hasPassed = true
+            instance.passes += 1
+        case .failed:
+            hasPassed = false
+            instance.passes = 0
+            instance.address += 1
+        }
+        let (rise, change, health) = instance.state.change(at: now) { health in
+            let rise = health.riseNow
+            let change = hasPassed ? health.checkPassed(after: took, at: now) : health.checkFailed(at: now)
+            return (rise, change, health)
+        }
         instance.checking?.began = nil
         deadlines.remove(instance.index)
-        let took = now.since(began)
-        report(.checked(instance.state.key, verdict, took))
-        let pace =
-            switch verdict {
-            case .passed: passed(instance, after: took)
-            case .failed: failed(instance)
-            }
-        instance.checking?.schedule.ended(pace: pace, at: now, random: &random)
+        instance.checking?.schedule.ended(pace: health.pace, at: now, random: &random)
         due.set(instance.index, at: instance.checking?.schedule.due)
         // What traffic says from here on is not about this check.
         instance.state.clearHurry()
+        // Told last: whoever hears of it finds everything in force.
+        report(.checked(instance.state.key, verdict, took))
+        tell(instance, change)
+        if !hasPassed {
+            failed(instance)
+        } else if instance.passes >= rise, isUp(health) {
+            passed(instance)
+        }
     }
 
-    private func passed(_ instance: WatchedInstance, after took: TimeAmount) -> InstanceHealth.Pace {
-        instance.passes += 1
-        let (rise, change, health) = instance.state.change(at: now) { health in
-            let rise = health.riseNow
-            let change = health.checkPassed(after: took, at: now)
-            return (rise, change, health)
-        }
-        tell(instance, change)
-        // One that has failed meanwhile, in traffic, is not back yet.
+    /// One that has failed meanwhile, in traffic, is not back with a single pass, however many there were before.
+    private func isUp(_ health: InstanceHealth) -> Bool {
         switch health.phase {
-        case .unknown, .failed: return health.pace
-        case .healthy, .degraded: break
+        case .unknown, .failed: false
+        case .healthy, .degraded: true
         }
-        if instance.passes >= rise {
-            if let event = instance.service.outliers.checksPassed(instance.state, at: now) { report(event) }
-            for breaker in instance.breakers { tell(breaker, breaker.shared.checksPassed(at: now)) }
-        }
-        return health.pace
     }
 
-    private func failed(_ instance: WatchedInstance) -> InstanceHealth.Pace {
-        instance.passes = 0
-        instance.address += 1
-        let (change, pace) = instance.state.change(at: now) { health in (health.checkFailed(at: now), health.pace) }
-        tell(instance, change)
+    /// As many checks in a row as bring an instance back.
+    private func passed(_ instance: WatchedInstance) {
+        if let event = instance.service.outliers.checksPassed(instance.state, at: now) { report(event) }
+        for breaker in instance.breakers { tell(breaker, breaker.shared.checksPassed(at: now)) }
+    }
+
+    private func failed(_ instance: WatchedInstance) {
         instance.service.outliers.checkFailed(instance.state)
         for breaker in instance.breakers { breaker.shared.checkFailed() }
-        return pace
     }
 
     func tell(_ instance: WatchedInstance, _ change: HealthChange?) {

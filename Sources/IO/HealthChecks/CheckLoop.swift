@@ -55,7 +55,8 @@ public final class CheckLoop {
 
     /// - Throws: when the kernel gives no epoll instance.
     public init(
-        mailbox: Mailbox<CheckMessage>, seed: UInt64, calls: SystemCalls = .kernel, report: @escaping @Sendable (ServiceEvent) -> Void
+        mailbox: Mailbox<CheckMessage>, seed: UInt64, calls: SystemCalls = .kernel,
+        report: @escaping @Sendable (ServiceEvent) -> Void
     ) throws(PollerError) {
         self.calls = calls
         self.mailbox = mailbox

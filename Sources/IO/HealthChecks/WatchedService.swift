@@ -23,10 +23,11 @@ public struct WatchedService: Sendable {
     public let check: CheckConfiguration?
     public let instances: [Instance]
 
-    /// - Parameter health: whether it has checks is taken from `check`: an instance that waits for a check which never comes would
-    ///   get no traffic for ever.
+    /// - Parameter health: whether it has checks is taken from `check`: an instance that waits for a check which never comes
+    ///   would get no traffic for ever.
     public init(
-        state: ServiceState, breakers: [NamedBreaker] = [], health: HealthPolicy, check: CheckConfiguration?, instances: [Instance]
+        state: ServiceState, breakers: [NamedBreaker] = [], health: HealthPolicy, check: CheckConfiguration?,
+        instances: [Instance]
     ) {
         self.state = state
         self.breakers = breakers.filter { $0 !== state.breaker }
