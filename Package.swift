@@ -64,6 +64,9 @@ let package = Package(
         io("Downstream", ["Reactor", "Telemetry", "Primitives"]),
         io("Upstream", ["Reactor", "Pooling", "Balancing", "Health", "Resilience", "Telemetry", "Primitives"]),
         io(
+            "HealthChecks",
+            ["Upstream", "Reactor", "HTTP1", "HTTPMessages", "Health", "Resilience", "Balancing", "Configuration", "Primitives"]),
+        io(
             "Proxy",
             [
                 "Downstream", "Upstream", "Reactor", "ProxyProtocol", "HTTP1", "HTTPMessages", "Primitives", "Exchange",
@@ -114,6 +117,12 @@ let package = Package(
         tests("TelemetryTests", "Core", ["Telemetry", "Health", "Resilience"]),
         tests("ProxyProtocolTests", "Core", ["ProxyProtocol"]),
         tests("ReactorTests", "IO", ["Reactor", "Downstream", "Logs", "Primitives", "CLinux"]),
+        tests(
+            "HealthChecksTests", "IO",
+            [
+                "HealthChecks", "Upstream", "Reactor", "HTTPMessages", "Health", "Resilience", "Configuration", "Primitives",
+                "CLinux",
+            ]),
         tests("LogsTests", "IO", ["Logs", "Telemetry", "Primitives", "Reactor"]),
         tests(
             "AdminTests", "IO",

@@ -20,6 +20,15 @@ public struct CheckSchedule: Sendable, Hashable {
         state = .due(now + TimeAmount(nanoseconds: random.below(spread.nanoseconds)), backoffStep: 0)
     }
 
+    /// Over which time the first checks of instances that join together are spread.
+    ///
+    /// Not at all while all of them may run at once: an instance gets no traffic before its first check has passed, so that every
+    /// wait is an outage. More of them would come in one burst, whose jitter of 10 % keeps it a burst for many rounds; so they
+    /// begin over a second, or an interval where that is shorter. Never over more: the last one's clients wait for it.
+    public static func spread(of instances: Int, atOnce: Int, policy: HealthPolicy) -> TimeAmount {
+        instances <= atOnce ? .zero : min(policy.interval, .seconds(1))
+    }
+
     /// Nil while a check runs, and where there are no checks.
     public var due: Instant? {
         guard policy.hasChecks, case .due(let at, _) = state else { return nil }
@@ -78,6 +87,12 @@ public struct CheckSchedule: Sendable, Hashable {
             if earliest < at { state = .due(earliest, backoffStep: step) }
             return nil
         }
+    }
+
+    /// The check was given up for a reason that is not the instance's, such as descriptors that ran out. It comes again soon.
+    public mutating func abandoned(at now: Instant) {
+        guard case .running(let since, _, let step, _) = state else { return }
+        state = .due(max(now, since + min(policy.fastInterval, policy.interval)), backoffStep: step)
     }
 
     /// A reload changed the numbers.

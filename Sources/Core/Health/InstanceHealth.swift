@@ -47,8 +47,8 @@ public struct InstanceHealth: Sendable, Hashable {
     }
 
     private enum State: Sendable, Hashable {
-        /// No evidence. Becomes `healthy` with the first success, `failed` with failures.
-        case unknown(failures: Int, trials: Int)
+        /// No evidence; without checks, on trial since then. Becomes `healthy` with the first success, `failed` with failures.
+        case unknown(since: Instant, failures: Int, trials: Int)
         /// Becomes `degraded` or `failed`.
         case healthy(Up)
         /// Slow or faulty, but up. Becomes `healthy` when it has been calm for a while, or `failed`.
@@ -89,7 +89,8 @@ public struct InstanceHealth: Sendable, Hashable {
         self.policy = policy
         riseNow = policy.rise
         state =
-            policy.hasChecks ? .unknown(failures: 0, trials: isAdded ? 1 : 0) : .healthy(Up(since: now, isSlowStarting: isAdded))
+            policy.hasChecks
+            ? .unknown(since: now, failures: 0, trials: isAdded ? 1 : 0) : .healthy(Up(since: now, isSlowStarting: isAdded))
     }
 
     public var phase: Phase {
@@ -143,12 +144,13 @@ public struct InstanceHealth: Sendable, Hashable {
         }
     }
 
-    // Events of checks
+    // Events of checks. One that ends after a reload has taken the checks away says nothing: nothing would answer it later.
 
     public mutating func checkPassed(after latency: TimeAmount, at now: Instant) -> HealthChange? {
+        guard policy.hasChecks else { return nil }
         checkLatency = checkLatency.map { TimeAmount(nanoseconds: $0.nanoseconds / 2 + latency.nanoseconds / 2) } ?? latency
         switch state {
-        case .unknown(_, let trials):
+        case .unknown(_, _, let trials):
             return begin(.healthy(Up(since: now, isSlowStarting: trials > 0)), .checksPassed, at: now)
         case .healthy(var up):
             up.doubt = .none
@@ -168,10 +170,11 @@ public struct InstanceHealth: Sendable, Hashable {
     }
 
     public mutating func checkFailed(at now: Instant) -> HealthChange? {
+        guard policy.hasChecks else { return nil }
         switch state {
-        case .unknown(let failures, let trials):
+        case .unknown(let since, let failures, let trials):
             guard failures + 1 >= policy.fall else {
-                state = .unknown(failures: failures + 1, trials: trials)
+                state = .unknown(since: since, failures: failures + 1, trials: trials)
                 return nil
             }
             return fail(.checksFailed, trials: 0, trialAt: .never, at: now)
@@ -179,7 +182,6 @@ public struct InstanceHealth: Sendable, Hashable {
             state = .failed(passes: 0, trials: trials, trialAt: trialAt)
             return nil
         case .healthy, .degraded:
-            // The caller of a check has no dice: without checks there is no check.
             return count(checks: 1, traffic: 0, .checksFailed, trialAt: .never, at: now)
         }
     }
@@ -188,12 +190,12 @@ public struct InstanceHealth: Sendable, Hashable {
 
     /// A try ended without an answer: no connection, none in time, cut off. Not for a kept connection that had been closed
     /// before.
-    /// - Parameter duration: of the try; what began before the instance came up is no evidence.
+    /// - Parameter duration: of the try; what began before the instance came up, or before its trial, is no evidence.
     public mutating func trafficFailed(after duration: TimeAmount, at now: Instant, random: inout RandomSource) -> HealthChange? {
         switch state {
         case .failed: return nil
-        case .unknown(_, let trials):
-            guard !policy.hasChecks else { return nil }
+        case .unknown(let since, _, let trials):
+            guard !policy.hasChecks, since + duration <= now else { return nil }
             return fail(
                 .trialFailed, trials: trials + 1, trialAt: trial(trials + 1, after: now, &random), at: now)
         case .healthy(let up), .degraded(let up, _):
@@ -247,7 +249,7 @@ public struct InstanceHealth: Sendable, Hashable {
     /// Time has passed: a trial is due, or a degraded instance has been calm long enough.
     public mutating func tick(at now: Instant) -> HealthChange? {
         if case .failed(_, let trials, let trialAt) = state, !policy.hasChecks, now >= trialAt {
-            return begin(.unknown(failures: 0, trials: trials), .trialBegan, at: now)
+            return begin(.unknown(since: now, failures: 0, trials: trials), .trialBegan, at: now)
         }
         traffic.decay(to: now)
         return judge(at: now)
@@ -260,10 +262,17 @@ public struct InstanceHealth: Sendable, Hashable {
     public mutating func adopt(_ new: HealthPolicy, at now: Instant) {
         if new.rise != policy.rise { riseNow = new.rise }
         if new.hasChecks != policy.hasChecks {
+            checkLatency = nil
             switch state {
-            case .unknown where !new.hasChecks: state = .healthy(Up(since: now, isSlowStarting: true))
+            case .unknown: if !new.hasChecks { state = .healthy(Up(since: now, isSlowStarting: true)) }
             case .failed(_, _, let trialAt): state = .failed(passes: 0, trials: 0, trialAt: min(trialAt, now + .seconds(1)))
-            case .unknown, .healthy, .degraded: break
+            // Failures of checks would stay for ever where no check can end their row.
+            case .healthy(var up):
+                up.doubt = .none
+                state = .healthy(up)
+            case .degraded(var up, let calmSince):
+                up.doubt = .none
+                state = .degraded(up, calmSince: calmSince)
             }
         }
         policy = new
@@ -320,9 +329,17 @@ public struct InstanceHealth: Sendable, Hashable {
         return HealthChange(from: from, to: phase, reason: reason, isFlapping: flipped(from: from, at: now), at: now)
     }
 
-    /// Counts changes between up and failed. - Returns: whether there were too many.
+    /// Counts changes between up and failed: a trial is neither until it has told, and an instance that stays dead does not
+    /// flap however often it is tried.
+    /// - Returns: whether there were too many.
     private mutating func flipped(from: Phase, at now: Instant) -> Bool {
-        guard from == .failed || phase == .failed else { return false }
+        let isChange =
+            switch (from, phase) {
+            case (.healthy, .failed), (.degraded, .failed), (.failed, .healthy): true
+            case (.unknown, .healthy): !policy.hasChecks
+            case (.unknown, _), (.healthy, _), (.degraded, _), (.failed, _): false
+            }
+        guard isChange else { return false }
         if let last = flips.last, last + policy.flapWindow < now {
             flips.removeAll()
             riseNow = policy.rise

@@ -27,6 +27,8 @@ public final class InstanceState: Sendable {
     private let machine: Mutex<InstanceHealth>
     /// An answer in traffic is news.
     private let wantsAnswers: Atomic<Bool>
+    /// Whoever checks it has been told that a request failed, and has not looked since.
+    private let isHurried = Atomic<Bool>(false)
     private let addresses: Mutex<[SocketAddress]>
     /// Counts the changes of `addresses`, so that a worker looks only when there was one.
     public let addressVersion = Atomic<Int>(0)
@@ -83,6 +85,17 @@ public final class InstanceState: Sendable {
             return result
         }
     }
+
+    /// A request has put it in doubt. One load once the checker has been told, however many requests fail.
+    /// - Returns: whether the checker is still to be told.
+    public func raiseHurry() -> Bool {
+        if isHurried.load(ordering: .relaxed) { return false }
+        return !isHurried.exchange(true, ordering: .acquiringAndReleasing)
+    }
+
+    /// The checker looks now: what comes from here on is news. - Returns: whether it had been told anything.
+    @discardableResult
+    public func clearHurry() -> Bool { isHurried.exchange(false, ordering: .acquiringAndReleasing) }
 
     private func publish(_ machine: borrowing InstanceHealth, _ now: Instant) {
         let startsSlowly = machine.slowStartSince != nil

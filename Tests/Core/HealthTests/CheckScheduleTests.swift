@@ -190,6 +190,25 @@ import Testing
         #expect(schedule.evidence(pace: .fast, usual: nil, at: second(0.6)) == nil)
     }
 
+    @Test func `as many as may be checked at once begin at once, and more are spread over a second or a shorter interval`() {
+        var policy = HealthPolicy()
+        #expect(CheckSchedule.spread(of: 64, atOnce: 64, policy: policy) == .zero)
+        #expect(CheckSchedule.spread(of: 65, atOnce: 64, policy: policy) == .seconds(1))
+        policy.interval = .milliseconds(100)
+        #expect(CheckSchedule.spread(of: 65, atOnce: 64, policy: policy) == .milliseconds(100))
+    }
+
+    @Test func `a check that was given up comes again after the fast interval and takes no step of the backoff`() {
+        var random = RandomSource(seed: 1)
+        var schedule = CheckSchedule(policy: HealthPolicy(), spread: .zero, at: second(0), random: &random)
+        _ = schedule.began(pace: .backoff, usual: nil, at: second(0))
+        schedule.abandoned(at: second(0.2))
+        #expect(schedule.due == second(1))
+        _ = schedule.began(pace: .backoff, usual: nil, at: second(1))
+        schedule.ended(pace: .backoff, at: second(1), random: &random)
+        #expect((1.8...2.2).contains(Double(schedule.due?.nanoseconds ?? 0) / 1e9))
+    }
+
     @Test func `a reload to a shorter interval takes effect at once, and without checks none is due`() {
         var random = RandomSource(seed: 1)
         var schedule = CheckSchedule(policy: HealthPolicy(), spread: .zero, at: second(0), random: &random)

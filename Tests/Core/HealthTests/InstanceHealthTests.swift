@@ -206,6 +206,72 @@ import Testing
         #expect(bench.health.phase == .healthy)
     }
 
+    @Test func `without checks an instance that stays dead does not flap, however often it is tried`() {
+        var bench = Bench(.unknown) {
+            $0.hasChecks = false
+            $0.backoffMax = .seconds(1)
+        }
+        var flapping = 0
+        for _ in 0..<3 where bench.trafficFail(1)?.isFlapping == true { flapping += 1 }
+        for i in 2..<60 {
+            if bench.health.tick(at: second(Double(i) + 0.5))?.isFlapping == true { flapping += 1 }
+            #expect(bench.health.eligibility(at: second(Double(i) + 0.5)) == .trial)
+            if bench.trafficFail(Double(i) + 0.5)?.isFlapping == true { flapping += 1 }
+        }
+        #expect(flapping == 0)
+    }
+
+    @Test func `without checks an instance that answers each trial and fails again flaps, and is tried later`() {
+        var bench = Bench(.unknown) { $0.hasChecks = false }
+        var now = 1.0
+        var waits: [Double] = []
+        for _ in 0..<4 {
+            for _ in 0..<3 { bench.trafficFail(now) }
+            let failed = now
+            while bench.health.phase == .failed {
+                now += 0.1
+                _ = bench.health.tick(at: second(now))
+            }
+            waits.append(now - failed)
+            bench.answer(now)
+            #expect(bench.health.phase == .healthy)
+        }
+        #expect(waits[0] < 1.35 && waits[1] < 1.35 && (waits.last ?? 0) > 1.5, "\(waits)")
+    }
+
+    @Test func `what failed in the time before a trial is no evidence against it`() {
+        var bench = Bench(.unknown) { $0.hasChecks = false }
+        for _ in 0..<3 { bench.trafficFail(1) }
+        #expect(bench.health.tick(at: second(3))?.reason == .trialBegan)
+        #expect(bench.trafficFail(4, took: .seconds(30)) == nil)
+        #expect(bench.health.eligibility(at: second(4)) == .trial)
+        #expect(bench.trafficFail(4, took: .seconds(1))?.reason == .trialFailed)
+    }
+
+    @Test func `a check that ends after the checks were taken away changes nothing`() {
+        var bench = Bench(.healthy) { $0.fall = 1 }
+        var policy = bench.health.policy
+        policy.hasChecks = false
+        bench.health.adopt(policy, at: second(1))
+        #expect(bench.fail(2) == nil && bench.health.phase == .healthy)
+        bench.trafficFail(3)
+        #expect(bench.pass(4) == nil && bench.pass(4) == nil && bench.health.phase == .failed)
+    }
+
+    @Test func `failed checks do not count any more once the checks were taken away`() {
+        var bench = Bench(.healthy)
+        bench.fail(1)
+        bench.fail(1)
+        var policy = HealthPolicy()
+        policy.hasChecks = false
+        bench.health.adopt(policy, at: second(2))
+        bench.trafficFail(3)
+        bench.answer(3)
+        bench.trafficFail(4)
+        #expect(bench.trafficFail(4) == nil)
+        #expect(bench.trafficFail(4)?.to == .failed)
+    }
+
     @Test func `a reload that takes the checks away leaves nobody without traffic for ever`() {
         var policy = HealthPolicy()
         policy.hasChecks = false
