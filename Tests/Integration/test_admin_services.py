@@ -464,11 +464,11 @@ def test_an_instance_that_flaps_does_not_fill_the_log(simple):
 
     def changes():
         return sluice.metrics().sum("sluice_instance_health_changes_total", instance=identity(server))
-    until(lambda: changes() >= 6, 40, "six changes")
+    until(lambda: changes() >= 5, 40, "five changes")
     until(lambda: lines(sluice, "instance flaps: it takes more passing checks to come back, or longer until its trial"), 20,
           "flapping is said")
     written = [entry for entry in sluice.log_entries() if entry.get("message", "").startswith("instance ")]
-    assert len(written) < changes() + 2
+    assert len(written) <= changes() + 1
 
 
 # The command line
