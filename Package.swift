@@ -79,7 +79,8 @@ let package = Package(
         io(
             "Control",
             [
-                "Admin", "Proxy", "HTTPMessages", "Balancing", "Health", "Resilience", "Pooling", "Primitives", "Logs", "Upstream",
+                "Admin", "Proxy", "HTTPMessages", "Balancing", "Health", "Resilience", "Pooling", "Primitives", "Logs",
+                "Upstream",
                 "Downstream",
                 "Pipeline",
                 "Routing", "ConfigurationFile", "Reactor", "Configuration", "Telemetry",
