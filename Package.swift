@@ -82,7 +82,8 @@ let package = Package(
         io(
             "Control",
             [
-                "Admin", "Proxy", "HealthChecks", "HTTPMessages", "Balancing", "Health", "Resilience", "Pooling", "Primitives", "Logs", "Upstream",
+                "Admin", "Proxy", "HealthChecks", "HTTPMessages", "Balancing", "Health", "Resilience", "Pooling", "Primitives",
+                "Logs", "Upstream",
                 "Downstream", "Pipeline",
                 "Routing", "ConfigurationFile", "Reactor", "Configuration", "Telemetry",
             ]),

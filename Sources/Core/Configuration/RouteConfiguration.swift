@@ -16,6 +16,9 @@ public struct RouteConfiguration: Sendable, Equatable {
     /// Whether a request may have a body; false answers 400.
     public var allowBody = true
     public var maintenance = Maintenance.off
+    /// A client may change to the WebSocket protocol. Its connections live long and end in many ways, so that the service's breaker
+    /// does not count for such a route.
+    public var allowsWebSocket = false
     public var priority = RequestPriority.standard
     /// Its own breaker, which counts in the place of the service's; nil: the service's.
     public var breaker: BreakerPolicy?

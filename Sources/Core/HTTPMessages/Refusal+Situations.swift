@@ -265,7 +265,8 @@ extension Refusal {
             .lengthRequired, .bodyTooLarge, .uriTooLong, .expectationFailed, .headerTooLarge, .unknownMethod,
             .unknownTransferCoding, .versionNotSupported, .loopDetected, .internalError, .overload, .draining,
             .maintenance(retryAfterSeconds: 0), .noHealthyInstance, .queueFull, .queueTimeout, .circuitOpen(retryAfterSeconds: 1),
-            .shed, .concurrencyLimit, .dnsFailed, .connectRefused, .connectFailed, .connectTimeout, .upstreamReset, .upstreamTimeout, .upstreamMalformed, .upstreamHeaderTooLarge,
+            .shed, .concurrencyLimit, .dnsFailed, .connectRefused, .connectFailed, .connectTimeout, .upstreamReset,
+            .upstreamTimeout, .upstreamMalformed, .upstreamHeaderTooLarge,
             .upstreamTruncated,
         ]
     }

@@ -92,6 +92,12 @@ public struct OutlierDetector: Sendable, Hashable {
         return nil
     }
 
+    /// Something else has taken the instance out: its failures in a row count no more.
+    public mutating func forgive(_ instance: Int) {
+        guard case .inService(let since, _, _, let ejections) = members[instance] else { return }
+        members[instance] = .inService(since: since, serverErrors: 0, unreachable: 0, ejections: ejections)
+    }
+
     /// A check of an instance passed as often as brings one back.
     public mutating func checksPassed(_ instance: Int, at now: Instant) -> Change? {
         guard case .ejected(_, let ejections, true) = members[instance] else { return nil }

@@ -18,7 +18,9 @@ struct ShortageWatch {
 
     /// Of what the service manager or the container allows (cgroup v2); nil where there is no limit.
     private static func cgroupShare() -> Int? {
-        guard let line = text("/proc/self/cgroup").split(separator: "\n").first(where: { $0.hasPrefix("0::/") }) else { return nil }
+        guard let line = text("/proc/self/cgroup").split(separator: "\n").first(where: { $0.hasPrefix("0::/") }) else {
+            return nil
+        }
         let folder = "/sys/fs/cgroup" + line.dropFirst(3)
         guard let most = UInt64(text(folder + "/memory.max").prefix { $0 != "\n" }), most > 0,
             let used = UInt64(text(folder + "/memory.current").prefix { $0 != "\n" })

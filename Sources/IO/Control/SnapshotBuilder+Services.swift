@@ -80,11 +80,12 @@ extension SnapshotBuilder {
         return answer
     }
 
-    /// The route's own breaker; nil where its service's counts.
+    /// The route's own breaker, or its service's; nil where nobody counts its failures.
     func breaker(
         _ route: RouteConfiguration, _ services: [ServiceRuntime], _ registry: inout InstanceRegistry
     ) -> NamedBreaker? {
-        guard let policy = route.breaker, case .service(let index) = route.action else { return nil }
+        guard case .service(let index) = route.action else { return nil }
+        guard let policy = route.breaker else { return route.allowsWebSocket ? nil : services[index].breaker }
         return registry.breaker(ofRoute: route.name, service: services[index].name, policy: policy)
     }
 }

@@ -178,7 +178,7 @@ public struct RouteRuntime: Sendable {
         requestTimeout = timeouts.request
         connectTimeout = timeouts.connect
         self.priority = priority
-        breakerOwner = breaker ?? service?.breaker
+        breakerOwner = breaker
         breakerReference = breakerOwner.map { Unmanaged.passUnretained($0) }
         fallbackOwner = fallback ?? service?.fallback
         fallbackReference = fallbackOwner.map { Unmanaged.passUnretained($0) }

@@ -23,6 +23,7 @@ public final class ServiceRuntime: Sendable {
     public let pool: PoolConfiguration
     public let queue: QueueConfiguration
     public let retry: RetryPolicy
+    let perTryTimeout: TimeAmount
     public let trustsIdempotencyKey: Bool
     /// Nil where the file switches it off.
     public let breaker: NamedBreaker?
@@ -66,6 +67,7 @@ public final class ServiceRuntime: Sendable {
         pool = configuration.pool
         queue = configuration.queue
         retry = configuration.retry.policy
+        perTryTimeout = configuration.retry.policy.perTryTimeout
         trustsIdempotencyKey = configuration.retry.trustsIdempotencyKey
         breaker = configuration.breaker == nil ? nil : state.breaker
         self.fallback = fallback
@@ -78,10 +80,19 @@ public final class ServiceRuntime: Sendable {
         hasChecks = configuration.check != nil
     }
 
+    /// For how long requests wait for the first check of an instance that has just come.
+    private static var firstCheckTime: TimeAmount { .seconds(1) }
+
     /// An instance has just come, and its first check will tell in a moment whether it takes requests.
-    var awaitsFirstCheck: Bool {
-        hasChecks && zip(instances, takesTraffic).contains { $1 && $0.load.status.health == .unknown }
+    func awaitsFirstCheck(at now: Instant) -> Bool {
+        hasChecks
+            && zip(instances, takesTraffic).contains {
+                $1 && now.since($0.since) < Self.firstCheckTime && $0.load.status.health == .unknown
+            }
     }
+
+    /// Whether any instance takes requests at this moment.
+    var isServed: Bool { zip(instances, takesTraffic).contains { $1 && $0.load.takesRequests } }
 
     private static func placement(_ configuration: ServiceConfiguration) -> Placement {
         switch configuration.balancer.algorithm {

@@ -28,7 +28,7 @@ extension Worker {
 
     private func acquire(_ slot: Int, _ generation: Generation, _ service: ServiceRuntime) -> Acquired {
         guard let first = pick(slot, generation, service) else {
-            return service.awaitsFirstCheck ? enqueue(slot, generation, service) : .failed(.noInstance)
+            return service.awaitsFirstCheck(at: now) ? enqueue(slot, generation, service) : .failed(.noInstance)
         }
         // Almost always the first one has a connection to give.
         switch lease(slot, pool: generation.pools[service.firstInstance + first], instance: first) {
@@ -257,7 +257,7 @@ extension Worker {
         }
         for instance in service.instances { instance.slots.markWaiting(index) }
         // Whoever waits for the first check of an instance goes on waiting for it.
-        var found = Acquired.failed(service.awaitsFirstCheck ? .queueFull : .noInstance)
+        var found = Acquired.failed(service.awaitsFirstCheck(at: now) ? .queueFull : .noInstance)
         if let first = pick(slot, generation, service) {
             found = lease(slot, pool: generation.pools[service.firstInstance + first], instance: first)
             if case .failed(let failure) = found { found = search(slot, generation, service, behind: first, failure) }
@@ -296,7 +296,8 @@ extension Worker {
         switch exchange.pointee.step {
         case .queued:
             leaveQueue(slot)
-            giveUp(slot, .queueTimedOut)
+            let isServed = exchange.pointee.service?._withUnsafeGuaranteedRef { $0.isServed } ?? true
+            giveUp(slot, isServed ? .queueTimedOut : .noInstance)
         case .backingOff:
             startTry(slot)
         case .requestSuspended, .responseSuspended:

@@ -65,7 +65,7 @@ extension Worker {
         }
         if case .all = sent, exchange.pointee.machine.requestRead {
             exchange.pointee.machine.requestWritten()
-            if let route = exchange.pointee.route { armBackend(backendIndex, now + route.pointee.responseTimeout) }
+            if let route = exchange.pointee.route { armBackend(backendIndex, now + timeForHead(slot, route)) }
         } else {
             continueAfterHead(slot)
         }
@@ -225,7 +225,13 @@ extension Worker {
         guard backends.pointer(index).pointee.outgoing.isEmpty else { return }
         exchange.pointee.machine.requestWritten()
         guard let route = exchange.pointee.route, case .awaitingHead = exchange.pointee.machine.state else { return }
-        armBackend(index, now + route.pointee.responseTimeout)
+        armBackend(index, now + timeForHead(slot, route))
+    }
+
+    /// How long the backend may take to begin its answer in this try.
+    private func timeForHead(_ slot: Int, _ route: UnsafePointer<RouteRuntime>) -> TimeAmount {
+        guard let service = exchanges.pointer(slot).pointee.service else { return route.pointee.responseTimeout }
+        return min(route.pointee.responseTimeout, service._withUnsafeGuaranteedRef { $0.perTryTimeout })
     }
 
     private func relayRequest(_ slot: Int, _ bytes: UnsafeRawBufferPointer) -> Relayed {

@@ -11,12 +11,14 @@ import Upstream
 extension Worker {
     /// To be called once for each try: as soon as the response's head is here, or the try has failed. What comes later says
     /// nothing of how fast it answers.
-    func tell(_ slot: Int, _ outcome: CallOutcome) {
+    /// - Parameter goesElsewhere: the request has not been read by anybody and goes to another instance: that says nothing of the
+    ///   service as a whole.
+    func tell(_ slot: Int, _ outcome: CallOutcome, goesElsewhere: Bool = false) {
         let exchange = exchanges.pointer(slot)
         guard exchange.pointee.owesOutcome else { return }
         exchange.pointee.owesOutcome = false
         let duration = now.since(exchange.pointee.triedAt)
-        recordAtBreaker(slot, outcome, duration)
+        recordAtBreaker(slot, goesElsewhere ? .givenUp : outcome, duration)
         guard outcome.weight != .nothing, let pool = pool(of: slot) else { return }
         pool.pointee.stateReference._withUnsafeGuaranteedRef { instance in
             switch outcome {
@@ -36,8 +38,13 @@ extension Worker {
 
     private func judge(_ service: ServiceRuntime, _ pool: PoolPointer, _ outcome: CallOutcome, _ duration: TimeAmount) {
         if service.detectsOutliers {
-            let event = pool.pointee.stateReference._withUnsafeGuaranteedRef {
-                service.state.outliers.record(outcome, $0, duration: duration, at: now, random: &random)
+            let event = pool.pointee.stateReference._withUnsafeGuaranteedRef { instance -> ServiceEvent? in
+                // Who is taken for dead comes back when it answers, and not when the time of an ejection is over.
+                if instance.load.status.health == .failed {
+                    service.state.outliers.forgive(instance)
+                    return nil
+                }
+                return service.state.outliers.record(outcome, instance, duration: duration, at: now, random: &random)
             }
             if let event { control.changed(event) }
         }

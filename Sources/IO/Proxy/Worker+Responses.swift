@@ -68,7 +68,7 @@ extension Worker {
     func connectBroken(_ index: Int, _ failure: UpstreamFailure) {
         let slot = Int(backends.pointer(index).pointee.exchange)
         let exchange = exchanges.pointer(slot)
-        tell(slot, .connectFailed)
+        tell(slot, .connectFailed, goesElsewhere: hasOtherInstance(slot))
         attemptEnded(slot, failure.refusal.reason)
         dropBackend(slot)
         exchange.pointee.step = .idle
@@ -323,7 +323,7 @@ extension Worker {
             version: exchange.pointee.head.version, method: exchange.pointee.head.method, status: response.status,
             upstream: response.framing, declaredLength: response.declaredLength, keepsAlive: keepsAlive(slot))
         if exchange.pointee.fallbackUsed == .service { markFallback() }
-        if exchange.pointee.owesCookie { addSessionCookie(slot) }
+        if exchange.pointee.owesCookie || exchange.pointee.session >= 0 { addSessionCookie(slot) }
         out.clear()
         guard
             HeadSerialiser.startResponse(status: response.status, reason: response.bytes(response.reason), into: &out),

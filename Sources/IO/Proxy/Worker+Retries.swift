@@ -20,7 +20,7 @@ extension Worker {
         guard let service = exchange.pointee.service else { return giveUp(slot, failure) }
         let verdict = service._withUnsafeGuaranteedRef { service in
             exchange.pointee.machine.verdict(
-                on: failure, circumstances(slot, service, anyResponseByte: anyResponseByte), policy: service.retry,
+                on: failure, circumstances(slot, anyResponseByte: anyResponseByte), policy: service.retry,
                 random: &random)
         }
         switch verdict {
@@ -45,7 +45,7 @@ extension Worker {
         let exchange = exchanges.pointer(slot)
         guard let service = exchange.pointee.service else { return false }
         let verdict = service._withUnsafeGuaranteedRef { service in
-            var circumstances = circumstances(slot, service, anyResponseByte: true)
+            var circumstances = circumstances(slot, anyResponseByte: true)
             circumstances.retryAfter = retryAfter(response)
             return exchange.pointee.machine.verdict(
                 onStatus: status, circumstances, policy: service.retry, random: &random)
@@ -64,21 +64,31 @@ extension Worker {
         return true
     }
 
-    private func circumstances(_ slot: Int, _ service: ServiceRuntime, anyResponseByte: Bool) -> ProxyExchange.Circumstances {
+    private func circumstances(_ slot: Int, anyResponseByte: Bool) -> ProxyExchange.Circumstances {
         let exchange = exchanges.pointer(slot)
         var circumstances = ProxyExchange.Circumstances()
         circumstances.anyResponseByte = anyResponseByte
         circumstances.isRetriedElsewhere = exchange.pointee.context.isRetriedElsewhere
-        // As many as are remembered: nobody is tried twice.
-        circumstances.hasOtherInstance =
-            exchange.pointee.machine.attempts < TriedInstances.room
-            && service.instances.indices.contains {
-                !exchange.pointee.tried.contains($0) && service.takesTraffic[$0] && service.instances[$0].load.takesRequests
-            }
+        circumstances.hasOtherInstance = hasOtherInstance(slot)
         if exchange.pointee.requestDeadline != .never {
             circumstances.remaining = exchange.pointee.requestDeadline.since(now)
         }
         return circumstances
+    }
+
+    /// Whether there is an instance on which the request has not failed. As many are remembered as there are tries.
+    func hasOtherInstance(_ slot: Int) -> Bool {
+        let exchange = exchanges.pointer(slot)
+        guard exchange.pointee.machine.attempts < TriedInstances.room, let service = exchange.pointee.service else {
+            return false
+        }
+        let current = Int(exchange.pointee.instance)
+        return service._withUnsafeGuaranteedRef { service in
+            service.instances.indices.contains {
+                $0 != current && service.takesTraffic[$0] && !exchange.pointee.tried.contains($0)
+                    && service.instances[$0].load.takesRequests
+            }
+        }
     }
 
     /// `Retry-After` in seconds; a date says nothing here (RFC 9110 §10.2.3).
@@ -181,6 +191,7 @@ extension Worker {
         retryEnded(slot, .failure)
         if fallsBack(slot) { return }
         guard exchanges.pointer(slot).pointee.machine.failed(.noInstance) != .nothing else { return }
-        refuse(slot, refusal.jittered(by: random.next()))
+        // What is left of an open breaker's time is known, and is drawn with jitter already.
+        refuse(slot, refusal.reason == .circuitOpen ? refusal : refusal.jittered(by: random.next()))
     }
 }

@@ -21,6 +21,8 @@ public final class InstanceState: Sendable {
     }
 
     public let key: Key
+    /// When a configuration named it first.
+    public let since: Instant
     public let slots: ConnectionSlots
     /// Whether it takes requests and how many it has; `health` is where that comes from.
     public let load: InstanceLoad
@@ -39,6 +41,7 @@ public final class InstanceState: Sendable {
         isAdded: Bool, at now: Instant
     ) {
         self.key = key
+        since = now
         slots = ConnectionSlots(limit: maxConnections)
         self.addresses = Mutex(addresses)
         let health = InstanceHealth(policy: policy, isAdded: isAdded, at: now)

@@ -52,6 +52,15 @@ public final class SharedOutlierDetector: Sendable {
         }
     }
 
+    /// Its failures in a row are counted elsewhere.
+    public func forgive(_ instance: InstanceState) {
+        state.withLock { state in
+            guard let place = state.places[ObjectIdentifier(instance)] else { return }
+            state.detector.forgive(place)
+            noteSuspects(state)
+        }
+    }
+
     /// Checks of the instance passed as often as brings one back.
     public func checksPassed(_ instance: InstanceState, at now: Instant) -> ServiceEvent? {
         state.withLock { state in
