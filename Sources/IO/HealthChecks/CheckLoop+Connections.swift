@@ -93,25 +93,26 @@ extension CheckLoop {
         guard let verdict = connection.pointee.response.verdict else { return }
         guard let instance = instances[connection.pointee.instance] else { return close(index) }
         let isFresh: Bool
-        let isSent: Bool
+        let isGood: Bool
         switch connection.pointee.phase {
         case .asking(let sent):
             isFresh = true
-            if case .ask(let request, _) = instance.checking?.plan.question {
-                isSent = sent == request.count
-            } else {
-                isSent = false
-            }
-        case .connecting, .draining, .idle: (isFresh, isSent) = (false, true)
+            // After a failure the next check begins anew, perhaps at another address.
+            isGood = verdict == .passed && sent == requestBytes(instance)
+        case .connecting, .draining, .idle: (isFresh, isGood) = (false, true)
         }
         switch progress {
-        case .complete where isSent && keptCount < Self.keptMax:
+        case .complete where isGood && keptCount < Self.keptMax:
             connection.pointee.phase = .idle
             keptCount += 1
-        case .more where isSent: connection.pointee.phase = .draining
+        case .more where isGood: connection.pointee.phase = .draining
         case .more, .complete, .spent: close(index)
         }
         if isFresh { ended(instance, verdict) }
+    }
+
+    private func requestBytes(_ instance: WatchedInstance) -> Int {
+        if case .ask(let request, _) = instance.checking?.plan.question { request.count } else { 0 }
     }
 
     /// The instance has closed its side.

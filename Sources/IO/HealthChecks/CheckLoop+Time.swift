@@ -30,7 +30,7 @@ extension CheckLoop {
     }
 
     /// A request has put the instance in doubt. Its flag stays up, so that those that follow cost nothing, until a check begins
-    /// or ends, or the tick comes. For one that is not checked it stays up for good.
+    /// or ends, or the tick comes. For one that is not checked it stays up until it is.
     func hurry(_ state: InstanceState) {
         guard let instance = places[ObjectIdentifier(state)], instance.checking != nil else { return }
         if !instance.isListed {

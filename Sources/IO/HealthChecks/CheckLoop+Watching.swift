@@ -65,7 +65,5 @@ extension CheckLoop {
         deadlines.remove(instance.index)
         instance.checking = nil
         instance.passes = 0
-        // Whoever was told while nobody checked it was told in vain.
-        instance.state.clearHurry()
     }
 }

@@ -104,7 +104,7 @@ struct CheckResponse {
                 }
                 interims += 1
                 // Nobody asked for another protocol (RFC 9110 §7.8).
-                guard head.status != 101, interims <= Self.interimMax, headBytes <= bytesMax else { return malformed() }
+                guard head.status != 101, interims <= Self.interimMax else { return malformed() }
             }
         }
     }

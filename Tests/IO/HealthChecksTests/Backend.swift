@@ -84,6 +84,20 @@ final class BackendSide {
     }
 }
 
+/// A backend that answers whatever has been asked when it is told to, on any number of connections.
+final class Responder {
+    let backend: Backend
+    private var sides: [BackendSide] = []
+
+    init() throws { backend = try Backend() }
+
+    func answer(_ text: String) {
+        while let side = backend.accept() { sides.append(side) }
+        for side in sides where side.takeRequest() != nil { side.send(text) }
+        sides.removeAll(where: \.isEnded)
+    }
+}
+
 extension String {
     /// How many bytes stand before the end of the first occurrence of `part`; nil where there is none.
     fileprivate func range(_ part: String) -> Int? {

@@ -13,30 +13,26 @@ import Upstream
     private static let fine = "HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n"
     private static let bad = "HTTP/1.1 500 No\r\nContent-Length: 0\r\n\r\n"
 
-    /// A backend that answers each request on one kept connection.
-    private func answer(_ side: BackendSide, _ text: String = fine) { if side.takeRequest() != nil { side.send(text) } }
-
-    private func start(_ policy: HealthPolicy) throws -> (bench: Bench, side: BackendSide, instance: InstanceState) {
+    private func start(_ policy: HealthPolicy) throws -> (bench: Bench, backend: Responder, instance: InstanceState) {
         let bench = try Bench()
-        let backend = try Backend()
-        let instance = bench.instance("a", [backend.address], policy)
+        let backend = try Responder()
+        let instance = bench.instance("a", [backend.backend.address], policy)
         bench.watch([instance], .get, policy)
-        let side = try bench.connection(to: backend)
         try bench.wait("the first verdict") {
-            answer(side)
+            backend.answer(Self.fine)
             return bench.verdicts.count == 1
         }
-        return (bench, side, instance)
+        return (bench, backend, instance)
     }
 
     @Test func `a failed request brings a check at once, though the next one is an hour away`() throws {
-        let (bench, side, instance) = try start(.rare)
+        let (bench, backend, instance) = try start(.rare)
         let first = bench.verdicts[0].began
         var random = RandomSource(seed: 1)
         _ = instance.failed(after: .zero, at: Clock.monotonic, random: &random)
         bench.hurry(instance)
         try bench.wait("the second verdict") {
-            answer(side)
+            backend.answer(Self.fine)
             return bench.verdicts.count == 2
         }
         #expect(bench.verdicts[1].began.since(first) < .seconds(10))
@@ -46,12 +42,12 @@ import Upstream
         var policy = HealthPolicy.rare
         policy.fastInterval = .milliseconds(100)
         policy.fall = 1_000_000
-        let (bench, side, instance) = try start(policy)
+        let (bench, backend, instance) = try start(policy)
         var random = RandomSource(seed: 1)
         var told = 0
         let began = Clock.monotonic
         try bench.wait("a second") {
-            answer(side)
+            backend.answer(Self.fine)
             for _ in 0..<100 {
                 _ = instance.failed(after: .zero, at: Clock.monotonic, random: &random)
                 if instance.raiseHurry() {
@@ -70,12 +66,12 @@ import Upstream
     @Test func `an instance that dies under traffic is failed after a few fast intervals, and after it the checks wait longer`()
         throws
     {
-        let (bench, side, instance) = try start(.rare)
+        let (bench, backend, instance) = try start(.rare)
         var random = RandomSource(seed: 1)
         _ = instance.failed(after: .zero, at: Clock.monotonic, random: &random)
         bench.hurry(instance)
         try bench.wait("the failure") {
-            answer(side, Self.bad)
+            backend.answer(Self.bad)
             return instance.health.phase == .failed
         }
         #expect(bench.verdicts.count == 3)
@@ -85,17 +81,17 @@ import Upstream
         #expect(isTold)
         // And it comes back after 2 checks.
         try bench.wait("the recovery") {
-            answer(side)
+            backend.answer(Self.fine)
             return instance.health.phase == .healthy
         }
         #expect(bench.verdicts.count == 5)
     }
 
     @Test func `a doubt that nobody was in a hurry about brings a check within seconds`() throws {
-        let (bench, side, instance) = try start(.rare)
+        let (bench, backend, instance) = try start(.rare)
         instance.change(at: Clock.monotonic) { $0.suspected() }
         try bench.wait("the second verdict") {
-            answer(side)
+            backend.answer(Self.fine)
             return bench.verdicts.count == 2
         }
     }
@@ -124,7 +120,7 @@ import Upstream
         policy.openTimeout = .seconds(60)
         policy.probeEarlyAfter = .zero
         let bench = try Bench()
-        let backend = try Backend()
+        let backend = try Responder()
         let route = NamedBreaker(service: "api", route: "users", policy: policy, workers: 2)
         let now = Clock.monotonic
         var random = RandomSource(seed: 1)
@@ -133,10 +129,9 @@ import Upstream
             _ = breaker.shared.record(.connectFailed, duration: .zero, by: 0, at: now, random: &random)
             #expect(breaker.shared.snapshot.phase == .open)
         }
-        bench.watch([bench.instance("a", [backend.address])], .get, .quick, breakers: [route])
-        let side = try bench.connection(to: backend)
+        bench.watch([bench.instance("a", [backend.backend.address])], .get, .quick, breakers: [route])
         try bench.wait("half open") {
-            answer(side)
+            backend.answer(Self.fine)
             return route.shared.snapshot.phase == .halfOpen && bench.service.breaker.shared.snapshot.phase == .halfOpen
         }
         #expect(bench.verdicts.count == 2)
@@ -166,14 +161,12 @@ import Upstream
 
     @Test func `an instance that was ejected comes back when its checks fail and then pass twice`() throws {
         let bench = try Bench()
-        let backend = try Backend()
-        let other = try Backend()
-        let instances = [bench.instance("a", [backend.address]), bench.instance("b", [other.address])]
+        let (backend, other) = (try Responder(), try Responder())
+        let instances = [bench.instance("a", [backend.backend.address]), bench.instance("b", [other.backend.address])]
         bench.watch(instances)
-        let sides = [try bench.connection(to: backend), try bench.connection(to: other)]
         func pass(_ first: String = Self.fine) {
-            answer(sides[0], first)
-            answer(sides[1])
+            backend.answer(first)
+            other.answer(Self.fine)
         }
         try bench.wait("both well") {
             pass()

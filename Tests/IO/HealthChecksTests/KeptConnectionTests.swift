@@ -68,8 +68,11 @@ import Upstream
     }
 
     @Test func `a kept connection that the backend closes is closed here as well, and the next check opens another`() throws {
-        let (bench, backend, side, _) = try passed()
+        let (bench, backend, side, instance) = try passed(Self.fine, .rare)
+        #expect(bench.loop.keptCount == 1)
         side.close()
+        try bench.wait("the end of the connection") { bench.loop.keptCount == 0 && bench.loop.connections.liveCount == 0 }
+        bench.watch([instance])
         let second = try bench.connection(to: backend)
         _ = try bench.request(on: second)
         second.send(Self.fine)
@@ -130,12 +133,33 @@ import Upstream
         #expect(try bench.verdict(after: 1) == .passed)
     }
 
-    @Test func `a failed status keeps the connection too`() throws {
-        let (bench, backend, side, _) = try passed()
+    @Test func `a check that fails gives its connection up, and the next one goes to another address of the name`() throws {
+        let bench = try Bench()
+        let (first, second) = (try Backend(), try Backend())
+        bench.watch([bench.instance("a", [first.address, second.address])])
+        let side = try bench.connection(to: first)
         _ = try bench.request(on: side)
         side.send("HTTP/1.1 503 No\r\nContent-Length: 0\r\n\r\n")
-        #expect(try bench.verdict(after: 1) == .failed(.status))
+        #expect(try bench.verdict() == .failed(.status))
+        try bench.ended(side)
+        for round in 1..<3 {
+            let other = try bench.connection(to: second)
+            _ = try bench.request(on: other)
+            other.send("HTTP/1.1 200 OK\r\nConnection: close\r\n\r\n")
+            #expect(try bench.verdict(after: round) == .passed)
+        }
+        #expect(first.accept() == nil)
+    }
+
+    @Test func `a backend that closes behind its answer leaves no connection behind`() throws {
+        let bench = try Bench()
+        let backend = try Backend()
+        bench.watch([bench.instance("a", [backend.address])], .get, .rare)
+        let side = try bench.connection(to: backend)
         _ = try bench.request(on: side)
-        #expect(backend.accept() == nil)
+        side.send(Self.fine)
+        side.close()
+        #expect(try bench.verdict() == .passed)
+        #expect(bench.loop.connections.liveCount == 0)
     }
 }
