@@ -7,7 +7,7 @@ from collections import Counter
 import pytest
 
 from sluice_harness import SteadyLoad, reply, request_bytes, until
-from sluice_harness.states import refused, wait_instance
+from sluice_harness.states import has_answer, refused, wait_instance
 
 QUICK_CHECK = {"path": "/health", "interval": "100ms", "fast_interval": "100ms", "timeout": "1s", "rise": 1, "fall": 1,
                "backoff_max": "1s"}
@@ -67,16 +67,18 @@ def test_least_conn_leaves_a_busy_instance_alone(gateway, backend):
         connection.hang()
     busy, idle = backend(hold), backend()
     sluice = gateway(before([busy, idle], load_balancer={"algorithm": "least_conn"}))
-    clients = [sluice.connect() for _ in range(2)]
-    for client in clients:
+    client = sluice.connect()
+    while not busy.heads:
         client.send(request_bytes())
-    busy.wait_heads(1)
-    with sluice.connect() as client:
+        until(lambda: held or has_answer(client), 5, "it is at one of the two")
+        if not held:
+            assert client.read_response().status == 200
+    count = len(idle.requests)
+    with sluice.connect() as other:
         for _ in range(30):
-            assert client.request().status == 200
-    assert len(busy.heads) == 1 and len(idle.requests) == 31
-    for client in clients:
-        client.reset()
+            assert other.request().status == 200
+    assert len(busy.heads) == 1 and len(idle.requests) == count + 30
+    client.reset()
     until(lambda: busy.heads[0].connection.ended, 5, "the request that was given up has left the instance")
     until(lambda: sluice.metrics().sum("sluice_upstream_connections", service="app", state="active") == 0, 5, "none is in flight")
     # It counts as idle again.

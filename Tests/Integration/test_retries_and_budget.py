@@ -54,7 +54,7 @@ def asked(servers) -> list[list[str]]:
 def test_retries_add_no_more_than_their_budget_when_all_backends_answer_503(process_backend, gateway):
     """Hardening 203: upstream ≤ 1.2 × client requests; rule 7."""
     servers = [process_backend(name, status=503) for name in "abc"]
-    sluice = gateway(retrying(servers, "5xx"))
+    sluice = gateway({"limits": {"connections_per_client": 4096}, **retrying(servers, "5xx")})
     with SteadyLoad(sluice.ports["web"], 1000, 4, connections=400, new_percent=0) as load:
         result = load.run_out(20)
     assert result["wrong_status"] == result["sent"] >= 4000, result
@@ -93,7 +93,7 @@ def test_with_no_attempts_or_no_budget_nothing_is_tried_again(backend, gateway):
 def test_what_was_never_sent_is_tried_elsewhere_whatever_the_method(process_backend, gateway, method):
     """Issue: a request that was never written to a backend may always be tried elsewhere."""
     a, b = process_backend("a"), process_backend("b")
-    sluice = gateway(before([a, b], outlier_detection=OFF))
+    sluice = gateway(retrying([a, b]))
     b.kill()
     with sluice.connect() as client:
         for _ in range(12):

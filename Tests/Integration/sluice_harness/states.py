@@ -1,5 +1,7 @@
 """What the daemon says of its services: from its metrics and its admin API."""
 
+import socket
+
 from .waiting import until
 
 
@@ -37,6 +39,28 @@ def named(server) -> str:
     return server if isinstance(server, str) else f"127.0.0.1:{server.port}"
 
 
+def has_answer(client) -> bool:
+    """Whether an answer has begun to come in."""
+    client.socket.setblocking(False)
+    try:
+        return bool(client.socket.recv(1, socket.MSG_PEEK))
+    except BlockingIOError:
+        return False
+    finally:
+        client.socket.settimeout(client.timeout)
+
+
+def changes(sluice, start: int = 0, **fields) -> list[tuple]:
+    """The log's lines on changes of state with these fields: from, to, reason. A line that repeats itself may stand there once."""
+    return [(entry["from"], entry["to"], entry["reason"]) for entry in sluice.log_entries(start)
+            if "to" in entry and "from" in entry and all(entry.get(name) == value for name, value in fields.items())]
+
+
+def wait_changes(sluice, expected: list[tuple], start: int = 0, seconds: float = 5, **fields):
+    """Waits until exactly these changes have been told."""
+    until(lambda: changes(sluice, start, **fields) == expected, seconds, f"{expected}; told is {changes(sluice, start, **fields)}")
+
+
 def refused(response, code: str, reason: str, sluice=None) -> bool:
     """One of the gateway's own 503s; with `sluice`, its log line is looked at, too."""
     assert response.status == 503, response
@@ -44,5 +68,5 @@ def refused(response, code: str, reason: str, sluice=None) -> bool:
     assert document["code"] == code, response
     assert int(response.header("retry-after")) >= 1, response
     if sluice is not None:
-        assert sluice.entry(response)["reason"] == reason
+        assert (told := sluice.entry(response)["reason"]) == reason, told
     return True
