@@ -191,7 +191,6 @@ extension Worker {
         retryEnded(slot, .failure)
         if fallsBack(slot) { return }
         guard exchanges.pointer(slot).pointee.machine.failed(.noInstance) != .nothing else { return }
-        // What is left of an open breaker's time is known, and is drawn with jitter already.
-        refuse(slot, refusal.reason == .circuitOpen ? refusal : refusal.jittered(by: random.next()))
+        refuse(slot, refusal.jittered(by: random.next()))
     }
 }
