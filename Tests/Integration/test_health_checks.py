@@ -313,6 +313,7 @@ def test_at_most_64_checks_run_at_once(gateway, backend):
     most = 0
     with sluice.connect() as client:
         while len(server.connections) < 250:
+            server.wait_connections(len(server.connections) + 1)
             started = time.monotonic()
             assert sluice.request("GET", "/well").status == 200 and time.monotonic() - started < 0.3, "checks hold up nobody"
             most = max(most, sum(1 for connection in list(server.connections) if connection.ended is None))
