@@ -81,32 +81,34 @@ struct Value {
 
     func entry(_ key: String) -> Entry? { entries.first { $0.key == key } }
 
-    var text: String? {
+    // Inlined, these crash the optimiser of Swift 6.3 (CopyPropagation) where an optional value is chained to them.
+
+    @inline(never) var text: String? {
         if case .text(let text) = content { return text }
         return nil
     }
 
-    var truth: Bool? {
+    @inline(never) var truth: Bool? {
         if case .truth(let truth) = content { return truth }
         return nil
     }
 
-    var integer: Int? {
+    @inline(never) var integer: Int? {
         if case .integer(let integer) = content { return integer }
         return nil
     }
 
-    var permille: Int? {
+    @inline(never) var permille: Int? {
         if case .permille(let permille) = content { return permille }
         return nil
     }
 
-    var secret: Secret? {
+    @inline(never) var secret: Secret? {
         if case .secret(let secret) = content { return secret }
         return nil
     }
 
-    var duration: TimeAmount? {
+    @inline(never) var duration: TimeAmount? {
         if case .duration(let duration) = content { return duration }
         return nil
     }

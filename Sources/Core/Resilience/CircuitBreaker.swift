@@ -133,6 +133,8 @@ public struct CircuitBreaker: Sendable, Hashable {
     }
 
     /// When an open breaker half opens by itself.
+    // Inlined, this crashes the optimiser of Swift 6.3 (CopyPropagation).
+    @inline(never)
     public var openUntil: Instant? {
         if case .open(_, let until, _, _) = state { until } else { nil }
     }
