@@ -44,7 +44,7 @@ def places(sluice, keys, request) -> dict:
 # Turns and loads
 
 
-@pytest.mark.parametrize("algorithm", ["round_robin", "weighted", "least_conn"])
+@pytest.mark.parametrize("algorithm", ["round_robin", "least_conn"])
 def test_the_shares_over_two_workers_differ_from_the_weights_by_at_most_one_percent(process_backend, gateway, algorithm):
     """Issue: fair over the whole process."""
     servers, weights = three(process_backend), [1, 2, 4]

@@ -260,9 +260,9 @@ def test_backends_that_close_idle_connections_cost_no_get_no_budget_and_no_break
     """Issue: idle connections closed after 200 ms, bursts every 250 ms: no failed GET; seen in two peers."""
     servers = [process_backend(name, idle=200) for name in "ab"]
     sluice = gateway(before(servers, circuit_breaker={"failure_threshold": 1}, retry={"budget": 0.01}))
-    with SteadyLoad(sluice.ports["web"], 240, 5, connections=60, new_percent=0, burst=250) as load:
+    with SteadyLoad(sluice.ports["web"], 240, 3, connections=60, new_percent=0, burst=250) as load:
         result = load.run_out(20)
-    assert result["ok"] == result["sent"] >= 1200, result
+    assert result["ok"] == result["sent"] >= 700, result
     metrics = sluice.metrics()
     assert breaker_state(sluice) == "closed"
     assert metrics.sum("sluice_circuit_breaker_transitions_total", service="app") == 0
