@@ -1,5 +1,6 @@
 """Requests that wait, requests that are turned away, and who is served nevertheless (behaviour C.7; hardening 125, 205, 208)."""
 
+import resource
 import threading
 import time
 
@@ -162,7 +163,8 @@ def test_when_connections_run_short_bulk_is_shed_first_then_the_ordinary_and_nev
     config = before([server])
     config["routes"] = [{"name": name, "match": {"path": f"/{name}"}, "service": "app", "priority": name} for name in CLASSES]
     config["routes"].append({"name": "own", "match": {"path": "/own"}, "respond": {"status": 200}})
-    sluice = gateway({"limits": {"connections": 100, "connections_per_client": 4096, "keepalive_timeout": "60s"}, **config})
+    sluice = gateway({"limits": {"connections_per_client": 4096, "keepalive_timeout": "60s"}, **config})
+    resource.prlimit(sluice.process.pid, resource.RLIMIT_NOFILE, (2000, 2000))
     client, idle = sluice.connect(), []
 
     def served() -> dict:
@@ -180,9 +182,9 @@ def test_when_connections_run_short_bulk_is_shed_first_then_the_ordinary_and_nev
         while len(idle) < count:
             idle.append(sluice.connect())
     assert set(served().values()) == {200}
-    hold(93)
+    hold(1850)
     until(lambda: served() == {"critical": 200, "default": 200, "bulk": 503}, 5, "bulk is shed")
-    hold(98)
+    hold(1955)
     until(lambda: served() == {"critical": 200, "default": 503, "bulk": 503}, 5, "only what is critical is served")
     assert client.request("GET", "/own").status == 200, "what costs nothing is answered"
     assert sluice.admin("GET", "/health").status == 200 and sluice.admin("GET", "/status").status == 200

@@ -9,6 +9,8 @@ public final class InstanceLoad: Sendable {
     public let service: ServiceLoad
     private let statusWord: Atomic<UInt64>
     private let sent = Atomic<Int>(0)
+    /// A request is there that finds out whether the instance still fails.
+    private let isTried = Atomic<Bool>(false)
     private let latencyWord = Atomic<UInt64>(0)
 
     /// - Parameter status: an instance that joins a service at work begins with a slow start.
@@ -48,20 +50,30 @@ public final class InstanceLoad: Sendable {
 
     public func undrained(at now: Instant) { change(startsSlowly: true, at: now) { $0.isDraining = false } }
 
-    /// A request is about to be sent to it. Every call that returns true is answered by one of `requestEnded`, on every path.
-    /// - Returns: false for an instance on trial that has a request already.
-    @discardableResult
-    public func requestStarted() -> Bool {
-        if status.isOnTrial {
-            guard sent.compareExchange(expected: 0, desired: 1, ordering: .relaxed).exchanged else { return false }
-        } else {
-            sent.wrappingAdd(1, ordering: .relaxed)
-        }
-        service.requestStarted()
-        return true
+    public enum Admission: Sendable {
+        case admitted
+        /// It is the one request that an instance on trial gets.
+        case onTrial
+        /// The instance is on trial and has that one already.
+        case busy
     }
 
-    public func requestEnded() {
+    /// A request is about to be sent to it. Every call that does not return `.busy` is answered by one `requestEnded`, on every path.
+    @discardableResult
+    public func requestStarted() -> Admission {
+        var admission = Admission.admitted
+        if status.isOnTrial {
+            guard isTried.compareExchange(expected: false, desired: true, ordering: .relaxed).exchanged else { return .busy }
+            admission = .onTrial
+        }
+        sent.wrappingAdd(1, ordering: .relaxed)
+        service.requestStarted()
+        return admission
+    }
+
+    /// - Parameter wasOnTrial: what `requestStarted` said of it.
+    public func requestEnded(wasOnTrial: Bool = false) {
+        if wasOnTrial { isTried.store(false, ordering: .relaxed) }
         sent.wrappingSubtract(1, ordering: .relaxed)
         service.requestEnded()
     }

@@ -169,6 +169,9 @@ public struct ProxyExchange: Sendable {
         }
     }
 
+    /// A backend may have seen the request before.
+    public var isRetry: Bool { retriesDone > 0 || staleRetried }
+
     /// Another service gets the request, from the first byte on.
     public mutating func startOver() {
         if case .acquiring = state { attempts += 1 }

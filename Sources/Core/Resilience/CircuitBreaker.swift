@@ -80,11 +80,37 @@ public struct CircuitBreaker: Sendable, Hashable {
 
     private enum State: Sendable, Hashable {
         /// Every request goes. Becomes `open`.
-        case closed(since: Instant?, failuresInRow: Int, reopening: TimeAmount?)
+        case closed(since: Instant?, row: FailureRow, reopening: TimeAmount?)
         /// None goes before `until`. Becomes `halfOpen` by time or by passing checks, `closed` by an administrator.
         case open(since: Instant, until: Instant, span: TimeAmount, early: Early)
         /// Only probes go. Becomes `closed` or `open`.
         case halfOpen(Trial)
+    }
+
+    /// Failures since the last success, and whether they are of more than one instance.
+    private struct FailureRow: Sendable, Hashable {
+        var count = 0
+        private var instance: UInt32?
+        /// One instance that fails by itself is taken out by itself: that says nothing of the others.
+        var concernsAll = false
+
+        mutating func add(_ culprit: Culprit) {
+            count += 1
+            switch culprit {
+            case .service: concernsAll = true
+            case .instance(let failed):
+                if let instance, instance != failed { concernsAll = true }
+                instance = failed
+            }
+        }
+    }
+
+    /// Who a failure may be blamed on.
+    @frozen
+    public enum Culprit: Sendable, Hashable {
+        /// The service as a whole: there is no other instance that takes requests.
+        case service
+        case instance(UInt32)
     }
 
     /// Whether passing checks may end an opening before its time. Once they did and the probes failed, they were wrong, and have
@@ -111,7 +137,7 @@ public struct CircuitBreaker: Sendable, Hashable {
     public private(set) var policy: BreakerPolicy
     /// Counts changes of state.
     public private(set) var epoch: UInt32 = 0
-    private var state = State.closed(since: nil, failuresInRow: 0, reopening: nil)
+    private var state = State.closed(since: nil, row: FailureRow(), reopening: nil)
     // Of the closed state; cleared when it begins.
     private var successes: WindowCounter
     private var failures: WindowCounter
@@ -145,7 +171,7 @@ public struct CircuitBreaker: Sendable, Hashable {
 
     /// Closed, with no failure since the last success: a success changes nothing but the window.
     public var isClean: Bool {
-        if case .closed(_, 0, _) = state { true } else { false }
+        if case .closed(_, let row, _) = state { row.count == 0 } else { false }
     }
 
     /// When it last closed; nil when it never opened or is not closed.
@@ -190,25 +216,27 @@ public struct CircuitBreaker: Sendable, Hashable {
     /// - Parameters:
     ///   - permit: where it was admitted as a probe.
     ///   - duration: from its admission until now.
+    ///   - culprit: of a failure. Failures in a row open the breaker only where they are of more than one instance, or of the only one.
     ///   - successesElsewhere: successes of the window that were counted outside, since the breaker closed.
     public mutating func record(
         _ outcome: CallOutcome, permit: ProbePermit? = nil, duration: TimeAmount, at now: Instant,
-        random: inout RandomSource, successesElsewhere: UInt64 = 0
+        random: inout RandomSource, culprit: Culprit = .service, successesElsewhere: UInt64 = 0
     ) -> Transition? {
         if let permit { return probeEnded(permit, outcome, duration, at: now, &random) }
-        guard case .closed(let since, let failuresInRow, let reopening) = state, outcome.weight != .nothing else { return nil }
+        guard case .closed(let since, var row, let reopening) = state, outcome.weight != .nothing else { return nil }
         if let since, since + duration > now { return nil }
 
         let isSlow = isSlow(duration)
         if isSlow { slowCalls.add(at: now) }
         if outcome.weight == .success {
             successes.add(at: now)
-            state = .closed(since: since, failuresInRow: 0, reopening: reopening)
+            state = .closed(since: since, row: FailureRow(), reopening: reopening)
             guard isSlow else { return nil }
         } else {
             failures.add(at: now)
-            state = .closed(since: since, failuresInRow: failuresInRow + 1, reopening: reopening)
-            if failuresInRow + 1 >= policy.failureThreshold { return open(.consecutiveFailures, at: now, &random) }
+            row.add(culprit)
+            state = .closed(since: since, row: row, reopening: reopening)
+            if row.count >= policy.failureThreshold, row.concernsAll { return open(.consecutiveFailures, at: now, &random) }
         }
         let failed = failures.sum(at: now)
         let total = successes.sum(at: now) + failed + successesElsewhere
@@ -268,7 +296,7 @@ public struct CircuitBreaker: Sendable, Hashable {
     /// An administrator closes it; its history is forgotten.
     public mutating func reset(at now: Instant) -> Transition {
         clearWindow()
-        return begin(.closed(since: now, failuresInRow: 0, reopening: nil), .reset, at: now)
+        return begin(.closed(since: now, row: FailureRow(), reopening: nil), .reset, at: now)
     }
 
     /// A reload changed the numbers. State and permits stay; a window of another length starts empty.
@@ -309,7 +337,7 @@ public struct CircuitBreaker: Sendable, Hashable {
                 return open(.probesSlow, at: now, &random)
             }
             clearWindow()
-            return begin(.closed(since: now, failuresInRow: 0, reopening: trial.span), .probesSucceeded, at: now)
+            return begin(.closed(since: now, row: FailureRow(), reopening: trial.span), .probesSucceeded, at: now)
         }
     }
 

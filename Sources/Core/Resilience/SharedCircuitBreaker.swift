@@ -36,16 +36,9 @@ public final class SharedCircuitBreaker: Sendable {
     @inlinable
     public var isClosed: Bool { word.load(ordering: .acquiring) <= Self.failing }
 
-    /// No request is admitted, not even a probe. One load.
-    public func isOpen(at now: Instant) -> Bool {
-        let word = word.load(ordering: .acquiring)
-        return word > Self.probing && now.nanoseconds < word
-    }
-
-    /// Seconds until an open breaker is tested again; at least 1.
-    public func retryAfterSeconds(at now: Instant) -> Int {
-        let word = word.load(ordering: .acquiring)
-        return word > Self.probing ? CircuitBreaker.seconds(from: now, to: Instant(nanoseconds: word)) : 1
+    /// Whether the state that gave the permit still lasts.
+    public func isCurrent(_ permit: CircuitBreaker.ProbePermit) -> Bool {
+        machine.withLock { $0.epoch == permit.epoch && $0.phase == .halfOpen }
     }
 
     public func admit(at now: Instant, random: inout RandomSource) -> CircuitBreaker.Decision {
@@ -61,7 +54,7 @@ public final class SharedCircuitBreaker: Sendable {
     /// - Parameter worker: who calls, below the number of workers.
     public func record(
         _ outcome: CallOutcome, permit: CircuitBreaker.ProbePermit? = nil, duration: TimeAmount, by worker: Int, at now: Instant,
-        random: inout RandomSource
+        random: inout RandomSource, culprit: CircuitBreaker.Culprit = .service
     ) -> CircuitBreaker.Transition? {
         if permit == nil {
             let weight = outcome.weight
@@ -76,7 +69,8 @@ public final class SharedCircuitBreaker: Sendable {
         return change { machine in
             let elsewhere = permit == nil ? successes(at: now, since: machine.closedSince) : 0
             return machine.record(
-                outcome, permit: permit, duration: duration, at: now, random: &random, successesElsewhere: elsewhere)
+                outcome, permit: permit, duration: duration, at: now, random: &random, culprit: culprit,
+                successesElsewhere: elsewhere)
         }
     }
 

@@ -44,9 +44,9 @@ extension ControlThread {
                 ReloadVerdict(result: .unchanged, generation: generation, warnings: loaded.warnings), callers)
         }
         do {
-            let candidate = try prepare(next, loaded, callers)
+            var candidate = try prepare(next, loaded, callers)
             service.reloading()
-            watchNames(next)
+            watchNames(next, &candidate.registry)
             reload.state = .resolving(candidate, until: Clock.monotonic + Reload.resolveWait)
             continueReload()
         } catch {
@@ -61,6 +61,8 @@ extension ControlThread {
         _ next: GatewayConfiguration, _ loaded: LoadResult, _ callers: [AdminCaller]
     ) throws(BuildError) -> Reload.Candidate {
         let number = generation + 1
+        // A copy: what is refused leaves nothing behind.
+        var registry = registry
         let labels = store.adopt(SnapshotBuilder.metricsNames(next), generation: UInt64(number), at: Clock.monotonic)
         let snapshot = try SnapshotBuilder(
             number: number, configuration: next, places: loaded.places, generatedName: generatedName, version: version,
@@ -80,7 +82,7 @@ extension ControlThread {
             log.event(.warn, "server.workers takes effect after a restart", [:])
         }
         var candidate = Reload.Candidate(
-            configuration: next, origin: loaded.origin, snapshot: snapshot, admin: admin, sockets: sockets,
+            configuration: next, registry: registry, origin: loaded.origin, snapshot: snapshot, admin: admin, sockets: sockets,
             verdict: ReloadVerdict(
                 result: .applied, generation: number, changes: ConfigurationChange.list(from: configuration, to: next),
                 warnings: warnings),
@@ -117,6 +119,7 @@ extension ControlThread {
         configuration = next
         origin = candidate.origin
         snapshot = candidate.snapshot
+        registry = candidate.registry
         registry.adopt(next, at: Clock.monotonic)
         forgetRemovedServices()
         watchHealth()

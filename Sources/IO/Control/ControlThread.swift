@@ -171,7 +171,7 @@ public final class ControlThread {
         listeners.commit(plan)
         for note in plan.notes + listeners.closeUnwanted() { log.warn("handed over", ["note": .string(note)]) }
         resolver.start()
-        watchNames(configuration)
+        watchNames(configuration, &registry)
         resolver.waitForFirstAnswers(atMost: Reload.resolveWait)
         for index in 0...workers {
             let isAdmin = index == workers
@@ -235,7 +235,7 @@ public final class ControlThread {
             service.flush()
             watchWorkers()
             doWhatWaited()
-            if let pressure = shortage.look(at: Clock.monotonic, connections: limits.count, limit: limits.most) {
+            if let pressure = shortage.look(at: Clock.monotonic, connections: openConnections) {
                 hub.setPressure(pressure)
             }
             log.tick()
@@ -350,13 +350,17 @@ public final class ControlThread {
         try AdminSnapshot.build(next, number: number, generatedName: generatedName, version: version)
     }
 
-    func watchNames(_ configuration: GatewayConfiguration) {
+    func watchNames(_ configuration: GatewayConfiguration, _ registry: inout InstanceRegistry) {
         resolver.watch(
             configuration.services.flatMap { service in
                 service.instances.map {
                     ($0, service.resolveInterval, registry.instance($0, of: service, at: Clock.monotonic))
                 }
             })
+    }
+
+    private var openConnections: Int {
+        limits.count + snapshot.services.reduce(0) { $0 + $1.instances.reduce(0) { $0 + $1.slots.openCount } }
     }
 
     /// From now on the instances of the configuration in force are checked.

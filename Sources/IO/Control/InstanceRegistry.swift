@@ -70,6 +70,7 @@ struct InstanceRegistry {
                 let state = self.instance(instance, of: service, at: now)
                 named.insert(state.key)
                 states.append(state)
+                state.isNamed(at: now)
                 state.slots.setLimit(service.pool.maxConnections)
                 state.change(at: now) { $0.adopt(service.health, at: now) }
             }

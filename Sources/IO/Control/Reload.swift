@@ -16,6 +16,8 @@ struct Reload {
     /// A configuration that is good, on its way to the workers.
     struct Candidate {
         var configuration: GatewayConfiguration
+        /// With what is new in it.
+        var registry: InstanceRegistry
         var origin: ConfigurationOrigin?
         var snapshot: GatewaySnapshot
         var admin: GatewaySnapshot

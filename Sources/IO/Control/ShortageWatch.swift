@@ -7,13 +7,19 @@ struct ShortageWatch {
     private var next = Instant(nanoseconds: 0)
 
     /// - Returns: nil where it is not time to look again.
-    mutating func look(at now: Instant, connections: Int, limit: Int) -> LoadShedder.Pressure? {
+    /// - Parameter connections: with clients and with backends; they are what most descriptors are.
+    mutating func look(at now: Instant, connections: @autoclosure () -> Int) -> LoadShedder.Pressure? {
         guard now >= next else { return nil }
         next = now + .seconds(1)
         let memory = Self.cgroupShare() ?? Self.machineShare()
-        return max(
-            LoadShedder.Pressure(usedPermille: connections.multipliedReportingOverflow(by: 1000).partialValue / max(1, limit)),
-            LoadShedder.Pressure(usedPermille: memory))
+        let descriptors = connections() * 1000 / max(1, Self.descriptorLimit)
+        return max(LoadShedder.Pressure(usedPermille: descriptors), LoadShedder.Pressure(usedPermille: memory))
+    }
+
+    private static var descriptorLimit: Int {
+        var limit = rlimit()
+        guard getrlimit(__rlimit_resource_t(RLIMIT_NOFILE.rawValue), &limit) == 0 else { return .max }
+        return Int(clamping: limit.rlim_cur)
     }
 
     /// Of what the service manager or the container allows (cgroup v2); nil where there is no limit.

@@ -27,7 +27,6 @@ public final class ConnectionLimits: Sendable {
     }
 
     public var count: Int { total.load(ordering: .relaxed) }
-    public var most: Int { limit.load(ordering: .relaxed) }
     public var isFull: Bool { count >= limit.load(ordering: .relaxed) }
 
     public func setLimit(_ newLimit: Int) { limit.store(newLimit, ordering: .relaxed) }

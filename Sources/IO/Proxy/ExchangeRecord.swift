@@ -75,13 +75,15 @@ struct ExchangeRecord: ~Copyable {
     var triedAt = Instant.never
     /// The try under way has not been told to those who judge by it.
     var owesOutcome = false
+    /// A connect failed at once since the last try.
+    var wasUnreachable = false
+    /// The try under way is the one that an instance on trial gets.
+    var isOnTrial = false
     /// The try under way was paid out of the retry budget.
     var holdsRetry = false
     /// What has been read of the body, to be sent again; only while `keepsBody`.
     var keptBody = Incoming()
     var keepsBody = false
-    /// The sender said how much time there is, and not the configuration.
-    var deadlineIsAnnounced = false
     /// Only a connection that has served nothing yet will do.
     var wantsFresh = false
     /// Why the attempt under way is not the first one.
@@ -159,10 +161,11 @@ struct ExchangeRecord: ~Copyable {
         permit = nil
         triedAt = .never
         owesOutcome = false
+        isOnTrial = false
+        wasUnreachable = false
         holdsRetry = false
         keptBody.discard()
         keepsBody = false
-        deadlineIsAnnounced = false
         wantsFresh = false
         retriedFor = nil
         requestBytes = 0

@@ -20,6 +20,7 @@ public final class ServiceRuntime: Sendable {
     public let takesTraffic: [Bool]
     /// The index of the first instance in `NameTable.instances`.
     public let firstInstance: Int
+    public let timeouts: TimeoutsConfiguration
     public let pool: PoolConfiguration
     public let queue: QueueConfiguration
     public let retry: RetryPolicy
@@ -64,6 +65,7 @@ public final class ServiceRuntime: Sendable {
         balancer = Balancer(configuration.balancer, instances: parts, service: state.load)
         authorities = configuration.instances.map { Array($0.address.hostField.utf8) }
         takesTraffic = configuration.instances.map { $0.weight > 0 }
+        timeouts = configuration.timeouts
         pool = configuration.pool
         queue = configuration.queue
         retry = configuration.retry.policy
@@ -87,12 +89,17 @@ public final class ServiceRuntime: Sendable {
     func awaitsFirstCheck(at now: Instant) -> Bool {
         hasChecks
             && zip(instances, takesTraffic).contains {
-                $1 && now.since($0.since) < Self.firstCheckTime && $0.load.status.health == .unknown
+                $1 && $0.age(at: now) < Self.firstCheckTime && $0.load.status.health == .unknown
             }
     }
 
     /// Whether any instance takes requests at this moment.
     var isServed: Bool { zip(instances, takesTraffic).contains { $1 && $0.load.takesRequests } }
+
+    /// The same, leaving one instance out.
+    func isServed(without instance: Int) -> Bool {
+        instances.indices.contains { $0 != instance && takesTraffic[$0] && instances[$0].load.takesRequests }
+    }
 
     private static func placement(_ configuration: ServiceConfiguration) -> Placement {
         switch configuration.balancer.algorithm {

@@ -82,10 +82,12 @@ extension Worker {
     /// A connection to the instance, and the request counted as one of its own.
     /// - Returns: `.failed(.queueFull)` when the instance has as many connections as it may.
     private func lease(_ slot: Int, pool: PoolPointer, instance: Int) -> Acquired {
-        guard pool.pointee.requestStarted() else { return .failed(.noInstance) }
+        let admission = pool.pointee.requestStarted()
+        guard admission != .busy else { return .failed(.noInstance) }
+        exchanges.pointer(slot).pointee.isOnTrial = admission == .onTrial
         if !exchanges.pointer(slot).pointee.wantsFresh, reuse(slot, pool: pool, instance: instance) { return .connected }
         let found = open(slot, pool: pool, instance: instance)
-        if case .failed = found { pool.pointee.requestEnded() }
+        if case .failed = found { pool.pointee.requestEnded(wasOnTrial: admission == .onTrial) }
         return found
     }
 
@@ -139,7 +141,7 @@ extension Worker {
         poller.addConnection(fd, Token(.backend, index: index, generation: generation))
         assign(slot, index, instance)
         exchange.pointee.step = .connecting
-        if let route = exchange.pointee.route { armBackend(index, now + route.pointee.connectTimeout) }
+        armBackend(index, now + connectTimeout(slot))
         return .waiting
     }
 
@@ -275,7 +277,7 @@ extension Worker {
             return false
         case .failed(let failure):
             leaveQueue(slot)
-            giveUp(slot, failure)
+            noneFound(slot, failure)
         }
         return true
     }
@@ -322,7 +324,8 @@ extension Worker {
         exchange.pointee.step = .idle
         if exchange.pointee.backend >= 0 {
             // The answer may have to wait for a stage: nothing of the backend may come in between.
-            tell(slot, exchange.pointee.deadlineIsAnnounced ? .givenUp : .timedOut)
+            if awaitsClient(slot) { return refuseAfterFailure(slot, .bodyTimeout) }
+            tellOutOfTime(slot)
             attemptEnded(slot, .upstreamTimeout)
             dropBackend(slot)
         }
@@ -335,6 +338,13 @@ extension Worker {
             if fallsBackToAnswer(slot) { return }
             carryOut(exchange.pointee.machine.failed(.timedOut), slot)
         }
+    }
+
+    /// It is the client that the backend waits for.
+    private func awaitsClient(_ slot: Int) -> Bool {
+        let exchange = exchanges.pointer(slot)
+        guard case .awaitingHead = exchange.pointee.machine.state, !exchange.pointee.machine.requestRead else { return false }
+        return backends.pointer(Int(exchange.pointee.backend)).pointee.outgoing.isEmpty
     }
 
     func armExchange(_ slot: Int) {

@@ -42,6 +42,8 @@ extension Worker {
         case .cookie(let name): exchange.pointee.hashKey = cookieKey(exchange.pointee.head, name)
         case .parameter(let name): exchange.pointee.hashKey = parameterKey(exchange.pointee.head, name)
         }
+        exchange.pointee.session = -1
+        exchange.pointee.owesCookie = false
         if service.hasSessions { readSession(slot, service) }
     }
 
@@ -66,7 +68,6 @@ extension Worker {
 
     private func readSession(_ slot: Int, _ service: ServiceRuntime) {
         let exchange = exchanges.pointer(slot)
-        exchange.pointee.session = -1
         exchange.pointee.owesCookie = true
         guard let sessions = service.sessions else { return }
         for i in 0..<exchange.pointee.head.headers.count where exchange.pointee.head.headers.fields[i].id == .cookie {
@@ -116,11 +117,10 @@ extension Worker {
     private func barredByBreaker(_ slot: Int, _ breaker: Unmanaged<NamedBreaker>) -> Refusal? {
         let exchange = exchanges.pointer(slot)
         return breaker._withUnsafeGuaranteedRef { breaker in
-            if exchange.pointee.permit != nil {
-                guard breaker.shared.isOpen(at: now) else { return nil }
+            if let permit = exchange.pointee.permit {
+                if breaker.shared.isCurrent(permit) { return nil }
+                // Of a state that has ended: as good as none.
                 exchange.pointee.permit = nil
-                metrics.breakerRejected(serviceLabel(slot))
-                return .circuitOpen(retryAfterSeconds: breaker.shared.retryAfterSeconds(at: now))
             }
             let decision = breaker.shared.admit(at: now, random: &random)
             if let transition = decision.transition { breakerChanged(breaker, transition) }

@@ -37,6 +37,7 @@ extension Worker {
     /// Answers a request that a backend has seen something of, if no answer has begun; breaks it off otherwise.
     func refuseAfterFailure(_ slot: Int, _ refusal: Refusal) {
         let exchange = exchanges.pointer(slot)
+        if case .queued = exchange.pointee.step { leaveQueue(slot) }
         let hasBegun = if case .relaying = exchange.pointee.machine.state { true } else { false }
         if exchange.pointee.backend >= 0 {
             tell(slot, .clientGone)

@@ -20,6 +20,7 @@ extension Worker {
         }
         if exchange.pointee.permit != nil { giveBackPermit(slot) }
         if exchange.pointee.holdsRetry || exchange.pointee.retriedFor != nil { retryEnded(slot, .failure) }
+        if case .queued = exchange.pointee.step { leaveQueue(slot) }
         record(slot)
         exchange.pointee.deadline.cancel(on: &timers)
         exchange.pointee.generation._withUnsafeGuaranteedRef { $0.inFlight -= 1 }
@@ -97,7 +98,7 @@ extension Worker {
         exchange.pointee.backend = -1
         backend.pointee.exchange = -1
         guard let pool = pools[Int(backend.pointee.pool)] else { return }
-        pool.pointee.requestEnded()
+        pool.pointee.requestEnded(wasOnTrial: exchange.pointee.isOnTrial)
         let usage = ConnectionPool.Usage(
             responseEnded: true, requestSent: true, allowsReuse: true, requests: Int(backend.pointee.requests))
         switch pool.pointee.pool.checkIn(Int32(index), after: usage) {
@@ -127,7 +128,7 @@ extension Worker {
         let backend = backends.pointer(index)
         backend.pointee.exchange = -1
         guard let pool = pools[Int(backend.pointee.pool)] else { return }
-        pool.pointee.requestEnded()
+        pool.pointee.requestEnded(wasOnTrial: exchange.pointee.isOnTrial)
         pool.pointee.pool.lentClosed()
         let state: UpstreamConnectionState = if case .connecting = backend.pointee.phase { .connecting } else { .active }
         metrics.upstreamConnections(pool.pointee.label, state, changedBy: -1)

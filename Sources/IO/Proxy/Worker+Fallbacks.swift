@@ -18,20 +18,19 @@ extension Worker {
         case .acquiring, .awaitingHead: break
         case .relaying, .ended: return false
         }
-        return fallback._withUnsafeGuaranteedRef { fallback in
-            switch fallback.kind {
-            case .answer(let answer):
-                exchange.pointee.fallback = nil
-                exchange.pointee.fallbackUsed = .answer
-                metrics.fallbackServed(serviceLabel(slot), .static)
-                respond(slot, answer, .fallbackServed)
-                return true
-            case .service(let service):
-                guard exchange.pointee.machine.maySendElsewhere else { return false }
-                metrics.fallbackServed(serviceLabel(slot), .service)
-                send(slot, to: service)
-                return true
-            }
+        // Copied out: the exchange, and with it its configuration, may end in here.
+        switch fallback._withUnsafeGuaranteedRef({ $0.kind }) {
+        case .answer(let answer):
+            exchange.pointee.fallback = nil
+            exchange.pointee.fallbackUsed = .answer
+            metrics.fallbackServed(serviceLabel(slot), .static)
+            respond(slot, answer, .fallbackServed)
+            return true
+        case .service(let service):
+            guard exchange.pointee.machine.maySendElsewhere else { return false }
+            metrics.fallbackServed(serviceLabel(slot), .service)
+            send(slot, to: service)
+            return true
         }
     }
 
@@ -50,6 +49,9 @@ extension Worker {
         exchange.pointee.tried = TriedInstances()
         exchange.pointee.wantsFresh = false
         exchange.pointee.instance = -1
+        exchange.pointee.context.instanceIndex = -1
+        exchange.pointee.upstreamStatus = 0
+        exchange.pointee.wasUnreachable = false
         exchange.pointee.breaker = service.breaker.map { Unmanaged.passUnretained($0) }
         exchange.pointee.fallback = service.fallback.map { Unmanaged.passUnretained($0) }
         restoreBody(slot)

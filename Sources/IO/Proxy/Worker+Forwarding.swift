@@ -65,7 +65,7 @@ extension Worker {
         }
         if case .all = sent, exchange.pointee.machine.requestRead {
             exchange.pointee.machine.requestWritten()
-            if let route = exchange.pointee.route { armBackend(backendIndex, now + timeForHead(slot, route)) }
+            armBackend(backendIndex, now + responseTimeout(slot))
         } else {
             continueAfterHead(slot)
         }
@@ -113,7 +113,7 @@ extension Worker {
         if exchange.pointee.requestDeadline != .never {
             AnnouncedTimeout.append(exchange.pointee.requestDeadline.since(now), to: &out)
         }
-        if exchange.pointee.machine.attempts > 1 { out.append("X-Sluice-Retry: 1\r\n") }
+        if exchange.pointee.machine.isRetry { out.append("X-Sluice-Retry: 1\r\n") }
         HeadSerialiser.endOfHead(into: &out)
         return isGood
     }
@@ -224,14 +224,8 @@ extension Worker {
         let index = Int(exchange.pointee.backend)
         guard backends.pointer(index).pointee.outgoing.isEmpty else { return }
         exchange.pointee.machine.requestWritten()
-        guard let route = exchange.pointee.route, case .awaitingHead = exchange.pointee.machine.state else { return }
-        armBackend(index, now + timeForHead(slot, route))
-    }
-
-    /// How long the backend may take to begin its answer in this try.
-    private func timeForHead(_ slot: Int, _ route: UnsafePointer<RouteRuntime>) -> TimeAmount {
-        guard let service = exchanges.pointer(slot).pointee.service else { return route.pointee.responseTimeout }
-        return min(route.pointee.responseTimeout, service._withUnsafeGuaranteedRef { $0.perTryTimeout })
+        guard case .awaitingHead = exchange.pointee.machine.state else { return }
+        armBackend(index, now + responseTimeout(slot))
     }
 
     private func relayRequest(_ slot: Int, _ bytes: UnsafeRawBufferPointer) -> Relayed {

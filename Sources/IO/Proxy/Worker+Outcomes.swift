@@ -18,7 +18,11 @@ extension Worker {
         guard exchange.pointee.owesOutcome else { return }
         exchange.pointee.owesOutcome = false
         let duration = now.since(exchange.pointee.triedAt)
-        recordAtBreaker(slot, goesElsewhere ? .givenUp : outcome, duration)
+        if outcome.weight == .failure {
+            recordFailureAtBreaker(slot, goesElsewhere ? .givenUp : outcome, duration)
+        } else {
+            recordAtBreaker(slot, outcome, duration)
+        }
         guard outcome.weight != .nothing, let pool = pool(of: slot) else { return }
         pool.pointee.stateReference._withUnsafeGuaranteedRef { instance in
             switch outcome {
@@ -58,16 +62,38 @@ extension Worker {
     }
 
     @inline(__always)
-    private func recordAtBreaker(_ slot: Int, _ outcome: CallOutcome, _ duration: TimeAmount) {
+    private func recordAtBreaker(
+        _ slot: Int, _ outcome: CallOutcome, _ duration: TimeAmount, _ culprit: CircuitBreaker.Culprit = .service
+    ) {
         let exchange = exchanges.pointer(slot)
         guard let breaker = exchange.pointee.breaker else { return }
         let permit = exchange.pointee.permit
         exchange.pointee.permit = nil
         breaker._withUnsafeGuaranteedRef { breaker in
             let transition = breaker.shared.record(
-                outcome, permit: permit, duration: duration, by: index, at: now, random: &random)
+                outcome, permit: permit, duration: duration, by: index, at: now, random: &random, culprit: culprit)
             if let transition { breakerChanged(breaker, transition) }
         }
+    }
+
+    /// A failure of an instance that has been taken out meanwhile is known already, and is no failure of the service. Of probes all count.
+    private func recordFailureAtBreaker(_ slot: Int, _ outcome: CallOutcome, _ duration: TimeAmount) {
+        let exchange = exchanges.pointer(slot)
+        let instance = Int(exchange.pointee.instance)
+        guard exchange.pointee.breaker != nil, instance >= 0, let service = exchange.pointee.service else { return }
+        let (isOut, hasOthers) = service._withUnsafeGuaranteedRef { service in
+            (!service.instances[instance].load.takesRequests, service.isServed(without: instance))
+        }
+        if isOut, hasOthers, exchange.pointee.permit == nil { return }
+        recordAtBreaker(slot, outcome, duration, hasOthers ? .instance(UInt32(truncatingIfNeeded: instance)) : .service)
+    }
+
+    /// No instance could be reached, and none of them was tried for longer than it took to say so.
+    func tellUnreachable(_ slot: Int) {
+        let exchange = exchanges.pointer(slot)
+        guard exchange.pointee.wasUnreachable else { return }
+        exchange.pointee.wasUnreachable = false
+        recordAtBreaker(slot, .connectFailed, .zero)
     }
 
     /// A request that was to be a probe and was never sent.
@@ -80,6 +106,17 @@ extension Worker {
     func breakerChanged(_ breaker: NamedBreaker, _ transition: CircuitBreaker.Transition) {
         control.changed(.breaker(service: breaker.service, route: breaker.route, transition))
     }
+
+    /// The request's own time is up. That says something of the instance only where it has had a while: a retry may begin when
+    /// little is left.
+    func tellOutOfTime(_ slot: Int) {
+        let exchange = exchanges.pointer(slot)
+        if now.since(exchange.pointee.triedAt) >= Self.fairTime { return tell(slot, .timedOut) }
+        if let pool = pool(of: slot) { pool.pointee.stateReference._withUnsafeGuaranteedRef { suspect($0, slot) } }
+        tell(slot, .givenUp)
+    }
+
+    private static var fairTime: TimeAmount { .milliseconds(500) }
 
     /// A response that had begun broke off: nobody waits for the try's outcome any more, but it is evidence.
     func tellBrokenOff(_ slot: Int) {
@@ -105,8 +142,24 @@ extension Worker {
         control.suspected(instance)
     }
 
+    /// Requests that wait for an answer for longer than this put their instance in doubt.
+    private static var doubtTime: TimeAmount { .seconds(1) }
+
+    /// Looks now and then for instances that have got a request and say nothing.
+    func lookForSilence() {
+        nextLook = now + .milliseconds(250)
+        for i in 0..<exchanges.capacity where exchanges.isTaken(i) {
+            let exchange = exchanges.pointer(i)
+            guard case .forwarded = exchange.pointee.step, exchange.pointee.owesOutcome,
+                now.since(exchange.pointee.triedAt) > Self.doubtTime, let pool = pool(of: i)
+            else { continue }
+            pool.pointee.stateReference._withUnsafeGuaranteedRef { suspect($0, i) }
+        }
+    }
+
     /// No connection could be made at once; there is no try to tell of.
     func unreachable(_ slot: Int, _ pool: PoolPointer) {
+        exchanges.pointer(slot).pointee.wasUnreachable = true
         pool.pointee.stateReference._withUnsafeGuaranteedRef { failed(slot, $0, after: .zero) }
     }
 

@@ -63,7 +63,7 @@ extension Worker {
         case .waiting: stash(rest, for: Int(exchanges.pointer(slot).pointee.client))
         case .failed(let failure):
             stash(rest, for: Int(exchanges.pointer(slot).pointee.client))
-            giveUp(slot, failure)
+            noneFound(slot, failure)
         }
     }
 
@@ -152,7 +152,6 @@ extension Worker {
             exchange.pointee.started + announced < exchange.pointee.requestDeadline
         {
             exchange.pointee.requestDeadline = exchange.pointee.started + announced
-            exchange.pointee.deadlineIsAnnounced = true
         }
         if exchange.pointee.requestDeadline != .never { armExchange(slot) }
         if route.pointee.forwards, shedder.sheds(route.pointee.priority, under: control.pressure, at: now) {

@@ -27,7 +27,11 @@ extension Worker {
             if flags & PollEvents.out != 0 || isOver { connectEnded(index) }
         case .idle:
             // Nothing was asked, so nothing may come: neither bytes nor an end (RFC 9112 §9.2).
-            if isOver || flags & PollEvents.in != 0 { closeBackend(index) }
+            if isOver || flags & PollEvents.in != 0 {
+                // An orderly end is the backend's own keep-alive time; a reset is not.
+                if flags & PollEvents.error != 0 { idleReset(index) }
+                closeBackend(index)
+            }
         case .lent:
             if isOver { backend.pointee.isHalfClosed = true }
             if flags & PollEvents.in != 0 || isOver { backend.pointee.isReadable = true }
@@ -37,6 +41,11 @@ extension Worker {
             }
             if backend.pointee.isReadable { backendReadable(index) }
         }
+    }
+
+    private func idleReset(_ index: Int) {
+        guard let pool = pools[Int(backends.pointer(index).pointee.pool)] else { return }
+        control.suspected(pool.pointee.state)
     }
 
     private func connectEnded(_ index: Int) {
@@ -67,12 +76,13 @@ extension Worker {
 
     func connectBroken(_ index: Int, _ failure: UpstreamFailure) {
         let slot = Int(backends.pointer(index).pointee.exchange)
-        let exchange = exchanges.pointer(slot)
-        tell(slot, .connectFailed, goesElsewhere: hasOtherInstance(slot))
+        let verdict = verdict(slot, on: failure)
+        var goesElsewhere = false
+        if case .retry(let retry) = verdict { goesElsewhere = !retry.costsBudget }
+        tell(slot, .connectFailed, goesElsewhere: goesElsewhere)
         attemptEnded(slot, failure.refusal.reason)
         dropBackend(slot)
-        exchange.pointee.step = .idle
-        tryFailed(slot, failure)
+        tryFailed(slot, failure, verdict)
     }
 
     private func backendWritable(_ index: Int) {
@@ -461,7 +471,7 @@ extension Worker {
     /// The backend is to take or to send something before its idle timeout is over.
     func armIdleBackend(_ slot: Int) {
         let exchange = exchanges.pointer(slot)
-        guard exchange.pointee.backend >= 0, let route = exchange.pointee.route else { return }
-        armBackend(Int(exchange.pointee.backend), now + route.pointee.idleTimeout)
+        guard exchange.pointee.backend >= 0 else { return }
+        armBackend(Int(exchange.pointee.backend), now + idleTimeout(slot))
     }
 }

@@ -13,18 +13,30 @@ import Upstream
 extension Worker {
     /// The try is over: its connection is gone, and what became of it has been told.
     func tryFailed(_ slot: Int, _ failure: UpstreamFailure, anyResponseByte: Bool = false) {
+        tryFailed(slot, failure, verdict(slot, on: failure, anyResponseByte: anyResponseByte))
+    }
+
+    /// What the service's policy says to the failure of the try under way.
+    func verdict(_ slot: Int, on failure: UpstreamFailure, anyResponseByte: Bool = false) -> RetryPolicy.Verdict {
         let exchange = exchanges.pointer(slot)
-        exchange.pointee.step = .idle
-        retryEnded(slot, .failure)
-        if exchange.pointee.instance >= 0 { exchange.pointee.tried.add(Int(exchange.pointee.instance)) }
-        guard let service = exchange.pointee.service else { return giveUp(slot, failure) }
-        let verdict = service._withUnsafeGuaranteedRef { service in
+        guard let service = exchange.pointee.service else { return .giveUp(.notWanted) }
+        return service._withUnsafeGuaranteedRef { service in
             exchange.pointee.machine.verdict(
                 on: failure, circumstances(slot, anyResponseByte: anyResponseByte), policy: service.retry,
                 random: &random)
         }
+    }
+
+    func tryFailed(_ slot: Int, _ failure: UpstreamFailure, _ verdict: RetryPolicy.Verdict) {
+        let exchange = exchanges.pointer(slot)
+        exchange.pointee.step = .idle
+        retryEnded(slot, .failure)
         switch verdict {
         case .retry(let retry):
+            // Where the connection was at fault, the instance was not.
+            if retry.connection == .otherInstance, exchange.pointee.instance >= 0 {
+                exchange.pointee.tried.add(Int(exchange.pointee.instance))
+            }
             if pays(slot, for: retry) { return startRetry(slot, retry, cause: failure.refusal.reason) }
             metrics.retried(serviceLabel(slot), failure.refusal.reason, .denied)
         case .giveUp(.noTimeLeft) where exchange.pointee.requestDeadline <= now:
@@ -83,6 +95,8 @@ extension Worker {
             return false
         }
         let current = Int(exchange.pointee.instance)
+        // Another address of the same name is as good.
+        if let pool = pool(of: slot), exchange.pointee.machine.attempts + 1 < pool.pointee.addressCount { return true }
         return service._withUnsafeGuaranteedRef { service in
             service.instances.indices.contains {
                 $0 != current && service.takesTraffic[$0] && !exchange.pointee.tried.contains($0)
@@ -140,8 +154,6 @@ extension Worker {
         exchange.pointee.wantsFresh = false
         if case .fresh = retry.connection {
             exchange.pointee.wantsFresh = true
-            // What was tried was the connection, not the instance.
-            exchange.pointee.tried = TriedInstances()
         }
         restoreBody(slot)
         guard retry.after > .zero else { return startTry(slot) }
@@ -158,9 +170,16 @@ extension Worker {
         if let refusal = barred(slot) { return refuseUnsent(slot, refusal) }
         switch acquire(slot) {
         case .connected: sendRequest(slot, UnsafeRawBufferPointer(start: nil, count: 0))
-        case .waiting: break
-        case .failed(let failure): giveUp(slot, failure)
+        // The client is not to be blamed for what it cannot send meanwhile.
+        case .waiting: excuseClient(slot)
+        case .failed(let failure): noneFound(slot, failure)
         }
+    }
+
+    /// There is no instance for it, or none that can be reached.
+    func noneFound(_ slot: Int, _ failure: UpstreamFailure) {
+        tellUnreachable(slot)
+        giveUp(slot, failure)
     }
 
     /// What was read of the body stands in front of what is still to come.

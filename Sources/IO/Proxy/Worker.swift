@@ -55,6 +55,8 @@ public final class Worker {
     var hasQueueWork = false
     var metrics = WorkerMetrics()
     var shedder = LoadShedder()
+    /// When instances that do not answer are looked for again.
+    var nextLook = Instant(nanoseconds: 0)
     var current: Generation
     /// The rules of its listeners.
     var listenerRules: UnsafePointer<ListenerRules>
@@ -145,7 +147,7 @@ public final class Worker {
         if !logLines.isEmpty { flushLog() }
         if now >= reports.due { reportLeftOut(upTo: now) }
         if case .draining(let until) = phase { continueDrain(until: until) }
-        guard count > 0 else { return }
+        if now >= nextLook { lookForSilence() }
         let end = Instant(nanoseconds: calls.monotonic())
         metrics.loopTurned(end.since(woke))
         shedder.turned(end.since(woke), at: end)

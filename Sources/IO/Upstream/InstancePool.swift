@@ -41,13 +41,15 @@ public struct InstancePool {
         addresses = state.currentAddresses()
     }
 
-    /// A request is about to be sent to the instance. Goes with one `requestEnded`, where it returns true.
-    /// - Returns: false for an instance on trial that has a request already.
+    /// A request is about to be sent to the instance. Goes with one `requestEnded`, where it is not `.busy`.
     @inline(__always)
-    public func requestStarted() -> Bool { load._withUnsafeGuaranteedRef { $0.requestStarted() } }
+    public func requestStarted() -> InstanceLoad.Admission { load._withUnsafeGuaranteedRef { $0.requestStarted() } }
 
     @inline(__always)
-    public func requestEnded() { load._withUnsafeGuaranteedRef { $0.requestEnded() } }
+    public func requestEnded(wasOnTrial: Bool) { load._withUnsafeGuaranteedRef { $0.requestEnded(wasOnTrial: wasOnTrial) } }
+
+    /// Its name leads to more than one address, so that a failed connect says little of the others.
+    public var addressCount: Int { addresses.count }
 
     public func latencyMeasured(_ latency: TimeAmount, failed: Bool, decay: TimeAmount, at now: Instant) {
         load._withUnsafeGuaranteedRef { $0.latencyMeasured(latency, failed: failed, decay: decay, at: now) }

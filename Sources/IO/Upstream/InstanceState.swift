@@ -21,8 +21,8 @@ public final class InstanceState: Sendable {
     }
 
     public let key: Key
-    /// When a configuration named it first.
-    public let since: Instant
+    /// When a configuration that names it came into force first; 0 until then.
+    private let named = Atomic<UInt64>(0)
     public let slots: ConnectionSlots
     /// Whether it takes requests and how many it has; `health` is where that comes from.
     public let load: InstanceLoad
@@ -41,7 +41,6 @@ public final class InstanceState: Sendable {
         isAdded: Bool, at now: Instant
     ) {
         self.key = key
-        since = now
         slots = ConnectionSlots(limit: maxConnections)
         self.addresses = Mutex(addresses)
         let health = InstanceHealth(policy: policy, isAdded: isAdded, at: now)
@@ -55,6 +54,17 @@ public final class InstanceState: Sendable {
             case .degraded: InstanceStatus(.degraded)
             }
         load = InstanceLoad(service: service.load, status: status)
+    }
+
+    /// A configuration that names it is in force.
+    public func isNamed(at now: Instant) {
+        _ = named.compareExchange(expected: 0, desired: max(1, now.nanoseconds), ordering: .relaxed)
+    }
+
+    /// How long that is.
+    public func age(at now: Instant) -> TimeAmount {
+        let since = named.load(ordering: .relaxed)
+        return since == 0 ? .zero : now.since(Instant(nanoseconds: since))
     }
 
     // Health.

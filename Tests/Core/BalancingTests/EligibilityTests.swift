@@ -142,4 +142,23 @@ import Testing
         let since = load.status.slowStartSince?.nanoseconds ?? 0
         #expect(since <= 6_000_000_000 && since > 5_999_999_000)
     }
+
+    @Test func `an instance on trial gets one request at a time, whatever it had before`() {
+        let load = InstanceLoad(service: ServiceLoad(), status: InstanceStatus(.healthy))
+        #expect(load.requestStarted() == .admitted)
+        load.healthChanged(to: .failed, at: Instant(nanoseconds: 1))
+        load.healthChanged(to: .degraded, isOnTrial: true, at: Instant(nanoseconds: 2))
+        #expect(load.requestStarted() == .onTrial)
+        #expect(load.requestStarted() == .busy)
+        load.requestEnded()
+        #expect(load.requestStarted() == .busy, "the one that ended was not the trial")
+        load.requestEnded(wasOnTrial: true)
+        #expect(load.inFlight == 0)
+        #expect(load.requestStarted() == .onTrial)
+        load.healthChanged(to: .healthy, at: Instant(nanoseconds: 3))
+        #expect(load.requestStarted() == .admitted)
+        load.requestEnded()
+        load.requestEnded(wasOnTrial: true)
+        #expect(load.inFlight == 0)
+    }
 }

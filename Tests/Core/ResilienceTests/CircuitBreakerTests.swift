@@ -307,3 +307,40 @@ import Testing
         }
     }
 }
+
+@Suite struct CircuitBreakerCulpritTests {
+    private func fail(_ bench: inout Bench, _ instance: UInt32, times: Int) -> CircuitBreaker.Transition? {
+        var last: CircuitBreaker.Transition?
+        for _ in 0..<times {
+            last = bench.breaker.record(
+                .timedOut, duration: .milliseconds(1), at: second(1), random: &bench.random, culprit: .instance(instance))
+        }
+        return last
+    }
+
+    @Test func `failures in a row of one instance among several do not open it, and one of another does`() {
+        var bench = Bench { $0.minimumRequests = 1000 }
+        #expect(fail(&bench, 1, times: 50) == nil)
+        #expect(bench.breaker.phase == .closed)
+        #expect(fail(&bench, 2, times: 1)?.reason == .consecutiveFailures)
+    }
+
+    @Test func `five failures of two instances open it with the fifth`() {
+        var bench = Bench { $0.minimumRequests = 1000 }
+        #expect(fail(&bench, 1, times: 2) == nil)
+        #expect(fail(&bench, 2, times: 2) == nil)
+        #expect(fail(&bench, 1, times: 1)?.to == .open)
+    }
+
+    @Test func `a success forgets who failed before it`() {
+        var bench = Bench { $0.minimumRequests = 1000 }
+        #expect(fail(&bench, 1, times: 4) == nil)
+        bench.record(.answered, 1)
+        #expect(fail(&bench, 2, times: 20) == nil)
+    }
+
+    @Test func `the share of failures counts whoever they are of`() {
+        var bench = Bench()
+        #expect(fail(&bench, 1, times: 20)?.reason == .errorRate)
+    }
+}
