@@ -128,7 +128,8 @@ import Testing
         }
     }
 
-    @Test func `a request that nobody has read goes to each other instance at once, whatever was tried before, and costs nothing`() {
+    @Test
+    func `a request that nobody has read goes to each other instance at once, whatever was tried before, and costs nothing`() {
         var failed = FailedTry(.connectFailed, sent: .nothing, isIdempotent: false, retriesDone: 9)
         #expect(verdict(failed) == .retry(.init(after: .zero, connection: .otherInstance, costsBudget: false)))
         failed.hasOtherInstance = false
