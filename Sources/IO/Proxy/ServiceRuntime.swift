@@ -23,6 +23,10 @@ public final class ServiceRuntime: Sendable {
     public let timeouts: TimeoutsConfiguration
     public let pool: PoolConfiguration
     public let queue: QueueConfiguration
+    // What each request looks at, reached without counting references; `state` keeps them alive.
+    let budget: Unmanaged<SharedRetryBudget>
+    let outliers: Unmanaged<SharedOutlierDetector>
+    let load: Unmanaged<ServiceLoad>
     public let retry: RetryPolicy
     let perTryTimeout: TimeAmount
     public let trustsIdempotencyKey: Bool
@@ -57,6 +61,9 @@ public final class ServiceRuntime: Sendable {
         self.index = index
         name = configuration.name
         self.state = state
+        budget = Unmanaged.passUnretained(state.budget)
+        outliers = Unmanaged.passUnretained(state.outliers)
+        load = Unmanaged.passUnretained(state.load)
         self.instances = instances
         self.firstInstance = firstInstance
         let parts = zip(configuration.instances, instances).map { configured, instance in

@@ -312,6 +312,7 @@ extension Worker {
     /// The request has had all the time that it may take.
     private func requestTimedOut(_ slot: Int) {
         let exchange = exchanges.pointer(slot)
+        let awaitsClient = awaitsClient(slot)
         switch exchange.pointee.step {
         case .queued: leaveQueue(slot)
         case .requestSuspended, .responseSuspended:
@@ -324,7 +325,7 @@ extension Worker {
         exchange.pointee.step = .idle
         if exchange.pointee.backend >= 0 {
             // The answer may have to wait for a stage: nothing of the backend may come in between.
-            if awaitsClient(slot) { return refuseAfterFailure(slot, .bodyTimeout) }
+            if awaitsClient { return refuseAfterFailure(slot, .bodyTimeout) }
             tellOutOfTime(slot)
             attemptEnded(slot, .upstreamTimeout)
             dropBackend(slot)
@@ -343,7 +344,9 @@ extension Worker {
     /// It is the client that the backend waits for.
     private func awaitsClient(_ slot: Int) -> Bool {
         let exchange = exchanges.pointer(slot)
-        guard case .awaitingHead = exchange.pointee.machine.state, !exchange.pointee.machine.requestRead else { return false }
+        guard case .forwarded = exchange.pointee.step, case .awaitingHead = exchange.pointee.machine.state,
+            !exchange.pointee.machine.requestRead
+        else { return false }
         return backends.pointer(Int(exchange.pointee.backend)).pointee.outgoing.isEmpty
     }
 

@@ -19,7 +19,7 @@ extension Worker {
     private func aim(_ slot: Int, _ service: ServiceRuntime) {
         let exchange = exchanges.pointer(slot)
         exchange.pointee.context.serviceIndex = service.index
-        service.state.budget.requestBegan(by: index, at: now)
+        service.budget._withUnsafeGuaranteedRef { $0.requestBegan(by: index, at: now) }
         place(slot, service)
         guard exchange.pointee.fallbackUsed == .none else { return }
         let hasBody = exchange.pointee.head.framing.hasBody

@@ -44,11 +44,13 @@ extension Worker {
         if service.detectsOutliers {
             let event = pool.pointee.stateReference._withUnsafeGuaranteedRef { instance -> ServiceEvent? in
                 // Who is taken for dead comes back when it answers, and not when the time of an ejection is over.
-                if instance.load.status.health == .failed {
+                if outcome != .answered, instance.load.status.health == .failed {
                     service.state.outliers.forgive(instance)
                     return nil
                 }
-                return service.state.outliers.record(outcome, instance, duration: duration, at: now, random: &random)
+                return service.outliers._withUnsafeGuaranteedRef {
+                    $0.record(outcome, instance, duration: duration, at: now, random: &random)
+                }
             }
             if let event { control.changed(event) }
         }

@@ -148,7 +148,8 @@ extension Worker {
         if route.pointee.requestTimeout != .forever {
             exchange.pointee.requestDeadline = exchange.pointee.started + route.pointee.requestTimeout
         }
-        if let announced = AnnouncedTimeout.read(exchange.pointee.head, exchange.pointee.context),
+        if exchange.pointee.context.isTrustedPeer,
+            let announced = AnnouncedTimeout.read(exchange.pointee.head, exchange.pointee.context),
             exchange.pointee.started + announced < exchange.pointee.requestDeadline
         {
             exchange.pointee.requestDeadline = exchange.pointee.started + announced
