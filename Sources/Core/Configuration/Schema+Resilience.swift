@@ -67,7 +67,7 @@ extension Schema {
             [
                 Key(
                     "server_errors", .scalar(.integer(1...1_000_000)), default: "\(policy.serverErrors)",
-                    "Answers in a row with a status from 500 that take an instance out."),
+                    "Answers in a row with 500, 502, 503 or 504 that take an instance out."),
                 Key(
                     "unreachable", .scalar(.integer(1...1_000_000)), default: "\(policy.unreachable)",
                     "Failed connections, timeouts and broken answers in a row that take it out."),

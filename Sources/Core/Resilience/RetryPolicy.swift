@@ -76,9 +76,6 @@ public struct RetryPolicy: Sendable, Hashable {
         return .retry(Retry(after: wait, connection: .otherInstance, costsBudget: true))
     }
 
-    /// The end of a try that begins now: the earliest of its own timeout and the request's deadline.
-    public func tryDeadline(at now: Instant, deadline: Instant) -> Instant { min(now + perTryTimeout, deadline) }
-
     private func wants(_ failed: FailedTry) -> Bool {
         if case .status(let status) = failed.failure, statuses.contains(status) { return true }
         // Where it was, nothing was written: like a connection that could not be made.

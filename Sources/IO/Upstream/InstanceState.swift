@@ -118,10 +118,10 @@ public final class InstanceState: Sendable {
         case .failed: load.healthChanged(to: .failed, at: now)
         case .unknown:
             // Without checks only a request can tell.
-            if machine.policy.hasChecks {
-                load.healthChanged(to: .unknown, at: now)
-            } else {
+            if case .trial = machine.eligibility(at: now) {
                 load.healthChanged(to: .degraded, isOnTrial: true, at: now)
+            } else {
+                load.healthChanged(to: .unknown, at: now)
             }
         }
         if machine.isDraining { load.drained(at: now) } else { load.undrained(at: now) }

@@ -163,16 +163,4 @@ import Testing
         failed.retryAfter = .seconds(3600)
         #expect(verdict(failed) == .giveUp(.noTimeLeft))
     }
-
-    @Test func `no retry begins when the deadline has passed, and a try ends with the request`() {
-        for failure in [FailedTry.Failure.closed, .connectFailed, .status(503)] {
-            let failed = FailedTry(failure, sent: .headOnly, isReused: true, isIdempotent: true, remaining: .zero)
-            #expect(verdict(failed) == .giveUp(.noTimeLeft))
-        }
-        var policy = RetryPolicy()
-        #expect(policy.tryDeadline(at: second(5), deadline: second(7)) == second(7))
-        policy.perTryTimeout = .seconds(1)
-        #expect(policy.tryDeadline(at: second(5), deadline: second(7)) == second(6))
-        #expect(policy.tryDeadline(at: second(6.5), deadline: second(7)) == second(7))
-    }
 }

@@ -11,6 +11,7 @@ import socket
 import subprocess
 import threading
 import time
+from datetime import datetime, timezone
 from json import dumps
 from pathlib import Path
 
@@ -232,9 +233,15 @@ class Gateway:
         if configuration is not None:
             self.write_config(configuration)
         start = len(self.stderr.lines)
+        # The verdict before this one may have had several lines, the last of which are still on their way.
+        sent = datetime.now(timezone.utc)
         self.signal(signal.SIGHUP)
         verdicts = ("reloaded", "reload failed")
-        line = self.stderr.wait(lambda line: parsed(line).get("message") in verdicts, seconds, start, "reload's verdict")
+
+        def is_verdict(line):
+            entry = parsed(line)
+            return entry.get("message") in verdicts and datetime.fromisoformat(entry["time"].replace("Z", "+00:00")) >= sent
+        line = self.stderr.wait(is_verdict, seconds, start, "reload's verdict")
         entry = parsed(line)
         assert entry["message"] == verdicts[1 if fails else 0], entry
         return entry
