@@ -1,11 +1,12 @@
 """The circuit breaker of a service, and of a route that has its own (behaviour C.2; hardening 204, 214)."""
 
 import threading
+from collections import Counter
 
 import pytest
 
-from sluice_harness import reply, request_bytes, until
-from sluice_harness.states import breaker_state, changes, has_answer, refused, wait_changes, wait_instance
+from sluice_harness import SteadyLoad, reply, request_bytes, until
+from sluice_harness.states import breaker_state, changes, has_answer, instance_state, refused, wait_changes, wait_instance
 from test_balancing import QUICK_CHECK, before
 
 OFF = {"enabled": False}
@@ -124,6 +125,66 @@ def test_whatever_is_no_answer_counts_as_a_failure(gateway, backend, process_bac
     assert is_open(sluice.request("POST", "/", body=b"x"))
 
 
+@pytest.mark.parametrize("retry", [OFF, {"retry_on": ["timeout"]}, {"attempts": 0}], ids=["off", "other conditions", "no attempts"])
+def test_connects_that_fail_count_where_no_free_retry_follows(process_backend, gateway, retry):
+    """C.2: a connect that fails is left out only where the request goes elsewhere for it."""
+    servers = [process_backend(name) for name in "ab"]
+    for server in servers:
+        server.kill()
+    config = guarded(servers, failure_threshold=3)
+    config["services"]["app"]["retry"] = retry
+    sluice = gateway(config)
+    with sluice.connect() as client:
+        assert [client.request().status for _ in range(3)] == [502] * 3
+        refused(client.request(), "CIRCUIT_OPEN", "circuit_open", sluice)
+    assert breaker_state(sluice) == "open"
+    wait_changes(sluice, [("closed", "open", "consecutive_failures")], service="app")
+
+
+def test_connects_that_fail_at_once_count_too(backend, gateway, tmp_path):
+    """A Unix socket on which nobody listens refuses within the call."""
+    server = backend(unix=str(tmp_path / "app.sock"))
+    config = before([server], circuit_breaker={"failure_threshold": 3, "open_timeout": "60s"}, outlier_detection=OFF)
+    server.stop()
+    sluice = gateway(config)
+    with sluice.connect() as client:
+        assert [client.request().status for _ in range(3)] == [502] * 3
+        refused(client.request(), "CIRCUIT_OPEN", "circuit_open", sluice)
+    assert breaker_state(sluice) == "open"
+
+
+def test_a_stopped_instance_of_three_does_not_open_it(process_backend, gateway):
+    """One instance that fails by itself is taken out by itself. A hundred requests hang on it, and end together."""
+    servers = a, b, c = [process_backend(name) for name in "abc"]
+    sluice = gateway({"limits": {"connections_per_client": 4096}, **before(servers, timeouts={"response": "1s"})})
+    b.pause()
+    clients = [sluice.connect() for _ in range(300)]
+    for client in clients:
+        client.send(request_bytes())
+    statuses = Counter(client.read_response().status for client in clients)
+    assert statuses == {200: 200, 504: 100}
+    with sluice.connect() as client:
+        assert [client.request().status for _ in range(50)] == [200] * 50
+    assert instance_state(sluice, b) == "failed" and breaker_state(sluice) == "closed"
+    assert a.requests + c.requests == 250
+    for client in clients:
+        client.close()
+
+
+def test_one_instance_of_three_that_answers_500_from_the_start_does_not_open_it(process_backend, gateway):
+    """Issue: it is ejected, and errors are at most 1 %."""
+    servers = [process_backend(name, status=500 if name == "b" else 200) for name in "abc"]
+    sluice = gateway(before(servers))
+    with SteadyLoad(sluice.ports["web"], 500, 3, connections=30, new_percent=0) as load:
+        result = load.run_out(15)
+    assert result["ok"] + result["wrong_status"] == result["sent"] >= 1500, result
+    assert 5 <= result["wrong_status"] <= result["sent"] // 100, result
+    metrics = sluice.metrics()
+    assert metrics.sum("sluice_outlier_ejections_total", service="app") == 1
+    assert breaker_state(sluice) == "closed"
+    assert metrics.sum("sluice_circuit_breaker_transitions_total", service="app") == 0
+
+
 def test_faults_of_clients_and_clients_that_leave_never_count(gateway, backend):
     """Hardening 204: 4xx and client aborts do not count; B.2: 501 and 429 neither."""
     def handler(request, connection):
@@ -172,6 +233,27 @@ def test_a_route_with_a_breaker_of_its_own_opens_alone(gateway, backend):
             assert client.request("GET", "/other").status == 200
     assert breaker_state(sluice) == "closed" and breaker_state(sluice, route="fragile") == "open"
     assert len([request for request in server.requests if request.target == "/fragile/1"]) == 2
+
+
+def test_a_route_for_websockets_has_no_breaker_unless_it_names_one(process_backend, gateway):
+    """Issue: off by default for WebSocket routes."""
+    server = process_backend(status=500)
+    config = guarded([server], failure_threshold=3)
+    config["routes"] += [
+        {"name": "socket", "match": {"path": "/socket"}, "service": "app", "upgrade": ["websocket"]},
+        {"name": "own", "match": {"path": "/own"}, "service": "app", "upgrade": ["websocket"],
+         "circuit_breaker": {"failure_threshold": 2, "open_timeout": "60s"}}]
+    sluice = gateway(config)
+    with sluice.connect() as client:
+        assert [client.request("GET", "/socket").status for _ in range(10)] == [500] * 10
+        assert breaker_state(sluice) == "closed", "its failures are not the service's"
+        assert [client.request("GET", "/other").status for _ in range(3)] == [500] * 3
+        assert is_open(client.request("GET", "/other")) and breaker_state(sluice) == "open"
+        assert [client.request("GET", "/socket").status for _ in range(10)] == [500] * 10, "nor does the service's keep it back"
+        assert [client.request("GET", "/own").status for _ in range(2)] == [500] * 2
+        assert is_open(client.request("GET", "/own"))
+    assert breaker_state(sluice, route="own") == "open" and breaker_state(sluice, route="socket") == ""
+    assert server.requests == 25
 
 
 # Half open
@@ -240,6 +322,18 @@ def test_a_probe_that_fails_opens_it_again_for_twice_as_long(process_backend, ga
     wait_changes(sluice, [("closed", "open", "consecutive_failures"), ("open", "half_open", "open_time_elapsed"),
                           ("half_open", "open", "probe_failed"), ("half_open", "closed", "probes_succeeded")], service="app")
     assert sluice.metrics().sum("sluice_circuit_breaker_transitions_total", service="app", to="half_open") == 2
+
+
+def test_a_probe_whose_connection_fails_at_once_opens_it_again(backend, gateway, tmp_path):
+    """C.2: a single failure reopens. A Unix socket refuses before anything is under way."""
+    server = backend(lambda request, connection: reply(500), unix=str(tmp_path / "app.sock"))
+    sluice = gateway(guarded([server], failure_threshold=2, open_timeout="300ms"))
+    assert [sluice.request().status for _ in range(2)] == [500, 500] and is_open(sluice.request())
+    server.stop()
+    until(lambda: sluice.request().status == 502, 5, "it is tested")
+    assert is_open(sluice.request()) and breaker_state(sluice) == "open"
+    wait_changes(sluice, [("closed", "open", "consecutive_failures"), ("open", "half_open", "open_time_elapsed"),
+                          ("half_open", "open", "probe_failed")], service="app")
 
 
 def test_a_probe_that_never_returns_is_a_failure_and_it_is_tested_again(gateway, backend):

@@ -1,10 +1,12 @@
 """One deadline for each request, over queue, tries and hops (behaviour C.6; hardening 210)."""
 
 import time
+from collections import Counter
 
 import pytest
 
 from sluice_harness import reply, request_bytes, until
+from sluice_harness.states import breaker_state, changes, instance_state, named, refused
 from test_balancing import TRUSTED, before
 from test_pool import Gate, send
 
@@ -127,6 +129,61 @@ def test_the_time_spent_in_the_queue_is_taken_off(gateway, backend):
     assert second.read_response().status == 200
     assert 3 < float(server.wait_requests(2)[1].header(FIELD)) <= 4.8
     for client in (first, second):
+        client.close()
+
+
+def test_a_client_that_takes_all_the_time_for_its_body_gets_408_and_nobody_else_is_blamed(process_backend, gateway):
+    """C.2: client faults never count."""
+    server = process_backend()
+    sluice = gateway(before([server], timeouts={"request": "300ms"}, circuit_breaker={"failure_threshold": 1},
+                            outlier_detection={"unreachable": 1}, retry={"enabled": False}))
+    for _ in range(4):
+        with sluice.connect() as client:
+            client.send(b"POST / HTTP/1.1\r\nHost: app.test\r\nContent-Length: 10\r\n\r\nabc")
+            response = client.read_response("POST")
+            assert response.status == 408 and response.json()["error"]["code"] == "REQUEST_TIMEOUT"
+    assert sluice.entry(response)["reason"] == "client_timeout"
+    assert sluice.request().status == 200
+    assert breaker_state(sluice) == "closed" and instance_state(sluice, server) == "healthy" and changes(sluice) == []
+
+
+def test_a_backend_that_hangs_is_noticed_although_callers_announce_short_deadlines(gateway, backend):
+    """Issue: a hanging instance under traffic is noticed; half a second is a fair time."""
+    server = backend(hang)
+    sluice = gateway({"server": TRUSTED, **before([server], circuit_breaker={"failure_threshold": 3})})
+    clients = [sluice.connect() for _ in range(3)]
+    for client in clients:
+        client.send(request_bytes("GET", "/", [(FIELD, "0.6")]))
+    assert [client.read_response().status for client in clients] == [504] * 3
+    refused(sluice.request(), "CIRCUIT_OPEN", "circuit_open", sluice)
+    assert breaker_state(sluice) == "open" and instance_state(sluice, server) == "failed"
+    for client in clients:
+        client.close()
+
+
+def test_deadlines_shorter_than_a_fair_time_blame_nobody(gateway, backend):
+    """A caller in a hurry must not take a backend out."""
+    server = backend(hang)
+    sluice = gateway({"server": TRUSTED, **before([server], circuit_breaker={"failure_threshold": 3})})
+    with sluice.connect() as client:
+        assert [client.request("GET", "/", [(FIELD, "0.05")]).status for _ in range(10)] == [504] * 10
+    assert breaker_state(sluice) == "closed" and instance_state(sluice, server) == "healthy" and changes(sluice) == []
+
+
+def test_a_retry_that_begins_shortly_before_the_deadline_blames_nobody(gateway, backend):
+    """The second instance had 100 ms of the 700 ms."""
+    slow, second = backend(hang), backend(lambda request, connection: hang(request, connection) if request.header("x-sluice-retry") else reply())
+    sluice = gateway(before([slow, second], circuit_breaker={"failure_threshold": 100}, pool={"max_connections": 50},
+                            timeouts={"response": "600ms", "request": "700ms"}, retry={"retry_on": ["timeout"], "backoff": "1ms", "budget": "100%"}))
+    clients = [sluice.connect() for _ in range(12)]
+    for client in clients:
+        client.send(request_bytes())
+    statuses = Counter(client.read_response().status for client in clients)
+    assert statuses == {200: 6, 504: 6}
+    assert len([request for request in second.heads if request.header("x-sluice-retry")]) == 6
+    assert instance_state(sluice, slow) == "failed" and instance_state(sluice, second) == "healthy"
+    assert changes(sluice, instance=named(second)) == []
+    for client in clients:
         client.close()
 
 

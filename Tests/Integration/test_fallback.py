@@ -1,11 +1,14 @@
 """What answers in the place of a service that cannot (behaviour B.2, C.2)."""
 
 import subprocess
+import time
+from collections import Counter
 
 import pytest
 
+from conftest import PATIENT
 from sluice_harness import reply, sluice_binary
-from test_balancing import before
+from test_balancing import before, who
 
 STATIC = {"fallback": {"status": 200, "headers": {"X-Kind": "spare"}, "body": "{\"items\": []}", "content_type": "application/json"}}
 
@@ -143,6 +146,76 @@ def test_the_answer_to_head_has_no_body(gateway, dead):
         response = client.request("HEAD", "/")
         assert response.status == 200 and response.body == b"" and is_static(response)
         assert is_static(client.request("GET", "/")), "the connection is still in step"
+
+
+def test_a_connect_that_fails_at_the_other_service_is_not_told_with_the_status_of_the_first(gateway, backend, dead):
+    """The status that is told is of the try that it stands beside."""
+    server = backend(lambda request, connection: reply(503))
+    config = with_spare([server], dead, **PATIENT)
+    config["services"]["spare"].update(PATIENT)
+    sluice = gateway(config)
+    response = sluice.request()
+    assert response.status == 502 and response.json()["error"]["code"] == "UPSTREAM_ERROR"
+    entry = sluice.entry(response)
+    assert (entry["service"], entry["reason"], entry.get("upstream_status")) == ("spare", "connect_refused", None)
+    metrics = sluice.metrics()
+    assert metrics.sum("sluice_upstream_requests_total", service="app", status_class="5xx") == 1
+    assert metrics.sum("sluice_upstream_requests_total", service="spare", status_class="5xx") == 0
+    assert metrics.sum("sluice_upstream_requests_total", service="spare", outcome="connect_refused") >= 1
+
+
+def test_the_first_request_to_the_other_service_is_no_retry_there(gateway, backend):
+    """X-Sluice-Retry would keep a gateway behind it from trying again."""
+    server, spare = backend(lambda request, connection: reply(503)), backend()
+    assert gateway(with_spare([server], spare)).request().body == b"ok"
+    assert [request.header("x-sluice-retry") for request in server.requests + spare.requests] == [None, None]
+
+
+@pytest.mark.parametrize("attempts", [0, 1])
+def test_the_other_service_retries_by_its_own_rules_whatever_was_retried_before(gateway, backend, attempts):
+    """Only its own retries are marked as such, and only they count against its attempts."""
+    server, spare = backend(lambda request, connection: reply(503)), backend(lambda request, connection: reply(503))
+    config = with_spare([server], spare, **PATIENT, retry={"retry_on": ["5xx"], "attempts": attempts, "backoff": "1ms"})
+    config["services"]["spare"].update(PATIENT, retry={"retry_on": ["5xx"], "attempts": 1, "backoff": "1ms"})
+    assert gateway(config).request().status == 503
+    assert [request.header("x-sluice-retry") for request in server.requests] == [None, "1"][:attempts + 1]
+    assert [request.header("x-sluice-retry") for request in spare.requests] == [None, "1"]
+
+
+@pytest.mark.parametrize("own,others,most", [("200ms", "20s", 5), ("20s", "200ms", None)], ids=["shorter", "longer"])
+def test_the_other_service_has_timeouts_of_its_own(gateway, backend, own, others, most):
+    def slow(request, connection):
+        return connection.hang() if most else (time.sleep(0.4), reply(200, b"late"))[1]     # twice the first service's time
+    server, spare = backend(lambda request, connection: reply(503)), backend(slow)
+    config = with_spare([server], spare, timeouts={"response": others})
+    config["services"]["spare"]["timeouts"] = {"response": own}
+    sluice = gateway(config)
+    started = time.monotonic()
+    response = sluice.request()
+    if most:
+        assert response.status == 504 and time.monotonic() - started < most
+        assert spare.heads[0].connection.wait_end(5)
+    else:
+        assert (response.status, response.body) == (200, b"late")
+
+
+def test_a_session_of_one_service_is_none_of_the_other(gateway, process_backend):
+    """The place that its cookie names is one among the instances of the first service."""
+    homes, spares = [process_backend(name) for name in "ab"], [process_backend(name) for name in "xyz"]
+    config = before(homes, load_balancer={"sticky": {"cookie": "seat"}}, fallback={"service": "spare"}, circuit_breaker={"enabled": False})
+    config["services"]["spare"] = {"instances": [{"url": spare.url} for spare in spares]}
+    sluice = gateway(config)
+    cookies = {}
+    for _ in range(2):
+        response = sluice.request()
+        cookies[who(response)] = response.header("set-cookie").partition(";")[0]
+    assert set(cookies) == {"a", "b"}
+    for home in homes:
+        home.kill()
+    for cookie in cookies.values():
+        answers = [sluice.request("GET", "/", [("Cookie", cookie)]) for _ in range(12)]
+        assert Counter(who(response) for response in answers) == {"x": 4, "y": 4, "z": 4}
+        assert [response.all("set-cookie") for response in answers] == [[]] * 12, "the session is left as it is"
 
 
 def test_where_the_other_service_is_down_too_the_answer_is_an_error(gateway, dead, process_backend):

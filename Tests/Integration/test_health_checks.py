@@ -7,7 +7,7 @@ from collections import Counter
 
 import pytest
 
-from sluice_harness import SteadyLoad, reply, request_bytes, until
+from sluice_harness import SteadyLoad, deadline, reply, request_bytes, until
 from sluice_harness.process import free_port
 from sluice_harness.states import instance_state, named, refused, wait_changes, wait_instance
 from test_balancing import QUICK_CHECK, before, who
@@ -157,6 +157,53 @@ def test_a_stopped_instance_is_out_within_5_s_and_comes_back(process_backend, ga
         until(lambda: b.requests > count + 50, 5, "it serves again")
 
 
+def test_a_stopped_instance_is_out_within_5_s_although_its_requests_may_take_30_s(process_backend, gateway):
+    """Issue: within 5 s although the interval is 30 s. Silence is doubt long before timeouts.response is over."""
+    a, b = servers = [process_backend("a"), process_backend("b")]
+    sluice = gateway(before(servers, health_check={"path": "/health", "interval": "30s"}))
+    for server in servers:
+        wait_instance(sluice, server, "healthy")
+    with SteadyLoad(sluice.ports["web"], 50, 30, connections=200, new_percent=0):
+        until(lambda: b.requests > 10, 5, "it is under way")
+        b.pause()
+        wait_instance(sluice, b, "failed", 5)
+        with sluice.connect() as client:
+            assert {who(client.request()) for _ in range(20)} == {"a"}
+        b.resume()
+    wait_changes(sluice, [("unknown", "healthy", "checks_passed"), ("healthy", "failed", "checks_failed")], instance=b.instance)
+
+
+def test_an_idle_connection_that_is_reset_brings_a_check_at_once_and_one_that_is_closed_does_not(gateway, backend):
+    """C.5: fast checks after an RST on an idle pooled connection; an orderly end is the backend's own keep-alive time."""
+    def ending(how):
+        told = threading.Event()
+
+        def script(connection):
+            while (request := connection.read_request()) is not None:
+                connection.send(reply())
+                if request.target == "/":
+                    assert told.wait(20)
+                    return how(connection)
+        return told, backend(script=script)
+    closing, resetting = ending(lambda connection: connection.close()), ending(lambda connection: connection.reset())
+    servers = [server for _, server in (closing, resetting)]
+
+    def checks() -> list[int]:
+        return [sum(request.target == "/health" for request in server.heads) for server in servers]
+    sluice = gateway(before(servers, health_check={"path": "/health", "interval": "30s"}))
+    for server in servers:
+        wait_instance(sluice, server, "healthy")
+    with sluice.connect() as client:
+        assert [client.request().status for _ in range(2)] == [200, 200]
+    assert [len(traffic(server)) for server in servers] == [1, 1] and checks() == [1, 1]
+    for (told, _), left in ((closing, 1), (resetting, 0)):
+        told.set()
+        until(lambda: sluice.metrics().sum("sluice_upstream_connections", service="app", state="idle") == left, 5, "it has ended")
+    until(lambda: checks()[1] == 2, 5, "one more check of the one that reset it")
+    assert checks() == [1, 2]
+    assert [instance_state(sluice, server) for server in servers] == ["healthy", "healthy"]
+
+
 def test_one_that_closes_its_idle_connections_is_not_taken_for_dead(process_backend, gateway):
     """C.6: a stale connection is no evidence."""
     a = process_backend("a", idle=50)
@@ -182,6 +229,32 @@ def test_without_checks_a_dead_instance_is_tried_with_one_request_at_a_time(proc
         b.start()
         until(lambda: who(client.request()) == "b", 10, "it serves again")
     wait_instance(sluice, b, "healthy")
+
+
+def test_an_instance_on_trial_is_tried_although_an_old_response_still_runs(gateway, backend):
+    """The one request of a trial is counted apart from those that were there before."""
+    ended, broken = threading.Event(), threading.Event()
+
+    def handler(request, connection):
+        if request.target == "/stream":
+            connection.send(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n1\r\nx\r\n")
+            assert ended.wait(20)
+            return b"0\r\n\r\n"
+        return connection.reset() if broken.is_set() else reply()
+    server = backend(handler)
+    sluice = gateway(before([server], circuit_breaker=ANY))
+    with sluice.connect() as streaming, sluice.connect() as client:
+        streaming.send(request_bytes("GET", "/stream"))
+        head = streaming.read_head()
+        broken.set()
+        until(lambda: client.request().status == 503, 5, "it has failed")
+        broken.clear()
+        until(lambda: client.request().status == 200, 5, "it is tried, and serves again")
+        assert instance_state(sluice, server) == "healthy"
+        ended.set()
+        streaming.read_body(head, "GET", deadline(5))
+        assert head.body == b"x", "the old response has run all the time"
+        assert [client.request().status for _ in range(5)] == [200] * 5
 
 
 # Checks and their answers

@@ -4,7 +4,7 @@ import resource
 import threading
 import time
 
-from sluice_harness import until
+from sluice_harness import reply, until
 from sluice_harness.states import refused, wait_instance
 from test_balancing import QUICK_CHECK, before
 from test_pool import Gate, send
@@ -126,6 +126,58 @@ def test_while_an_instance_is_idle_no_request_waits_for_another(gateway, backend
         client.close()
 
 
+def test_a_request_that_waits_behind_an_early_answer_gives_its_place_back_and_its_client_is_not_blamed(gateway, backend):
+    """Hardening 208. The first service answers before the body is there; the request then waits at the second."""
+    gate = Gate()
+
+    def early(connection):
+        if connection.read_head() is not None:
+            connection.send(reply(503))
+            connection.hang()
+    server, spare = backend(script=early), backend(gate)
+    config = before([server], fallback={"service": "spare"}, circuit_breaker=OFF, outlier_detection=OFF, retry=OFF)
+    config["services"]["spare"] = {"instances": [{"url": spare.url}], "pool": {"max_connections": 1},
+                                   "queue": {"max_pending": 1, "timeout": "700ms"}}
+    config["routes"].append({"name": "spare", "match": {"path": "/spare"}, "service": "spare"})
+    sluice = gateway({"server": {"workers": 1}, "limits": {"body_idle_timeout": "200ms"}, **config})
+
+    def waiting() -> float:
+        return sluice.metrics().sum("sluice_upstream_queue_length", service="spare")
+
+    def stalls():
+        client = sluice.connect()
+        client.send(b"PUT / HTTP/1.1\r\nHost: app.test\r\nContent-Length: 10\r\n\r\nabc")
+        return client
+    holder = send(sluice, "/spare")
+    spare.wait_heads(1)
+    for _ in range(3):
+        with stalls() as client:
+            refused(client.read_response("PUT"), "SERVICE_UNAVAILABLE", "queue_timeout")
+        assert waiting() == 0, "its place is free again"
+    # One that leaves meanwhile.
+    client = stalls()
+    until(lambda: waiting() == 1, 5, "it waits")
+    client.reset()
+    until(lambda: waiting() == 0, 5, "its place is free again")
+    # Once there is a connection for it, it is for the client to go on.
+    with stalls() as client:
+        until(lambda: waiting() == 1, 5, "it waits")
+        gate.open(1)
+        response = client.read_response("PUT")
+        assert response.status == 408 and response.json()["error"]["details"]["reason"] == "client_timeout"
+    assert holder.read_response().status == 200
+    until(lambda: waiting() == 0, 5)
+    # Neither the connection nor the place in the queue has been lost.
+    first, second = send(sluice, "/spare"), None
+    spare.wait_requests(2)
+    second = send(sluice, "/spare")
+    until(lambda: waiting() == 1, 5, "it waits")
+    gate.open(2)
+    assert [client.read_response().status for client in (first, second)] == [200, 200]
+    for client in (holder, first, second):
+        client.close()
+
+
 # The adaptive limit
 
 
@@ -155,6 +207,22 @@ def test_the_adaptive_limit_turns_away_what_is_above_it(gateway, backend):
 
 
 CLASSES = ("critical", "default", "bulk")
+
+
+def test_clients_that_keep_idle_connections_shed_nothing(process_backend, gateway):
+    """C.7: what runs short is descriptors; limits.connections turns new connections away, and no request."""
+    config = before([process_backend()])
+    config["routes"] = [{"name": name, "match": {"path": f"/{name}"}, "service": "app", "priority": name} for name in CLASSES]
+    sluice = gateway({"limits": {"connections": 20, "requests_per_connection": 1_000_000}, **config})
+    idle = [sluice.connect() for _ in range(20)]
+    assert [client.request("GET", "/bulk").status for client in idle] == [200] * 20
+    looked = time.monotonic() + 1.3     # once a second it is looked at what runs short
+    while time.monotonic() < looked:
+        for client in idle:
+            assert {client.request("GET", f"/{name}").status for name in CLASSES} == {200}
+    assert sluice.metrics().sum("sluice_requests_shed_total") == 0
+    for client in idle:
+        client.close()
 
 
 def test_when_connections_run_short_bulk_is_shed_first_then_the_ordinary_and_never_what_is_critical(process_backend, gateway):

@@ -8,12 +8,14 @@ import signal
 import socket
 import subprocess
 import threading
+import time
 
 import pytest
 
 from conftest import one_service
 from sluice_harness import Connection, Truncated, reply, request_bytes, until
 from sluice_harness.process import free_port, parsed
+from sluice_harness.states import breaker_state, instance_state
 
 
 def answering(text: str, **blocks) -> dict:
@@ -210,6 +212,89 @@ def test_an_address_that_is_taken_makes_the_reload_fail_as_a_whole(gateway):
         assert sluice.request().body == b"old"
     sluice.reload(answering("newer", listeners=[web]))
     assert sluice.request().body == b"newer"
+
+
+@pytest.fixture
+def refusal():
+    """A listener whose address is taken: with it, a reload fails after all else has been made."""
+    with socket.socket() as holder:
+        holder.bind(("127.0.0.1", 0))
+        holder.listen()
+        yield {"name": "taken", "address": f"127.0.0.1:{holder.getsockname()[1]}"}
+
+
+WEB = {"name": "web", "address": "@web@"}
+
+
+def test_a_refused_reload_leaves_an_open_breaker_of_a_route_open(gateway, process_backend, refusal):
+    """B.12: partial acceptance is forbidden. The refused file gives the route's breaker to another service."""
+    failing, other = process_backend("a", status=500), process_backend("b")
+
+    def config(service, *more, **blocks):
+        return {"listeners": [WEB, *more], **blocks,
+                "services": {"one": {"instances": [{"url": failing.url}]}, "two": {"instances": [{"url": other.url}]}},
+                "routes": [{"name": "all", "match": {"path": "/*"}, "service": service,
+                            "circuit_breaker": {"failure_threshold": 2, "open_timeout": "60s"}}]}
+
+    def is_open():
+        response = sluice.request()
+        return response.status == 503 and response.json()["error"]["code"] == "CIRCUIT_OPEN"
+    sluice = gateway(config("one"))
+    assert [sluice.request().status for _ in range(2)] == [500, 500] and is_open()
+    sluice.reload(config("two", refusal), fails=True)
+    assert is_open()
+    sluice.reload(config("one", limits={"request_headers": 77}))
+    assert is_open() and failing.requests == 2 and other.requests == 0
+    assert breaker_state(sluice, service="one", route="all") == "open"
+
+
+def test_an_instance_of_a_refused_reload_is_new_when_a_later_one_names_it(gateway, process_backend, refusal):
+    """Its first check may take its time, and requests wait for it, however long ago the refused file was."""
+    old, new = process_backend("a"), process_backend("b", health_delay=300)
+
+    def config(server, *more, **service):
+        return {"listeners": [WEB, *more], "services": {"app": {"instances": [{"url": server.url}], **service}},
+                "routes": [{"name": "all", "match": {"path": "/*"}, "service": "app"}]}
+    check = {"path": "/health", "interval": "30s"}
+    sluice = gateway(config(old))
+    sluice.reload(config(new, refusal, health_check=check), fails=True)
+    over = time.monotonic() + 1.2   # a new instance is waited for 1 s at most
+    while time.monotonic() < over:
+        assert sluice.request().header("x-backend") == "a"
+    assert new.counts()["checks"] == 0 and instance_state(sluice, new) == ""
+    sluice.reload(config(new, health_check=check))
+    response = sluice.request()
+    assert (response.status, response.header("x-backend")) == (200, "b")
+
+
+def test_drains_and_breakers_outlive_a_reload(gateway, process_backend):
+    """B.12; hardening 214."""
+    a, b, c = (process_backend(name) for name in "abc")
+
+    def config(*servers, **blocks):
+        return {**blocks, "services": {"app": {"instances": [{"url": server.url} for server in servers]},
+                                       "other": {"instances": [{"url": a.url}]}},
+                "routes": [{"name": "all", "match": {"path": "/*"}, "service": "app"},
+                           {"name": "own", "match": {"path": "/own"}, "service": "app", "circuit_breaker": {"open_timeout": "60s"}},
+                           {"name": "other", "match": {"path": "/other"}, "service": "other"}]}
+    sluice = gateway(config(a, b))
+    drain = f"/services/app/instances/{b.instance}"
+    assert sluice.admin("POST", f"{drain}/drain").status == 200
+    assert sluice.admin("POST", "/breakers/other/trip").status == 200
+    assert sluice.admin("POST", "/breakers/app/trip?route=own").status == 200
+    for number in range(3):
+        sluice.reload(config(a, b, *([c] if number else []), limits={"request_headers": 77 + number}))
+        with sluice.connect() as client:
+            assert {client.request().header("x-backend") for _ in range(12)} == ({"a", "c"} if number else {"a"})
+            for path in ("/own", "/other"):
+                assert client.request("GET", path).json()["error"]["code"] == "CIRCUIT_OPEN"
+    assert sluice.admin("POST", f"{drain}/undrain").status == 200
+    assert sluice.admin("POST", "/breakers/other/reset").status == 200
+    assert sluice.admin("POST", "/breakers/app/reset?route=own").status == 200
+    with sluice.connect() as client:
+        assert {client.request().header("x-backend") for _ in range(12)} == {"a", "b", "c"}
+        assert [client.request("GET", path).status for path in ("/own", "/other")] == [200, 200]
+    assert b.requests == 4
 
 
 def test_counters_do_not_go_backwards_over_reloads(simple):
