@@ -58,6 +58,9 @@ public final class SharedCircuitBreaker: Sendable {
         return change { machine in machine.admit(at: now, random: &random) }
     }
 
+    /// Whether a request that was admitted as a probe may still be sent as one.
+    public func holds(_ permit: CircuitBreaker.ProbePermit) -> Bool { machine.withLock { $0.holds(permit) } }
+
     /// - Parameter worker: who calls, below the number of workers.
     public func record(
         _ outcome: CallOutcome, permit: CircuitBreaker.ProbePermit? = nil, duration: TimeAmount, by worker: Int, at now: Instant,

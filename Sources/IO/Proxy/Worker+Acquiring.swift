@@ -83,9 +83,16 @@ extension Worker {
     /// - Returns: `.failed(.queueFull)` when the instance has as many connections as it may.
     private func lease(_ slot: Int, pool: PoolPointer, instance: Int) -> Acquired {
         guard pool.pointee.requestStarted() else { return .failed(.noInstance) }
-        if !exchanges.pointer(slot).pointee.wantsFresh, reuse(slot, pool: pool, instance: instance) { return .connected }
+        if !exchanges.pointer(slot).pointee.wantsFresh, reuse(slot, pool: pool, instance: instance) {
+            if let transitions { transitions.leased(slot, pool.pointee.state.key.address) }
+            return .connected
+        }
         let found = open(slot, pool: pool, instance: instance)
-        if case .failed = found { pool.pointee.requestEnded() }
+        if case .failed = found {
+            pool.pointee.requestEnded()
+        } else if let transitions {
+            transitions.leased(slot, pool.pointee.state.key.address)
+        }
         return found
     }
 
@@ -185,6 +192,7 @@ extension Worker {
         waitingCount += 1
         metrics.queueLength(generation.snapshot.serviceLabels[service], changedBy: 1)
         exchange.pointee.step = .queued
+        if let transitions { transitions.queued(slot) }
         exchange.pointee.queuedAt = now
         exchange.pointee.waitDeadline = now + runtime.queue.timeout
         armExchange(slot)
@@ -326,6 +334,7 @@ extension Worker {
             attemptEnded(slot, .upstreamTimeout)
             dropBackend(slot)
         }
+        if let transitions { transitions.refused(slot) }
         giveBackPermit(slot)
         retryEnded(slot, .failure)
         switch exchange.pointee.machine.state {

@@ -17,13 +17,14 @@ extension Worker {
         let exchange = exchanges.pointer(slot)
         guard exchange.pointee.owesOutcome else { return }
         exchange.pointee.owesOutcome = false
+        if let transitions { transitions.judged(slot, outcome, goesElsewhere: goesElsewhere) }
         let duration = now.since(exchange.pointee.triedAt)
         recordAtBreaker(slot, goesElsewhere ? .givenUp : outcome, duration)
         guard outcome.weight != .nothing, let pool = pool(of: slot) else { return }
         pool.pointee.stateReference._withUnsafeGuaranteedRef { instance in
             switch outcome {
             case .answered, .serverError:
-                if let change = instance.answered(at: now) { control.changed(.health(instance.key, change)) }
+                if let change = instance.answered(at: now) { changed(.health(instance.key, change)) }
                 if outcome == .serverError { suspect(instance, slot) }
                 if pool.pointee.seen.add(isServerError: outcome == .serverError, latency: duration, at: now) {
                     tellSeen(pool, instance)
@@ -46,7 +47,7 @@ extension Worker {
                 }
                 return service.state.outliers.record(outcome, instance, duration: duration, at: now, random: &random)
             }
-            if let event { control.changed(event) }
+            if let event { changed(event) }
         }
         if let decay = service.latencyDecay {
             pool.pointee.latencyMeasured(duration, failed: outcome.weight == .failure, decay: decay, at: now)
@@ -78,12 +79,18 @@ extension Worker {
     }
 
     func breakerChanged(_ breaker: NamedBreaker, _ transition: CircuitBreaker.Transition) {
-        control.changed(.breaker(service: breaker.service, route: breaker.route, transition))
+        changed(.breaker(service: breaker.service, route: breaker.route, transition))
+    }
+
+    private func changed(_ event: ServiceEvent) {
+        if let transitions { transitions.changed(event) }
+        control.changed(event)
     }
 
     /// A response that had begun broke off: nobody waits for the try's outcome any more, but it is evidence.
     func tellBrokenOff(_ slot: Int) {
         guard let pool = pool(of: slot) else { return }
+        if let transitions { transitions.failed(pool.pointee.state.key) }
         let duration = now.since(exchanges.pointer(slot).pointee.triedAt)
         pool.pointee.stateReference._withUnsafeGuaranteedRef { failed(slot, $0, after: duration) }
     }
@@ -93,7 +100,7 @@ extension Worker {
         guard service._withUnsafeGuaranteedRef({ $0.detectsOutliers }) else { return suspect(instance, slot) }
         metrics.passiveEvidence(serviceLabel(slot), failed: true)
         if let change = instance.failed(after: duration, at: now, random: &random) {
-            control.changed(.health(instance.key, change))
+            changed(.health(instance.key, change))
         }
         control.suspected(instance)
     }
@@ -107,6 +114,7 @@ extension Worker {
 
     /// No connection could be made at once; there is no try to tell of.
     func unreachable(_ slot: Int, _ pool: PoolPointer) {
+        if let transitions { transitions.failed(pool.pointee.state.key) }
         pool.pointee.stateReference._withUnsafeGuaranteedRef { failed(slot, $0, after: .zero) }
     }
 
@@ -116,7 +124,7 @@ extension Worker {
         let change = instance.change(at: now) {
             $0.observed(requests: seen.requests, serverErrors: seen.serverErrors, latency: seen.latency, at: now)
         }
-        if let change { control.changed(.health(instance.key, change)) }
+        if let change { changed(.health(instance.key, change)) }
     }
 
     /// The pool of the instance that the try under way goes to.

@@ -33,6 +33,8 @@ public final class Worker {
     var accessLogFormat: Telemetry.AccessLogFormat
     var accessLogRules: AccessLogRules
     let control: any WorkerControl
+    /// For diagnosis and tests; nil in ordinary operation.
+    let transitions: TransitionLog?
     let sink: WorkerResumptionSink
 
     var clients: Slab<ClientConnection>
@@ -92,7 +94,7 @@ public final class Worker {
     public init(
         index: Int, isAdmin: Bool, snapshot: GatewaySnapshot, limits: ConnectionLimits, accessLog: LogWriter?,
         control: any WorkerControl,
-        seed: UInt64, calls: SystemCalls = .kernel
+        seed: UInt64, calls: SystemCalls = .kernel, transitions: TransitionLog? = nil
     ) throws(PollerError) {
         self.index = index
         self.isAdmin = isAdmin
@@ -100,6 +102,7 @@ public final class Worker {
         self.limits = limits
         self.accessLog = accessLog
         self.control = control
+        self.transitions = transitions
         accessLogFormat = snapshot.configuration.accessLog.format == .json ? .json : .combined
         accessLogRules = snapshot.accessLogRules
         poller = try Poller(calls: calls)
@@ -143,6 +146,7 @@ public final class Worker {
         runDeferred()
         if hasQueueWork { serveQueues() }
         if !logLines.isEmpty { flushLog() }
+        if let transitions { transitions.flush() }
         if now >= reports.due { reportLeftOut(upTo: now) }
         if case .draining(let until) = phase { continueDrain(until: until) }
         guard count > 0 else { return }
