@@ -135,8 +135,8 @@ let package = Package(
         tests(
             "SimulationTests", "Simulation",
             [
-                "Proxy", "Control", "ConfigurationFile", "Pipeline", "HTTPMessages", "Telemetry", "Logs", "Reactor", "Upstream",
-                "Downstream", "Pooling", "Balancing", "Resilience", "Health", "Primitives", "CLinux",
+                "Proxy", "Control", "HealthChecks", "ConfigurationFile", "Pipeline", "HTTPMessages", "Telemetry", "Logs",
+                "Reactor", "Upstream", "Downstream", "Pooling", "Balancing", "Resilience", "Health", "Primitives", "CLinux",
             ]),
     ]
 )

@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Replays a log of transitions against the specification: is the run one of its behaviours?
 
-    Tests/Conformance/replay.py LOG... [--service NAME] [--slack-us N] [--tick-us N]
+    Tests/Conformance/replay.py LOG... [--service NAME] [--slack-us N] [--tick-us N] [--late-us N]
 
 The format is in docs/spec/README.md. Each service of a log is replayed on its own; TLC tries the orders that the times leave open.
 Prints a line for each service, and for a log that is rejected the lines that the specification does not allow where they stand.
@@ -39,16 +39,20 @@ POLICY = {
 }
 # In microseconds; in ticks in the specification.
 TIMES = {"open_timeout_us": ("OpenTime", 60_000_000), "open_timeout_max_us": ("OpenTimeMax", 300_000_000)}
+FLAGS = {"probe_early", "checks"}
 FIELDS = {
     "accept": {"request": str, "deadline_us": int, "safe": bool},
     "admit": {"request": str, "probe": bool},
     "queue": {"request": str},
     "lease": {"request": str, "instance": str},
     "route": {"request": str, "instance": str},
-    "release": {"request": str, "instance": str, "outcome": str},
+    "outcome": {"request": str, "instance": str, "outcome": str},
+    "release": {"request": str, "instance": str},
     "retry": {"request": str},
+    "refuse": {"request": str},
     "answer": {"request": str, "status": int},
     "abort": {"request": str},
+    "evidence": {"instance": str},
     "check": {"instance": str, "passed": bool},
     "health": {"instance": str, "from": str, "to": str},
     "breaker": {"from": str, "to": str},
@@ -104,7 +108,7 @@ def read(path):
                 raise LogError(f"{path}:{number}: service \"{name}\" begins twice")
             if not isinstance(line.get("instances"), dict) or not line["instances"]:
                 raise LogError(f"{path}:{number}: \"instances\" is missing")
-            if unknown := set(line.get("policy", {})) - set(POLICY) - set(TIMES) - {"probe_early"}:
+            if unknown := set(line.get("policy", {})) - set(POLICY) - set(TIMES) - FLAGS - {"retry_window_us"}:
                 raise LogError(f"{path}:{number}: unknown in \"policy\": {', '.join(sorted(unknown))}")
             services[name] = Service(name, line)
             continue
@@ -145,15 +149,30 @@ class Slots:
         return [f"{'safe' if safe else 'unsafe'}-{n + 1}" for n in range(self.count[safe])]
 
 
-def steps(service, tick_us):
+def recent_share(service, policy):
+    """Retries that the requests of one window allow at most, where the budget counts those of a window and not those under way."""
+    if not (window := policy.get("retry_window_us")):
+        return 0
+    times = sorted(line["at"] for _, line in service.lines if line["event"] == "accept")
+    most, start = 0, 0
+    for end, at in enumerate(times):
+        while times[start] <= at - window:
+            start += 1
+        most = max(most, end - start + 1)
+    return most * policy.get("retry_percent", 20) // 100
+
+
+def steps(service, tick_us, late_us):
     """source -> [(number in the log, step)], and the slots: the lines with names and times as the specification has them.
 
-    A request of which nothing is held any more when it has been answered ends there: `finish`, which is no line of a log."""
+    A request of which nothing is held any more when it has been answered ends there: `finish`, which is no line of a log. Times
+    begin anew with the first line: those of a machine that has run for a while are more than TLC can count to."""
     sources, slots, live = {}, Slots(), {}
+    start = min((line["at"] for _, line in service.lines), default=0) // tick_us * tick_us
     # Lines with the same time keep their order.
     for number, line in sorted(service.lines, key=lambda pair: pair[1]["at"]):
         event = line["event"]
-        step = {"event": event, "at": line["at"]}
+        step = {"event": event, "at": line["at"] - start}
         step.update({key: line[key] for key in FIELDS[event] if key not in ("deadline_us", "safe")})
         out = sources.setdefault(line["source"], [])
         if event == "breaker" and line["to"] == "open":
@@ -167,7 +186,7 @@ def steps(service, tick_us):
                 raise Impossible(number, f"request \"{name}\" is accepted a second time before it has ended")
             live[name] = {"slot": slots.take(line["safe"]), "holds": False, "ended": False}
             # Rounded up, and one more since it may begin just before a tick.
-            step["deadline"] = -(-line["deadline_us"] // tick_us) + 1
+            step["deadline"] = -(-(line["deadline_us"] + late_us) // tick_us) + 1
         if name not in live:
             raise Impossible(number, f"request \"{name}\" is not under way")
         request = live[name]
@@ -181,7 +200,7 @@ def steps(service, tick_us):
             request["ended"] = True
         if request["ended"] and not request["holds"]:
             if event != "release":
-                out.append((number, {"event": "finish", "at": line["at"], "request": request["slot"]}))
+                out.append((number, {"event": "finish", "at": line["at"] - start, "request": request["slot"]}))
             slots.give(request["slot"])
             del live[name]
     for lines in sources.values():
@@ -216,6 +235,8 @@ def module(service, sources, slots, slack_us, tick_us):
     for key, (constant, default) in TIMES.items():
         constants[constant] = max(1, policy.get(key, default) // tick_us)
     constants["ProbeEarly"] = policy.get("probe_early", True)
+    constants["Checks"] = policy.get("checks", True)
+    constants["RetryFloor"] += recent_share(service, policy)
     constants.update(
         Services={service.name}, Service=service.name, Instances=set(service.begin["instances"]), None_="(none)", Overload=True, Aborts=True,
         Requests=set(slots.names(True) + slots.names(False)), Unsafe=set(slots.names(False)), Deadlines=set(), Slack=slack_us,
@@ -258,10 +279,10 @@ def run_tlc(text, configuration, jar):
             cwd=scratch, capture_output=True, text=True, check=False).stdout
 
 
-def replay(service, jar, slack_us=SLACK_US, tick_us=TICK_US):
+def replay(service, jar, slack_us=SLACK_US, tick_us=TICK_US, late_us=0):
     """Lets TLC say whether the lines of this service are a behaviour of the specification."""
     try:
-        sources, slots = steps(service, tick_us)
+        sources, slots = steps(service, tick_us, late_us)
     except Impossible as error:
         return Verdict(service.name, False, len(service.lines), 0, [(error.number, f"{error}: {json.dumps(dict(service.lines)[error.number])}")])
     sources[CLOCK] = ticks(sources, tick_us)
@@ -298,6 +319,7 @@ def main():
     parser.add_argument("--service", help="only this service")
     parser.add_argument("--slack-us", type=int, default=SLACK_US, help="how far apart lines of two workers may lie and still change places")
     parser.add_argument("--tick-us", type=int, default=TICK_US, help="a tick of the specification")
+    parser.add_argument("--late-us", type=int, default=0, help="how late a deadline may be met, on a machine that has other things to do")
     options = parser.parse_args()
     rejected = 0
     try:
@@ -306,7 +328,7 @@ def main():
             for name, service in read(path).items():
                 if options.service not in (None, name):
                     continue
-                verdict = replay(service, jar, options.slack_us, options.tick_us)
+                verdict = replay(service, jar, options.slack_us, options.tick_us, options.late_us)
                 word = "accepted" if verdict.accepted else "REJECTED"
                 print(f"{word}  {path}: service {name}, {verdict.lines} lines, {verdict.states} states")
                 for number, text in verdict.stuck:

@@ -10,16 +10,16 @@ import replay
 TRACES = Path(__file__).parent / "traces"
 # The line at which each bad log goes wrong; 0 is a tick of the clock before which something should have happened.
 BAD = {
-    "bad-admitted-while-open": 16,
+    "bad-admitted-while-open": 18,
     "bad-answered-late": 0,
-    "bad-answered-twice": 7,
-    "bad-one-probe-too-many": 21,
+    "bad-answered-twice": 9,
+    "bad-one-probe-too-many": 23,
     "bad-place-not-given-back": 9,
-    "bad-post-sent-twice": 7,
+    "bad-post-sent-twice": 8,
     "bad-queued-while-all-failed": 6,
-    "bad-retried-over-budget": 13,
+    "bad-retried-over-budget": 15,
     "bad-sent-to-failed": 8,
-    "bad-tested-too-early": 15,
+    "bad-tested-too-early": 17,
 }
 
 needs_java = pytest.mark.skipif(shutil.which("java") is None, reason="there is no Java: scripts/check-spec installs it")

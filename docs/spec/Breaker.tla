@@ -7,7 +7,8 @@
 
    Left out: how the evidence is weighed. The daemon opens after consecutive failures, or by the share of failures or of slow calls
    in a sliding window. Here a breaker may open once FailureThreshold failures were counted since it closed, the least number that
-   any of the three triggers can do with. So everything the daemon may do is allowed here, and more. *)
+   any of the three triggers can do with (0 where slow calls alone open it). So everything the daemon may do is allowed here, and
+   more. *)
 EXTENDS Integers
 
 CONSTANTS
@@ -46,7 +47,7 @@ HasPermit(b) == Probing(b) /\ b.permits < HalfOpenMax
 PermitTaken(b) == [b EXCEPT !.permits = @ + 1]
 PermitReturned(b) == [b EXCEPT !.permits = @ - 1]
 
-(* The end of one try. `probe`: the try held a permit of this half-open phase, which it gives back. "ignored" is what says nothing
+(* What became of one try. `probe`: it held a permit of this half-open phase, which it gives back. "ignored" is what says nothing
    about the service: a client that left, an answer that the gateway made itself, a try that was never written. *)
 Recorded(b, probe, outcome) ==
     LET after == IF probe THEN PermitReturned(b) ELSE b
@@ -59,7 +60,7 @@ Recorded(b, probe, outcome) ==
 
 MayTrip(b) ==
     \/ b.state = "closed" /\ b.failures = FailureThreshold
-    \/ b.state = "half_open" /\ b.failures = 1
+    \/ b.state = "half_open" /\ (b.failures = 1 \/ FailureThreshold = 0)
 
 (* How long it may be open now. Opened again by a failed probe: twice as long as before. Opened from closed: from the start, or twice
    as long as before when it had closed only a moment ago (what a moment is, is left open). *)

@@ -13,14 +13,18 @@
 
    The way of a request, `phase`:
 
-       done -Arrive-> accepted -Admit-> admitted -LoadBalance-> leased -RouteRequest-> sent -Respond-> answered -Finish-> done
-                          ^                |                      | ^                   |
-                          |        Enqueue |                      | | LoadBalance       | BreakOff
-                          |                +------------> queued ---+                   v
-                          +---- Withdraw, ConnectFails -----------+                   failed -AnswerFailure-> answered
-                          +---- Retry (from sent: ConnectionWasStale) ------------------+
+       done -Arrive-> accepted -Admit-> admitted -LoadBalance-> leased -RouteRequest-> sent -HeadArrives-> heard
+                       ^  ^                |                    ^  |                   |  |                |  |
+                       |  |        Enqueue +-> queued ----------+  | Withdraw,         |  | BreakOff       |  | Respond
+                       |  |                      LoadBalance       | ConnectFails      |  v                |  v
+                       |  |                                        v                   | broken            | answered
+                       |  +---------GivePlaceBack------------- unsent <----------------+  |                |  |
+                       |                                               ConnectionWasStale | GivePlaceBack  |  | Finish
+                       |                                                                  v                |  v
+                       +--------------------------Retry------------------------------- failed <------------+ done
 
-   From each phase before `answered`, Refuse (503), Expire (504: its deadline) and Abort (the client left, phase `gone`) lead out. *)
+   From accepted, admitted and queued, Refuse and Expire (its deadline) lead to refused; from there and from failed, AnswerFailure leads
+   to answered. From each phase Abort leads out (the client left: gone, then Finish). *)
 EXTENDS Breaker, Health, FiniteSets, TLC
 
 CONSTANTS
@@ -48,18 +52,19 @@ InstancesOf(s) == Instances
 VARIABLES
     condition,          \* of each instance: the truth, which the gateway does not see
     service_health,     \* of each instance: one of HealthStates
-    streak,             \* of each instance: evidence in a row
+    evidence,           \* of each instance: what its health is concluded from
     circuit_breakers,   \* of each service
     request_queue,      \* of each service: the requests that wait. A set: which of them goes next is left open
     service_loads,      \* of each instance: requests that hold a place there. A number, as in the daemon
     requests,           \* of each request: where it stands
-    retries,            \* of each service: retries under way. A number, as in the daemon
+    retries,            \* of each service: retries whose outcome is not known yet. A number, as in the daemon
     breaches            \* rules that a step broke; written by Observe alone, read by no action
 
-vars == <<condition, service_health, streak, circuit_breakers, request_queue, service_loads, requests, retries, breaches>>
+vars == <<condition, service_health, evidence, circuit_breakers, request_queue, service_loads, requests, retries, breaches>>
 
-Phases == {"done", "accepted", "admitted", "queued", "leased", "sent", "failed", "answered", "gone"}
-Unanswered == {"accepted", "admitted", "queued", "leased", "sent", "failed"}
+Phases == {"done", "accepted", "admitted", "queued", "leased", "sent", "heard", "broken", "unsent", "failed", "refused",
+           "answered", "gone"}
+Unanswered == Phases \ {"done", "answered", "gone"}
 
 (* instance   holds a place there; None otherwise
    probe      holds a permit of the current half-open phase of the breaker
@@ -73,14 +78,16 @@ Nobody(s) ==
 Of(s) == {r \in Requests : requests[r].service = s}
 UnderWay(s) == {r \in Of(s) : requests[r].phase # "done"}
 Eligible(s) == {i \in InstancesOf(s) : MayServe(service_health[i])}
-Room(s) == {i \in Eligible(s) : service_loads[i] < InFlightMax}
+(* One on trial gets one request at a time. *)
+LimitOf(i) == IF IsOnTrial(service_health[i]) THEN 1 ELSE InFlightMax
+Room(s) == {i \in Eligible(s) : service_loads[i] < LimitOf(i)}
 AllFailed(s) == \A i \in InstancesOf(s) : service_health[i] = "FAILED"
 RetryBudget(s) == Most(RetryFloor, (RetryPercent * Cardinality(UnderWay(s))) \div 100)
 
 Init ==
     /\ condition \in [Instances -> FirstConditions]
     /\ service_health = FirstHealth
-    /\ streak = [i \in Instances |-> 0]
+    /\ evidence = [i \in Instances |-> NoEvidence]
     /\ circuit_breakers = [s \in Services |-> NewBreaker]
     /\ request_queue = [s \in Services |-> {}]
     /\ service_loads = [i \in Instances |-> 0]
@@ -91,7 +98,7 @@ Init ==
 ------------------------------------------------------------------------------
 (* Requests on their way. None of these actions looks at `condition`, except where a backend speaks. *)
 
-world == <<condition, service_health, streak>>
+world == <<condition, service_health, evidence>>
 counts == <<request_queue, service_loads, retries>>
 
 Arrive(r, s, deadline) ==
@@ -113,7 +120,18 @@ Admit(r) ==
               /\ circuit_breakers' = [circuit_breakers EXCEPT ![s] = PermitTaken(b)]
         /\ UNCHANGED <<world, counts>>
 
-(* No eligible instance has room: the request waits. Not while all have failed, for then there is nothing to wait for. *)
+(* The breaker has half opened while the request waited, or while its connection was made: it is asked again, and may give a permit. *)
+AdmitAgain(r) ==
+    LET s == requests[r].service
+    IN  /\ requests[r].phase \in {"queued", "leased"}
+        /\ ~requests[r].probe
+        /\ HasPermit(circuit_breakers[s])
+        /\ requests' = [requests EXCEPT ![r].probe = TRUE]
+        /\ circuit_breakers' = [circuit_breakers EXCEPT ![s] = PermitTaken(@)]
+        /\ UNCHANGED <<world, counts>>
+
+(* No eligible instance has room, or none is eligible yet: the request waits. Not while all have failed, for then there is nothing to
+   wait for. *)
 Enqueue(r) ==
     LET s == requests[r].service
     IN  /\ requests[r].phase = "admitted"
@@ -141,96 +159,129 @@ MaySend(r) ==
     IN  /\ MayServe(service_health[requests[r].instance])
         /\ b.state = "closed" \/ (Probing(b) /\ requests[r].probe)
 
-(* The first byte of the request is written. *)
+(* The first byte of the request is written; not once its time is up. *)
 RouteRequest(r) ==
     /\ requests[r].phase = "leased"
     /\ MaySend(r)
+    /\ requests[r].left > 0
     /\ requests' = [requests EXCEPT ![r].phase = "sent"]
     /\ UNCHANGED <<world, counts, circuit_breakers>>
 
-(* Ends the try: gives back the place at the instance and the permit, tells the breaker, and the health when it was a failure. The
-   request goes on in `phase`. *)
-EndTry(r, outcome, phase) ==
-    LET q == requests[r]
-    IN  /\ service_loads' = IF q.instance = None THEN service_loads ELSE [service_loads EXCEPT ![q.instance] = @ - 1]
-        /\ circuit_breakers' = [circuit_breakers EXCEPT ![q.service] = Recorded(@, q.probe, outcome)]
-        /\ streak' = IF outcome = "failure" /\ q.instance # None THEN [streak EXCEPT ![q.instance] = Failed(@)] ELSE streak
-        /\ requests' = [requests EXCEPT ![r].phase = phase, ![r].instance = None, ![r].probe = FALSE]
-        /\ UNCHANGED <<condition, service_health>>
+(* What the breaker, and what the health of the instance, make of a try. An answer of 500, 502, 503 or 504 is an `error`: it speaks
+   against the service, but the instance is there. `elsewhere` is a connection that could not be made while another instance can be
+   tried: it speaks against the instance, and not yet against the service. *)
+AtBreaker(outcome) ==
+    CASE outcome = "success" -> "success" [] outcome \in {"error", "failure"} -> "failure" [] OTHER -> "ignored"
+AtHealth(i, outcome) ==
+    CASE outcome \in {"failure", "elsewhere"} -> RequestFailed(evidence[i])
+      [] outcome \in {"success", "error"} /\ IsOnTrial(service_health[i]) -> TrialAnswered(evidence[i])
+      [] OTHER -> evidence[i]
 
-(* It may not be sent any more: the place is given back, nothing is counted, and the request is decided anew. *)
+(* The outcome of the try is known, and is told at once: to the breaker, which gets its permit back, to the health, and to the retry
+   budget. The place at the instance is kept: for the rest of the answer, or until GivePlaceBack. *)
+Judge(r, outcome, phase) ==
+    LET q == requests[r]
+    IN  /\ circuit_breakers' = [circuit_breakers EXCEPT ![q.service] = Recorded(@, q.probe, AtBreaker(outcome))]
+        /\ evidence' = [evidence EXCEPT ![q.instance] = AtHealth(q.instance, outcome)]
+        /\ retries' = IF q.charged THEN [retries EXCEPT ![q.service] = @ - 1] ELSE retries
+        /\ requests' = [requests EXCEPT ![r].phase = phase, ![r].probe = FALSE, ![r].charged = FALSE]
+        /\ UNCHANGED <<condition, service_health, request_queue, service_loads>>
+
+TimeIsUp(r) == requests[r].left = 0
+
+(* It may not be sent any more: nothing is counted, and the request is decided anew. *)
 Withdraw(r) ==
     /\ requests[r].phase = "leased"
-    /\ ~MaySend(r) \/ Overload
-    /\ EndTry(r, "ignored", "accepted")
-    /\ UNCHANGED <<request_queue, retries>>
+    /\ ~MaySend(r) \/ TimeIsUp(r) \/ Overload
+    /\ Judge(r, "ignored", "unsent")
 
-(* No connection. Nothing was written, so the request may be tried elsewhere, and the budget is not asked. *)
-ConnectFails(r) ==
+(* No connection. *)
+ConnectFails(r, outcome) ==
     /\ requests[r].phase = "leased"
+    /\ outcome \in {"failure", "elsewhere"}
     /\ MayFail(condition[requests[r].instance])
-    /\ EndTry(r, "failure", "accepted")
-    /\ UNCHANGED <<request_queue, retries>>
+    /\ Judge(r, outcome, "unsent")
 
-(* The head of the backend's answer goes to the client. The place is kept until the body has ended. *)
-Respond(r) ==
+(* The head of the backend's answer is here. *)
+HeadArrives(r, outcome) ==
     /\ requests[r].phase = "sent"
+    /\ outcome = "success" \/ (outcome = "error" /\ MayFail(condition[requests[r].instance]))
     /\ MayAnswer(condition[requests[r].instance])
+    /\ Judge(r, outcome, "heard")
+
+(* It goes to the client. The place is kept until the body has ended. *)
+Respond(r) ==
+    /\ requests[r].phase = "heard"
     /\ requests' = [requests EXCEPT ![r].phase = "answered", ![r].left = 0, ![r].answers = @ + 1]
     /\ UNCHANGED <<world, counts, circuit_breakers>>
 
-(* A reset, a timeout of the backend, or a status that is retried, after the request was written and before anything was answered.
-   Not every such status is a failure: 429 is none. *)
+(* A reset, or no answer in time; or the gateway's own reasons (the client's body is too large), which are nobody's fault. *)
 BreakOff(r, outcome) ==
     /\ requests[r].phase = "sent"
-    /\ outcome \in {"failure", "ignored"}
-    /\ MayFail(condition[requests[r].instance])
-    /\ EndTry(r, outcome, "failed")
-    /\ UNCHANGED <<request_queue, retries>>
+    /\ \/ outcome = "failure" /\ (MayFail(condition[requests[r].instance]) \/ TimeIsUp(r))
+       \/ outcome = "ignored" /\ (TimeIsUp(r) \/ Overload)
+    /\ Judge(r, outcome, "broken")
 
 (* The connection had been used before, and the backend had closed it when the request was written. That says nothing about the
-   instance, and the budget is not asked; but what must not be sent twice is not sent again. *)
+   instance, and it is as though nothing had been written; but what must not be sent twice is not sent again. *)
 ConnectionWasStale(r) ==
     /\ requests[r].phase = "sent"
-    /\ r \notin Unsafe
     /\ MayFail(condition[requests[r].instance])
-    /\ EndTry(r, "ignored", "accepted")
-    /\ UNCHANGED <<request_queue, retries>>
+    /\ Judge(r, "ignored", IF r \in Unsafe THEN "broken" ELSE "unsent")
 
-(* A written request goes out again: only when that is safe, when tries are left, and within the budget. *)
+(* The place is given back before anything was answered. A request that nobody has read a byte of may go to another instance, and the
+   budget is not asked; one that was written has failed, unless it may be retried. Of an answer whose head is here only the status is
+   used: it is retried, or replaced. *)
+GivePlaceBack(r) ==
+    LET q == requests[r]
+    IN  /\ \/ q.phase \in {"unsent", "broken"}
+           \/ q.phase = "heard" /\ (MayFail(condition[q.instance]) \/ TimeIsUp(r) \/ Overload)
+        /\ service_loads' = [service_loads EXCEPT ![q.instance] = @ - 1]
+        /\ requests' = [requests EXCEPT ![r].phase = IF q.phase = "unsent" THEN "accepted" ELSE "failed", ![r].instance = None]
+        /\ UNCHANGED <<world, circuit_breakers, request_queue, retries>>
+
+(* A written request goes out again: only when that is safe, when tries are left, and within the budget. So does one that found no
+   connection anywhere and looks once more. *)
 Retry(r) ==
-    LET s == requests[r].service
-    IN  /\ requests[r].phase = "failed"
-        /\ r \notin Unsafe
-        /\ requests[r].tries < Tries
+    LET q == requests[r]
+        s == q.service
+    IN  /\ (q.phase = "failed" /\ r \notin Unsafe) \/ (q.phase = "accepted" /\ q.tries > 0)
+        /\ ~q.charged
+        /\ q.tries < Tries
         /\ retries[s] < RetryBudget(s)
         /\ requests' = [requests EXCEPT ![r].phase = "accepted", ![r].charged = TRUE]
-        /\ retries' = IF requests[r].charged THEN retries ELSE [retries EXCEPT ![s] = @ + 1]
+        /\ retries' = [retries EXCEPT ![s] = @ + 1]
         /\ UNCHANGED <<world, circuit_breakers, request_queue, service_loads>>
 
-(* The gateway answers itself. What the request holds, it holds until Finish; only the queue is left at once. *)
-AnswerItself(r) ==
-    /\ requests' = [requests EXCEPT ![r].phase = "answered", ![r].left = 0, ![r].answers = @ + 1]
-    /\ request_queue' = [request_queue EXCEPT ![requests[r].service] = @ \ {r}]
-    /\ UNCHANGED <<world, circuit_breakers, service_loads, retries>>
+(* Nothing more is tried: what the request holds without a place is given back, and the gateway will answer itself. *)
+GiveUp(r) ==
+    LET q == requests[r]
+    IN  /\ requests' = [requests EXCEPT ![r].phase = "refused", ![r].probe = FALSE, ![r].charged = FALSE]
+        /\ circuit_breakers' = [circuit_breakers EXCEPT ![q.service] = Recorded(@, q.probe, "ignored")]
+        /\ request_queue' = [request_queue EXCEPT ![q.service] = @ \ {r}]
+        /\ retries' = IF q.charged THEN [retries EXCEPT ![q.service] = @ - 1] ELSE retries
+        /\ UNCHANGED <<world, service_loads>>
 
-(* 502. *)
-AnswerFailure(r) == requests[r].phase = "failed" /\ AnswerItself(r)
-
-(* 503: the breaker does not admit it, it was tried often enough, nothing is eligible, or there is no room and the queue is full. *)
+(* The breaker does not admit it, it was tried often enough, nothing is eligible, or there is no room and the queue is full. *)
 MayRefuse(r) ==
     LET q == requests[r]
         s == q.service
         b == circuit_breakers[s]
     IN  \/ q.phase = "accepted" /\ (q.tries = Tries \/ (b.state # "closed" /\ ~HasPermit(b)))
-        \/ q.phase = "admitted" /\ Room(s) = {} /\ Cardinality(request_queue[s]) = QueueMax
+        \/ q.phase = "admitted" /\ Room(s) = {} /\ (Eligible(s) = {} \/ Cardinality(request_queue[s]) = QueueMax)
         \/ q.phase = "queued" /\ b.state = "open"
         \/ q.phase \in {"accepted", "admitted", "queued"} /\ (AllFailed(s) \/ Overload)
 
-Refuse(r) == MayRefuse(r) /\ AnswerItself(r)
+Refuse(r) == MayRefuse(r) /\ GiveUp(r)
 
-(* 504. *)
-Expire(r) == requests[r].phase \in Unanswered /\ requests[r].left = 0 /\ AnswerItself(r)
+(* The deadline, of a request that has no place. With one, Withdraw or BreakOff comes first. *)
+Expire(r) == requests[r].phase \in {"accepted", "admitted", "queued"} /\ TimeIsUp(r) /\ GiveUp(r)
+
+(* 502, 503 or 504. *)
+AnswerFailure(r) ==
+    /\ requests[r].phase \in {"failed", "refused"}
+    /\ requests' = [requests EXCEPT ![r].phase = "answered", ![r].left = 0, ![r].answers = @ + 1]
+    /\ UNCHANGED <<world, counts, circuit_breakers>>
 
 (* The client leaves, also in the middle of the answer. *)
 Abort(r) ==
@@ -239,65 +290,63 @@ Abort(r) ==
     /\ request_queue' = [request_queue EXCEPT ![requests[r].service] = @ \ {r}]
     /\ UNCHANGED <<world, circuit_breakers, service_loads, retries>>
 
-(* What the gateway may make of the try that a request still holds when it has been answered. After an abort: nothing. *)
-Outcomes(r) ==
-    LET q == requests[r]
-    IN  CASE q.instance = None \/ q.phase = "gone" -> {"ignored"}
-          [] condition[q.instance] = "up" -> {"success"}
-          [] condition[q.instance] = "dead" -> {"failure"}
-          [] condition[q.instance] = "flapping" -> {"success", "failure", "ignored"}
-          [] OTHER -> {"success", "failure"}
-
-(* The end: everything is given back, once. *)
-Finish(r, outcome) ==
+(* The end: everything that is still held is given back, once. A try that the client's leaving ends says nothing. *)
+Finish(r) ==
     LET q == requests[r]
     IN  /\ q.phase \in {"answered", "gone"}
         /\ service_loads' = IF q.instance = None THEN service_loads ELSE [service_loads EXCEPT ![q.instance] = @ - 1]
-        /\ circuit_breakers' = [circuit_breakers EXCEPT ![q.service] = Recorded(@, q.probe, outcome)]
-        /\ streak' = IF outcome = "failure" /\ q.instance # None THEN [streak EXCEPT ![q.instance] = Failed(@)] ELSE streak
+        /\ circuit_breakers' = [circuit_breakers EXCEPT ![q.service] = Recorded(@, q.probe, "ignored")]
         /\ retries' = IF q.charged THEN [retries EXCEPT ![q.service] = @ - 1] ELSE retries
         /\ requests' = [requests EXCEPT ![r] = Nobody(q.service)]
-        /\ UNCHANGED <<condition, service_health, request_queue>>
+        /\ UNCHANGED <<world, request_queue>>
 
 ------------------------------------------------------------------------------
 (* Health and breakers. *)
 
-(* An active check. *)
-CheckPasses(i) ==
-    /\ MayAnswer(condition[i])
-    /\ streak' = [streak EXCEPT ![i] = Passed(@)]
+Learns(i, e) ==
+    /\ evidence' = [evidence EXCEPT ![i] = e]
     /\ UNCHANGED <<condition, service_health, circuit_breakers, counts, requests>>
 
-CheckFails(i) ==
-    /\ MayFail(condition[i])
-    /\ streak' = [streak EXCEPT ![i] = Failed(@)]
-    /\ UNCHANGED <<condition, service_health, circuit_breakers, counts, requests>>
+(* An active check. *)
+CheckPasses(i) == Checks /\ MayAnswer(condition[i]) /\ Learns(i, CheckPassed(evidence[i]))
+CheckFails(i) == Checks /\ MayFail(condition[i]) /\ Learns(i, CheckFailed(evidence[i]))
+
+(* Evidence that is no try's outcome: an answer broke off after its head, or a connection could not even be begun. *)
+TrafficFails(i) == MayFail(condition[i]) /\ Learns(i, RequestFailed(evidence[i]))
 
 UpdateServiceHealth(i, to) ==
-    /\ MayBecome(service_health[i], to, streak[i], condition[i])
+    /\ MayBecome(service_health[i], to, evidence[i], condition[i])
     /\ service_health' = [service_health EXCEPT ![i] = to]
-    /\ UNCHANGED <<condition, streak, circuit_breakers, counts, requests>>
+    /\ evidence' = [evidence EXCEPT ![i] = Remains(to, @)]
+    /\ UNCHANGED <<condition, circuit_breakers, counts, requests>>
 
 (* The permits of a half-open phase end with it, also in the hands of those who hold them: the daemon counts phases (an epoch in the
    breaker's word), and a permit of an earlier one is nothing. *)
 WithoutPermits(s) == [r \in Requests |-> IF requests[r].service = s THEN [requests[r] EXCEPT !.probe = FALSE] ELSE requests[r]]
 
-(* Opens. Passes before that are forgotten: only those that follow can bring an early test. *)
+(* Opens. Passes before that do not bring an early test alone: one has to follow. *)
 Opens(s, t, drawn) ==
     /\ circuit_breakers' = [circuit_breakers EXCEPT ![s] = Opened(@, t, drawn)]
     /\ requests' = WithoutPermits(s)
-    /\ streak' = [i \in Instances |-> IF i \in InstancesOf(s) THEN Least(streak[i], 0) ELSE streak[i]]
+    /\ evidence' =
+        [i \in Instances |-> IF i \in InstancesOf(s) THEN [evidence[i] EXCEPT !.passes = Least(@, Rise - 1)] ELSE evidence[i]]
     /\ UNCHANGED <<condition, service_health, counts>>
 
+(* A probe that does not come back is a failed one, after a time that is left out. *)
+ProbeIsLost(s) ==
+    /\ circuit_breakers[s].state = "half_open"
+    /\ \E r \in Of(s) :
+        requests[r].probe /\ (Overload \/ (requests[r].instance # None /\ MayFail(condition[requests[r].instance])))
+
 TripCircuitBreaker(s) ==
-    /\ MayTrip(circuit_breakers[s])
+    /\ MayTrip(circuit_breakers[s]) \/ ProbeIsLost(s)
     /\ \E t \in OpenTimes(circuit_breakers[s]) : \E drawn \in Jittered(t) : Opens(s, t, drawn)
 
 (* Its time is up, or checks have passed: half-open. *)
 MayTest(s) ==
     /\ circuit_breakers[s].state = "open"
     /\ \/ circuit_breakers[s].remaining = 0
-       \/ ProbeEarly /\ \E i \in Eligible(s) : streak[i] = Rise
+       \/ ProbeEarly /\ \E i \in Eligible(s) : evidence[i].passes = Rise
 
 TestService(s) ==
     /\ MayTest(s)
@@ -320,7 +369,7 @@ WindowPasses(s) ==
 ------------------------------------------------------------------------------
 (* The world: what happens to instances, and time. *)
 
-Becomes(changed) == condition' = changed /\ UNCHANGED <<service_health, streak, circuit_breakers, counts, requests>>
+Becomes(changed) == condition' = changed /\ UNCHANGED <<service_health, evidence, circuit_breakers, counts, requests>>
 
 InstanceChanges(i, c) == condition[i] # c /\ Becomes([condition EXCEPT ![i] = c])
 InstanceDies(i) == "dead" \in Failures /\ InstanceChanges(i, "dead")
@@ -341,14 +390,14 @@ Fails(i) == InstanceDies(i) \/ InstanceErrs(i) \/ InstanceSlows(i) \/ InstanceFl
    comparing them. *)
 
 (* What takes less than a tick: a timer that is due fires; a request that has just come is decided; while all instances have failed,
-   nobody is left waiting (the 5 ms of rule 6); an instance that is up answers. *)
+   nobody is left waiting (the 5 ms of rule 6); an instance that is up takes a connection and answers. *)
 Urgent(r) ==
     LET q == requests[r]
     IN  \/ q.left = 0
         \/ q.phase = "accepted" /\ q.tries = 0
-        \/ q.phase = "admitted"
+        \/ q.phase \in {"admitted", "heard", "broken", "unsent"}
         \/ q.phase = "queued" /\ AllFailed(q.service)
-        \/ q.phase = "sent" /\ condition[q.instance] = "up"
+        \/ q.phase \in {"leased", "sent"} /\ condition[q.instance] = "up"
 
 DeadlineNears(r) ==
     /\ requests[r].phase \in Unanswered
@@ -381,7 +430,9 @@ Broken == {
     <<"retried beyond the budget", \E r \in Requests :
         ~requests[r].charged /\ requests'[r].charged /\ retries[requests[r].service] >= RetryBudget(requests[r].service)>>,
     <<"an unsafe request sent twice", \E r \in Unsafe :
-        requests[r].phase \in {"sent", "failed"} /\ requests'[r].phase = "accepted">>}
+        requests[r].phase \in {"sent", "heard", "broken", "failed"} /\ requests'[r].phase = "accepted">>,
+    <<"more than one request on a trial", \E i \in Instances :
+        IsOnTrial(service_health[i]) /\ service_loads[i] > 0 /\ service_loads'[i] > service_loads[i]>>}
 
 Observe == breaches' = breaches \cup {b[1] : b \in {x \in Broken : x[2]}}
 
@@ -389,13 +440,14 @@ Step ==
     \/ \E r \in Requests :
         \/ \E s \in Services : \E d \in Deadlines : Arrive(r, s, d)
         \/ \E i \in Instances : LoadBalance(r, i)
-        \/ \E outcome \in Outcomes(r) : Finish(r, outcome)
-        \/ Admit(r) \/ Enqueue(r) \/ RouteRequest(r) \/ Withdraw(r) \/ ConnectFails(r)
+        \/ \E outcome \in {"failure", "elsewhere"} : ConnectFails(r, outcome)
+        \/ \E outcome \in {"success", "error"} : HeadArrives(r, outcome)
         \/ \E outcome \in {"failure", "ignored"} : BreakOff(r, outcome)
-        \/ Respond(r) \/ ConnectionWasStale(r) \/ Retry(r) \/ AnswerFailure(r) \/ Refuse(r) \/ Expire(r) \/ DeadlineNears(r)
+        \/ Admit(r) \/ AdmitAgain(r) \/ Enqueue(r) \/ RouteRequest(r) \/ Withdraw(r) \/ ConnectionWasStale(r) \/ GivePlaceBack(r)
+        \/ Respond(r) \/ Retry(r) \/ Refuse(r) \/ Expire(r) \/ AnswerFailure(r) \/ Finish(r) \/ DeadlineNears(r)
         \/ Aborts /\ Abort(r)
     \/ \E i \in Instances :
-        \/ CheckPasses(i) \/ CheckFails(i)
+        \/ CheckPasses(i) \/ CheckFails(i) \/ TrafficFails(i)
         \/ \E to \in HealthStates : UpdateServiceHealth(i, to)
         \/ Fails(i) \/ InstanceRecovers(i)
     \/ \E s \in Services :
@@ -413,11 +465,11 @@ Next == Step /\ Observe
 (* The steps that a worker has to make for a request: its event loop turns, and whatever is ready gets its turn. It owes nothing to a
    request that waits in the queue without room, or for an instance that is not up; these have their deadline. *)
 WorkerServes(r) ==
-    \/ Admit(r) \/ Enqueue(r) \/ RouteRequest(r) \/ Withdraw(r) \/ Retry(r) \/ AnswerFailure(r) \/ Refuse(r)
-    \/ Expire(r)
+    \/ Admit(r) \/ Enqueue(r) \/ RouteRequest(r) \/ Withdraw(r) \/ GivePlaceBack(r) \/ Respond(r)
+    \/ Retry(r) \/ Refuse(r) \/ Expire(r) \/ AnswerFailure(r) \/ Finish(r)
     \/ \E i \in Instances : LoadBalance(r, i)
-    \/ \E outcome \in Outcomes(r) : Finish(r, outcome)
-    \/ requests[r].phase = "sent" /\ condition[requests[r].instance] = "up" /\ Respond(r)
+    \/ TimeIsUp(r) /\ BreakOff(r, "failure")
+    \/ requests[r].phase = "sent" /\ condition[requests[r].instance] = "up" /\ HeadArrives(r, "success")
 
 Fairness ==
     /\ \A r \in Requests : WF_vars(WorkerServes(r) /\ Observe)
@@ -427,14 +479,16 @@ Fairness ==
     /\ \A s \in Services : WF_vars(OpenTimePasses(s) /\ Observe)
     (* Each instance is checked again and again: every 30 s at the least, back-off included. A check of an instance that is dead ends
        with its own timeout. *)
-    /\ \A i \in Instances : WF_vars((condition[i] = "up" /\ streak[i] < Rise /\ CheckPasses(i)) /\ Observe)
-    /\ \A i \in Instances : WF_vars((condition[i] = "dead" /\ streak[i] > -Fall /\ CheckFails(i)) /\ Observe)
+    /\ \A i \in Instances : WF_vars((condition[i] = "up" /\ evidence[i].passes < Rise /\ CheckPasses(i)) /\ Observe)
+    /\ \A i \in Instances : WF_vars((condition[i] = "dead" /\ evidence[i].failures < Fall /\ CheckFails(i)) /\ Observe)
     (* A verdict is drawn in the same call that hands in the last piece of evidence; as a step of its own it is certain. *)
     /\ \A i \in Instances : WF_vars((\E to \in {"HEALTHY", "FAILED"} : UpdateServiceHealth(i, to)) /\ Observe)
+    (* Without checks, whoever has failed gets another trial. *)
+    /\ \A i \in Instances : WF_vars(UpdateServiceHealth(i, "UNKNOWN") /\ Observe)
     (* A breaker whose time is up is tested: the next request that asks it finds it half-open, and so does the status page. A probe that
        failed opens it, and enough that succeeded close it, in the call that hands in the outcome. *)
     /\ \A s \in Services : WF_vars(TestService(s) /\ Observe)
-    /\ \A s \in Services : WF_vars((circuit_breakers[s].state = "half_open" /\ TripCircuitBreaker(s)) /\ Observe)
+    /\ \A s \in Services : WF_vars((circuit_breakers[s].state = "half_open" /\ MayTrip(circuit_breakers[s]) /\ TripCircuitBreaker(s)) /\ Observe)
     /\ \A s \in Services : WF_vars(CloseCircuitBreaker(s) /\ Observe)
     /\ \A s \in Services : WF_vars(WindowPasses(s) /\ Observe)
 
@@ -450,12 +504,15 @@ SpecWithTraffic == Spec /\ Traffic
 TypeOK ==
     /\ condition \in [Instances -> Conditions]
     /\ service_health \in [Instances -> HealthStates]
-    /\ streak \in [Instances -> Streaks]
+    /\ \A i \in Instances : IsEvidence(evidence[i])
     /\ \A s \in Services : IsBreaker(circuit_breakers[s]) /\ Cardinality(request_queue[s]) <= QueueMax
     /\ \A r \in Requests : requests[r].phase \in Phases /\ requests[r].tries \in 0..Tries
 
 (* 1. No request is sent to an instance that is FAILED at the moment of sending. *)
 NeverSentToFailed == "sent to a FAILED instance" \notin breaches
+
+(* Nor more than one at a time to an instance on trial. *)
+OneAtATimeOnTrial == "more than one request on a trial" \notin breaches
 
 (* 2. An open breaker sends no request; half-open sends no more than its probes. *)
 OpenSendsNothing == "sent while the breaker was open" \notin breaches

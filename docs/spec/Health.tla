@@ -11,7 +11,8 @@ EXTENDS Integers
 
 CONSTANTS
     Rise,   \* checks that must pass, one after the other, for a FAILED instance to become HEALTHY
-    Fall    \* failures in a row that make one FAILED
+    Fall,   \* failures in a row that make one FAILED
+    Checks  \* FALSE: no active checks; a FAILED instance becomes UNKNOWN after a while, and a request tries it
 
 HealthStates == {"UNKNOWN", "HEALTHY", "DEGRADED", "FAILED"}
 
@@ -25,19 +26,37 @@ Conditions == {"up", "erring", "slow", "dead", "flapping"}
 MayAnswer(c) == c # "dead"
 MayFail(c) == c # "up"
 
-(* Evidence in a row: n > 0 checks passed, n < 0 checks or requests failed. A success of a request is no evidence for an instance: one
-   that answers 200 to some and hangs for others would never be found. *)
-Streaks == (-Fall)..Rise
-Passed(n) == IF n < 0 THEN 1 ELSE IF n < Rise THEN n + 1 ELSE Rise
-Failed(n) == IF n > 0 THEN -1 ELSE IF n > -Fall THEN n - 1 ELSE -Fall
+(* What is known of an instance:
 
-(* Whether health `from` may become `to`, with so much evidence, in this condition. *)
-MayBecome(from, to, n, c) ==
-    \/ from = "UNKNOWN" /\ to = "HEALTHY" /\ n >= 1
-    \/ from = "FAILED" /\ to = "HEALTHY" /\ n >= Rise
-    \/ from \in {"UNKNOWN", "HEALTHY", "DEGRADED"} /\ to = "FAILED" /\ n <= -Fall
+   passes     checks that passed in a row
+   failures   failures in a row, of checks and of requests
+
+   A check that passes ends both rows of failures. A request that is answered ends none: one that answers 200 to some and hangs for
+   others would never be found. A request that fails says nothing of checks, so it leaves their row alone. *)
+IsEvidence(e) == e.passes \in 0..Rise /\ e.failures \in 0..Fall
+NoEvidence == [passes |-> 0, failures |-> 0]
+CheckPassed(e) == [passes |-> IF e.passes < Rise THEN e.passes + 1 ELSE Rise, failures |-> 0]
+CheckFailed(e) == [passes |-> 0, failures |-> IF e.failures < Fall THEN e.failures + 1 ELSE Fall]
+RequestFailed(e) == [e EXCEPT !.failures = IF @ < Fall THEN @ + 1 ELSE Fall]
+(* On trial, an answer is what a check that passes is elsewhere. *)
+TrialAnswered(e) == [CheckPassed(e) EXCEPT !.passes = IF @ < 1 THEN 1 ELSE @]
+
+(* Whether health `from` may become `to`, with this evidence, in this condition. Without checks a FAILED instance gets its trial after
+   a back-off, which is left out: at any time. *)
+MayBecome(from, to, e, c) ==
+    \/ from = "UNKNOWN" /\ to = "HEALTHY" /\ e.passes >= 1
+    \/ from = "FAILED" /\ to = "HEALTHY" /\ Checks /\ e.passes >= Rise
+    \/ from = "FAILED" /\ to = "UNKNOWN" /\ ~Checks
+    \/ from \in {"UNKNOWN", "HEALTHY", "DEGRADED"} /\ to = "FAILED" /\ e.failures >= Fall
     \/ from = "HEALTHY" /\ to = "DEGRADED" /\ c \in {"slow", "erring", "flapping"}
     \/ from = "DEGRADED" /\ to = "HEALTHY" /\ c \in {"up", "flapping"}
 
-MayServe(h) == h \in {"HEALTHY", "DEGRADED"}
+(* What remains of the evidence when it has become `to`. One failure ends a trial. *)
+Remains(to, e) ==
+    CASE to = "FAILED" -> [e EXCEPT !.passes = 0]
+      [] to = "UNKNOWN" -> [passes |-> 0, failures |-> Fall - 1]
+      [] OTHER -> e
+
+IsOnTrial(h) == h = "UNKNOWN" /\ ~Checks
+MayServe(h) == h \in {"HEALTHY", "DEGRADED"} \/ IsOnTrial(h)
 ===============================================================================

@@ -32,15 +32,13 @@ TickOfAll ==
     /\ circuit_breakers' = [s \in Services |-> [circuit_breakers[s] EXCEPT !.remaining = Most(0, @ - 1)]]
     /\ UNCHANGED <<world, counts>>
 
-(* A try ends. What that is depends on how far the request had come. *)
-Releases(r, outcome) ==
-    CASE requests[r].phase = "leased" /\ outcome = "unsent" -> Withdraw(r)
-      [] requests[r].phase = "leased" /\ outcome = "failure" -> ConnectFails(r)
-      [] requests[r].phase = "sent" /\ outcome = "stale" -> ConnectionWasStale(r)
+(* The outcome of a try is known. What step that is depends on how far the request had come. *)
+Ends(r, outcome) ==
+    CASE requests[r].phase = "leased" /\ outcome \in {"failure", "elsewhere"} -> ConnectFails(r, outcome)
+      [] requests[r].phase = "leased" /\ outcome \in {"ignored", "stale"} -> Withdraw(r)
+      [] requests[r].phase = "sent" /\ outcome \in {"success", "error"} -> HeadArrives(r, outcome)
       [] requests[r].phase = "sent" /\ outcome \in {"failure", "ignored"} -> BreakOff(r, outcome)
-      [] requests[r].phase \in {"answered", "gone"} /\ outcome = "unsent" -> Finish(r, "ignored")
-      [] requests[r].phase = "answered" /\ outcome \in {"success", "failure", "ignored"} -> Finish(r, outcome)
-      [] requests[r].phase = "gone" /\ outcome = "ignored" -> Finish(r, outcome)
+      [] requests[r].phase = "sent" /\ outcome = "stale" -> ConnectionWasStale(r)
       [] OTHER -> FALSE
 
 (* `open` is in whole ticks, rounded down. *)
@@ -48,7 +46,7 @@ BreakerChanges(l) ==
     LET b == circuit_breakers[Service]
     IN  /\ b.state = l.from
         /\ CASE l.to = "open" ->
-                /\ MayTrip(b)
+                /\ MayTrip(b) \/ ProbeIsLost(Service)
                 /\ \E t \in OpenTimes(b) : {l.open, l.open + 1} \cap Jittered(t) # {} /\ Opens(Service, t, l.open)
              [] l.to = "half_open" -> TestService(Service)
              [] l.to = "closed" -> CloseCircuitBreaker(Service)
@@ -56,16 +54,21 @@ BreakerChanges(l) ==
 
 Happens(l) ==
     CASE l.event = "accept" -> Arrive(l.request, Service, l.deadline)
-      [] l.event = "admit" -> Admit(l.request) /\ requests'[l.request].probe = l.probe
+      [] l.event = "admit" ->
+            IF requests[l.request].phase = "accepted"
+            THEN Admit(l.request) /\ requests'[l.request].probe = l.probe
+            ELSE l.probe /\ AdmitAgain(l.request)
       [] l.event = "queue" -> Enqueue(l.request)
       [] l.event = "lease" -> LoadBalance(l.request, l.instance)
       [] l.event = "route" -> requests[l.request].instance = l.instance /\ RouteRequest(l.request)
-      [] l.event = "release" -> requests[l.request].instance = l.instance /\ Releases(l.request, l.outcome)
+      [] l.event = "outcome" -> requests[l.request].instance = l.instance /\ Ends(l.request, l.outcome)
+      [] l.event = "release" -> requests[l.request].instance = l.instance /\ (GivePlaceBack(l.request) \/ Finish(l.request))
       [] l.event = "retry" -> Retry(l.request)
-      [] l.event = "answer" ->
-            Respond(l.request) \/ AnswerFailure(l.request) \/ Refuse(l.request) \/ (l.status = 504 /\ Expire(l.request))
+      [] l.event = "refuse" -> Refuse(l.request) \/ Expire(l.request)
+      [] l.event = "answer" -> Respond(l.request) \/ AnswerFailure(l.request)
       [] l.event = "abort" -> Abort(l.request)
-      [] l.event = "finish" -> requests[l.request].instance = None /\ Finish(l.request, "ignored")
+      [] l.event = "finish" -> requests[l.request].instance = None /\ Finish(l.request)
+      [] l.event = "evidence" -> TrafficFails(l.instance)
       [] l.event = "check" -> IF l.passed THEN CheckPasses(l.instance) ELSE CheckFails(l.instance)
       [] l.event = "health" -> service_health[l.instance] = l.from /\ UpdateServiceHealth(l.instance, l.to)
       [] l.event = "breaker" -> BreakerChanges(l)

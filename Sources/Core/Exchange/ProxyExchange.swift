@@ -32,7 +32,8 @@ public struct ProxyExchange: Sendable {
     /// All of the request has been handed to the backend's connection.
     public private(set) var requestSent = false
     private let hasBody: Bool
-    private let isRepeatable: Bool
+    /// Sending it twice has the effect of sending it once.
+    public let isRepeatable: Bool
     private let isLast: Bool
     /// Bytes of the body have gone to a backend, and nothing keeps them.
     private var bodyIsGone = false

@@ -70,6 +70,8 @@ public struct CircuitBreaker: Sendable, Hashable {
         public let to: Phase
         public let reason: Reason
         public let at: Instant
+        /// Where it opened: when it half opens by itself.
+        public let until: Instant?
     }
 
     /// What to do with a request, and what asking changed.
@@ -167,6 +169,12 @@ public struct CircuitBreaker: Sendable, Hashable {
 
     public var probesInFlight: Int {
         if case .halfOpen(let trial) = state { trial.probes.count } else { 0 }
+    }
+
+    /// Whether the permit is still good: the half-open state that gave it lasts, and it has not ended.
+    public func holds(_ permit: ProbePermit) -> Bool {
+        guard permit.epoch == epoch, case .halfOpen(let trial) = state else { return false }
+        return trial.probes.contains { $0.number == permit.number }
     }
 
     /// Closed, with no failure since the last success: a success changes nothing but the window.
@@ -365,7 +373,7 @@ public struct CircuitBreaker: Sendable, Hashable {
         let from = phase
         state = next
         epoch &+= 1
-        return Transition(from: from, to: phase, reason: reason, at: now)
+        return Transition(from: from, to: phase, reason: reason, at: now, until: openUntil)
     }
 
     private mutating func clearWindow() {

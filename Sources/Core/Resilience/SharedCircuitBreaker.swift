@@ -36,11 +36,6 @@ public final class SharedCircuitBreaker: Sendable {
     @inlinable
     public var isClosed: Bool { word.load(ordering: .acquiring) <= Self.failing }
 
-    /// Whether the state that gave the permit still lasts.
-    public func isCurrent(_ permit: CircuitBreaker.ProbePermit) -> Bool {
-        machine.withLock { $0.epoch == permit.epoch && $0.phase == .halfOpen }
-    }
-
     public func admit(at now: Instant, random: inout RandomSource) -> CircuitBreaker.Decision {
         let word = word.load(ordering: .acquiring)
         if word <= Self.failing { return CircuitBreaker.Decision(admission: .admit, transition: nil) }
@@ -50,6 +45,9 @@ public final class SharedCircuitBreaker: Sendable {
         }
         return change { machine in machine.admit(at: now, random: &random) }
     }
+
+    /// Whether a request that was admitted as a probe may still be sent as one.
+    public func holds(_ permit: CircuitBreaker.ProbePermit) -> Bool { machine.withLock { $0.holds(permit) } }
 
     /// - Parameter worker: who calls, below the number of workers.
     public func record(

@@ -86,6 +86,7 @@ extension ControlThread {
         service.finish()
         log.event(.info, "stopped", [:])
         accessLog?.finish(milliseconds: 1000)
+        transitions?.finish()
         log.finish()
     }
 

@@ -76,6 +76,8 @@ public final class ControlThread {
     private var watchdog: Watchdog?
     private var shortage = ShortageWatch()
     let checker: HealthChecker
+    /// Only where the environment asks for it.
+    let transitions: TransitionFile?
     /// When something is to be done that would be in the way now.
     var later = Later()
 
@@ -145,8 +147,13 @@ public final class ControlThread {
             throw StartError(error.diagnostics.map { "\($0)" }.joined(separator: "\n"))
         }
         registry.adopt(configuration, at: Clock.monotonic)
+        transitions = try TransitionFile(environment: environment, snapshot)
         do {
-            checker = try HealthChecker(seed: randomSeed()) { [hub] event in hub.changed(event) }
+            let listener = transitions?.listener("checks")
+            checker = try HealthChecker(seed: randomSeed()) { [hub] event in
+                listener?(event)
+                hub.changed(event)
+            }
         } catch {
             throw StartError("cannot start: \(SystemError.text(error.error))")
         }
@@ -180,7 +187,7 @@ public final class ControlThread {
                     index: index, isAdmin: isAdmin, snapshot: isAdmin ? admin : snapshot,
                     limits: isAdmin ? ConnectionLimits(limit: AdminSnapshot.connectionsMax) : limits, accessLog: accessLog,
                     control: hub,
-                    seed: randomSeed())
+                    seed: randomSeed(), transitions: isAdmin ? nil : transitions?.log(of: "worker-\(index)"))
                 hub.add(worker.mailbox)
                 worker.mailbox.post(.listen(plan.opened[index]))
                 let box = WorkerBox(worker)

@@ -19,11 +19,17 @@ struct InstanceRegistry {
     /// Services of the configuration in force: who joins one of them joins a service at work.
     private var serving: Set<String> = []
 
-    init(workers: Int) { self.workers = workers }
+    /// Where round robin begins, and keys that nobody is to know.
+    private let draw: () -> UInt64
+
+    init(workers: Int, draw: @escaping () -> UInt64 = { randomSeed() }) {
+        self.workers = workers
+        self.draw = draw
+    }
 
     mutating func service(_ name: String, at now: Instant) -> ServiceState {
         if let known = services[name] { return known }
-        let state = ServiceState(name: name, firstTurn: randomSeed(), workers: workers, at: now)
+        let state = ServiceState(name: name, firstTurn: draw(), workers: workers, at: now)
         services[name] = state
         return state
     }
@@ -56,7 +62,7 @@ struct InstanceRegistry {
             return SipHash.Key(first: tag.first, second: tag.second)
         }
         if let known = sessionKeys[service] { return known }
-        let key = SipHash.Key(first: randomSeed(), second: randomSeed())
+        let key = SipHash.Key(first: draw(), second: draw())
         sessionKeys[service] = key
         return key
     }

@@ -85,9 +85,16 @@ extension Worker {
         let admission = pool.pointee.requestStarted()
         guard admission != .busy else { return .failed(.noInstance) }
         exchanges.pointer(slot).pointee.isOnTrial = admission == .onTrial
-        if !exchanges.pointer(slot).pointee.wantsFresh, reuse(slot, pool: pool, instance: instance) { return .connected }
+        if !exchanges.pointer(slot).pointee.wantsFresh, reuse(slot, pool: pool, instance: instance) {
+            if let transitions { transitions.leased(slot, pool.pointee.state.key.address) }
+            return .connected
+        }
         let found = open(slot, pool: pool, instance: instance)
-        if case .failed = found { pool.pointee.requestEnded(wasOnTrial: admission == .onTrial) }
+        if case .failed = found {
+            pool.pointee.requestEnded(wasOnTrial: admission == .onTrial)
+        } else if let transitions {
+            transitions.leased(slot, pool.pointee.state.key.address)
+        }
         return found
     }
 

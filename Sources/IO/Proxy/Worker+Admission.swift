@@ -14,6 +14,17 @@ extension Worker {
     func aim(_ slot: Int, at service: Unmanaged<ServiceRuntime>) {
         service._withUnsafeGuaranteedRef { aim(slot, $0) }
         exchanges.pointer(slot).pointee.service = service
+        if let transitions { noteAccepted(slot, transitions) }
+    }
+
+    @inline(never)
+    private func noteAccepted(_ slot: Int, _ transitions: TransitionLog) {
+        let exchange = exchanges.pointer(slot)
+        guard let service = exchange.pointee.service else { return }
+        let deadline = exchange.pointee.requestDeadline
+        transitions.accepted(
+            slot, token: exchange.pointee.context.exchangeToken, service: service._withUnsafeGuaranteedRef { $0.name },
+            deadline: deadline == .never ? .forever : deadline.since(now), isSafe: exchange.pointee.machine.isRepeatable)
     }
 
     private func aim(_ slot: Int, _ service: ServiceRuntime) {
@@ -100,6 +111,15 @@ extension Worker {
     /// each try, and again where time has passed until it is sent.
     @inline(__always)
     func barred(_ slot: Int) -> Refusal? {
+        let refusal = barredByBreakerOrLimit(slot)
+        if let transitions, refusal == nil {
+            transitions.admitted(slot, isProbe: exchanges.pointer(slot).pointee.permit != nil)
+        }
+        return refusal
+    }
+
+    @inline(__always)
+    private func barredByBreakerOrLimit(_ slot: Int) -> Refusal? {
         let exchange = exchanges.pointer(slot)
         if let breaker = exchange.pointee.breaker {
             let isClosed = breaker._withUnsafeGuaranteedRef { $0.shared.isClosed }
@@ -118,8 +138,8 @@ extension Worker {
         let exchange = exchanges.pointer(slot)
         return breaker._withUnsafeGuaranteedRef { breaker in
             if let permit = exchange.pointee.permit {
-                if breaker.shared.isCurrent(permit) { return nil }
-                // Of a state that has ended: as good as none.
+                if breaker.shared.holds(permit) { return nil }
+                // The half-open state that gave it is over. Whoever is a probe of the next one is counted there.
                 exchange.pointee.permit = nil
             }
             let decision = breaker.shared.admit(at: now, random: &random)
@@ -142,6 +162,11 @@ extension Worker {
         guard let breaker = exchanges.pointer(slot).pointee.breaker,
             !breaker._withUnsafeGuaranteedRef({ $0.shared.isClosed })
         else { return nil }
-        return barredByBreaker(slot, breaker)
+        let permit = exchanges.pointer(slot).pointee.permit
+        let refusal = barredByBreaker(slot, breaker)
+        if let transitions, let new = exchanges.pointer(slot).pointee.permit, new != permit {
+            transitions.admitted(slot, isProbe: true)
+        }
+        return refusal
     }
 }

@@ -165,6 +165,7 @@ extension Worker {
         }
         HeadSerialiser.endOfHead(into: &out)
         if isGood, case .length = delivery.body { out.append(body) }
+        if let transitions { transitions.answered(slot, status: response.status) }
         exchange.pointee.status = response.status
         exchange.pointee.firstByteAt = now
         exchange.pointee.responseBytes = UInt64(out.count)

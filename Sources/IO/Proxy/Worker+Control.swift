@@ -314,6 +314,7 @@ extension Worker {
         _ = closeIdleBackends(atMost: .max)
         for listener in listeners where listener.socket.descriptor >= 0 { calls.close(listener.socket.descriptor, 0) }
         flushLog()
+        if let transitions { transitions.flush() }
         reportLeftOut(upTo: .never)
         control.received(metrics.snapshot(), worker: index)
         for case let pool? in pools { free(pool) }

@@ -57,6 +57,7 @@ extension Worker {
             attemptEnded(slot, .upstreamTimeout)
             dropBackend(slot)
         }
+        if let transitions { transitions.refused(slot) }
         giveBackPermit(slot)
         retryEnded(slot, .failure)
         switch exchange.pointee.machine.state {

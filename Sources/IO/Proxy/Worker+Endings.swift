@@ -54,6 +54,7 @@ extension Worker {
     /// broken off, so that nobody takes the part for the whole (RFC 9112 §8).
     func abandonExchange(_ slot: Int, _ reason: Reason) {
         let exchange = exchanges.pointer(slot)
+        if let transitions { transitions.aborted(slot) }
         if case .queued = exchange.pointee.step { leaveQueue(slot) }
         exchange.pointee.reason = reason
         if exchange.pointee.status == 0 { exchange.pointee.status = Refusal.clientClosedStatus }
@@ -99,6 +100,7 @@ extension Worker {
         backend.pointee.exchange = -1
         guard let pool = pools[Int(backend.pointee.pool)] else { return }
         pool.pointee.requestEnded(wasOnTrial: exchange.pointee.isOnTrial)
+        if let transitions { transitions.released(slot) }
         let usage = ConnectionPool.Usage(
             responseEnded: true, requestSent: true, allowsReuse: true, requests: Int(backend.pointee.requests))
         switch pool.pointee.pool.checkIn(Int32(index), after: usage) {
@@ -129,6 +131,7 @@ extension Worker {
         backend.pointee.exchange = -1
         guard let pool = pools[Int(backend.pointee.pool)] else { return }
         pool.pointee.requestEnded(wasOnTrial: exchange.pointee.isOnTrial)
+        if let transitions { transitions.released(slot) }
         pool.pointee.pool.lentClosed()
         let state: UpstreamConnectionState = if case .connecting = backend.pointee.phase { .connecting } else { .active }
         metrics.upstreamConnections(pool.pointee.label, state, changedBy: -1)

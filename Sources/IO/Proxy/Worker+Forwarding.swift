@@ -55,6 +55,7 @@ extension Worker {
             return backendBroken(slot, .closed)
         }
         exchange.pointee.machine.headSent()
+        if let transitions { transitions.routed(slot) }
         // Also the framing of a body that is empty: it is gone, and could not be sent again.
         if consumed > 0 { exchange.pointee.machine.bodySent(isKept: exchange.pointee.keepsBody) }
         if exchange.pointee.requestBody.isComplete, !exchange.pointee.machine.requestRead {

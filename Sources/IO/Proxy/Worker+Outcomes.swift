@@ -17,6 +17,7 @@ extension Worker {
         let exchange = exchanges.pointer(slot)
         guard exchange.pointee.owesOutcome else { return }
         exchange.pointee.owesOutcome = false
+        if let transitions { transitions.judged(slot, outcome, goesElsewhere: goesElsewhere) }
         let duration = now.since(exchange.pointee.triedAt)
         if outcome.weight == .failure {
             recordFailureAtBreaker(slot, goesElsewhere ? .givenUp : outcome, duration)
@@ -27,7 +28,7 @@ extension Worker {
         pool.pointee.stateReference._withUnsafeGuaranteedRef { instance in
             switch outcome {
             case .answered, .serverError:
-                if let change = instance.answered(at: now) { control.changed(.health(instance.key, change)) }
+                if let change = instance.answered(at: now) { changed(.health(instance.key, change)) }
                 if outcome == .serverError { suspect(instance, slot) }
                 if pool.pointee.seen.add(isServerError: outcome == .serverError, latency: duration, at: now) {
                     tellSeen(pool, instance)
@@ -52,7 +53,7 @@ extension Worker {
                     $0.record(outcome, instance, duration: duration, at: now, random: &random)
                 }
             }
-            if let event { control.changed(event) }
+            if let event { changed(event) }
         }
         if let decay = service.latencyDecay {
             pool.pointee.latencyMeasured(duration, failed: outcome.weight == .failure, decay: decay, at: now)
@@ -106,7 +107,12 @@ extension Worker {
     }
 
     func breakerChanged(_ breaker: NamedBreaker, _ transition: CircuitBreaker.Transition) {
-        control.changed(.breaker(service: breaker.service, route: breaker.route, transition))
+        changed(.breaker(service: breaker.service, route: breaker.route, transition))
+    }
+
+    private func changed(_ event: ServiceEvent) {
+        if let transitions { transitions.changed(event) }
+        control.changed(event)
     }
 
     /// The request's own time is up. That says something of the instance only where it has had a while: a retry may begin when
@@ -123,6 +129,7 @@ extension Worker {
     /// A response that had begun broke off: nobody waits for the try's outcome any more, but it is evidence.
     func tellBrokenOff(_ slot: Int) {
         guard let pool = pool(of: slot) else { return }
+        if let transitions { transitions.failed(pool.pointee.state.key) }
         let duration = now.since(exchanges.pointer(slot).pointee.triedAt)
         pool.pointee.stateReference._withUnsafeGuaranteedRef { failed(slot, $0, after: duration) }
     }
@@ -132,7 +139,7 @@ extension Worker {
         guard service._withUnsafeGuaranteedRef({ $0.detectsOutliers }) else { return suspect(instance, slot) }
         metrics.passiveEvidence(serviceLabel(slot), failed: true)
         if let change = instance.failed(after: duration, at: now, random: &random) {
-            control.changed(.health(instance.key, change))
+            changed(.health(instance.key, change))
         }
         control.suspected(instance)
     }
@@ -162,6 +169,7 @@ extension Worker {
     /// No connection could be made at once; there is no try to tell of.
     func unreachable(_ slot: Int, _ pool: PoolPointer) {
         exchanges.pointer(slot).pointee.wasUnreachable = true
+        if let transitions { transitions.failed(pool.pointee.state.key) }
         pool.pointee.stateReference._withUnsafeGuaranteedRef { failed(slot, $0, after: .zero) }
     }
 
@@ -171,7 +179,7 @@ extension Worker {
         let change = instance.change(at: now) {
             $0.observed(requests: seen.requests, serverErrors: seen.serverErrors, latency: seen.latency, at: now)
         }
-        if let change { control.changed(.health(instance.key, change)) }
+        if let change { changed(.health(instance.key, change)) }
     }
 
     /// The pool of the instance that the try under way goes to.

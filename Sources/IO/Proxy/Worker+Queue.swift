@@ -19,6 +19,7 @@ extension Worker {
         waitingCount += 1
         metrics.queueLength(generation.snapshot.serviceLabels[service], changedBy: 1)
         exchange.pointee.step = .queued
+        if let transitions { transitions.queued(slot) }
         exchange.pointee.queuedAt = now
         exchange.pointee.waitDeadline = now + runtime.queue.timeout
         armExchange(slot)

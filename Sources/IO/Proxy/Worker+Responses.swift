@@ -344,6 +344,7 @@ extension Worker {
         else { return backendBroken(slot, .malformed) }
         HeadSerialiser.endOfHead(into: &out)
         guard exchange.pointee.machine.headReceived() else { return backendBroken(slot, .malformed) }
+        if let transitions { transitions.answered(slot, status: response.status) }
         if exchange.pointee.retriedFor != nil || exchange.pointee.holdsRetry { retryEnded(slot, .success) }
         exchange.pointee.status = response.status
         exchange.pointee.clientFraming = delivery.body

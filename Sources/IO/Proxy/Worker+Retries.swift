@@ -149,6 +149,7 @@ extension Worker {
     private func startRetry(_ slot: Int, _ retry: RetryPolicy.Retry, cause: Reason) {
         let exchange = exchanges.pointer(slot)
         exchange.pointee.machine.retrying(retry)
+        if let transitions, retry.costsBudget { transitions.retried(slot) }
         exchange.pointee.retriedFor = cause
         exchange.pointee.upstreamStatus = 0
         exchange.pointee.wantsFresh = false
@@ -198,6 +199,7 @@ extension Worker {
 
     /// Nothing more is tried at this service.
     func giveUp(_ slot: Int, _ failure: UpstreamFailure) {
+        if let transitions { transitions.refused(slot) }
         giveBackPermit(slot)
         retryEnded(slot, .failure)
         if fallsBack(slot) { return }
@@ -206,6 +208,7 @@ extension Worker {
 
     /// The gateway has decided not to send the request.
     func refuseUnsent(_ slot: Int, _ refusal: Refusal) {
+        if let transitions { transitions.refused(slot) }
         giveBackPermit(slot)
         retryEnded(slot, .failure)
         if fallsBack(slot) { return }

@@ -33,6 +33,8 @@ public final class Worker {
     var accessLogFormat: Telemetry.AccessLogFormat
     var accessLogRules: AccessLogRules
     let control: any WorkerControl
+    /// For diagnosis and tests; nil in ordinary operation.
+    let transitions: TransitionLog?
     let sink: WorkerResumptionSink
 
     var clients: Slab<ClientConnection>
@@ -94,7 +96,7 @@ public final class Worker {
     public init(
         index: Int, isAdmin: Bool, snapshot: GatewaySnapshot, limits: ConnectionLimits, accessLog: LogWriter?,
         control: any WorkerControl,
-        seed: UInt64, calls: SystemCalls = .kernel
+        seed: UInt64, calls: SystemCalls = .kernel, transitions: TransitionLog? = nil
     ) throws(PollerError) {
         self.index = index
         self.isAdmin = isAdmin
@@ -102,6 +104,7 @@ public final class Worker {
         self.limits = limits
         self.accessLog = accessLog
         self.control = control
+        self.transitions = transitions
         accessLogFormat = snapshot.configuration.accessLog.format == .json ? .json : .combined
         accessLogRules = snapshot.accessLogRules
         poller = try Poller(calls: calls)
@@ -145,6 +148,7 @@ public final class Worker {
         runDeferred()
         if hasQueueWork { serveQueues() }
         if !logLines.isEmpty { flushLog() }
+        if let transitions { transitions.flush() }
         if now >= reports.due { reportLeftOut(upTo: now) }
         if case .draining(let until) = phase { continueDrain(until: until) }
         if now >= nextLook { lookForSilence() }

@@ -27,6 +27,10 @@ struct Scenario {
     /// Requests have two seconds in all.
     var requestTimeout = false
     var drainsEarly = false
+    /// Instances fail and recover, breakers and health see to it, and the transitions are written down.
+    var isStorm = false
+    /// Instances are checked.
+    var hasChecks = false
 
     var workerCount = 1
     var clientCount = 1
@@ -39,6 +43,8 @@ struct Scenario {
     var arrivalSpread: UInt64 = 0
     var requestsPerConnection = 1_000
     var idleTimeoutSeconds = 3
+    /// Nanoseconds between an answer and the next request, at most.
+    var thinkTime: UInt64 = 1_000_000_000
 
     /// Bytes of a request's body.
     static var bodyLimit: Int { 100_000 }
@@ -74,11 +80,43 @@ struct Scenario {
         idleTimeoutSeconds = network.pick([1, 3, 30])
     }
 
+    /// A run in which instances fail.
+    init(stormFrom network: VirtualNetwork) {
+        isStorm = true
+        hasChecks = !network.oneIn(3)
+        networkFaults.lateEvents = network.oneIn(2)
+        networkFaults.shortWrites = network.oneIn(4)
+        backendsCloseIdle = network.oneIn(3)
+        clientsMisbehave = network.oneIn(3)
+        connectsFail = network.oneIn(6)
+        isScarce = network.oneIn(3)
+        requestTimeout = network.oneIn(3)
+        drainsEarly = network.oneIn(10)
+        workerCount = 1 + Int(network.upTo(1))
+        clientCount = 25 + Int(network.upTo(50))
+        instanceCount = 1 + Int(network.upTo(2))
+        arrivalSpread = network.pick([4_000_000_000, 8_000_000_000])
+        thinkTime = 300_000_000
+        if isScarce { poolMaximum = 1 + Int(network.upTo(2)) }
+        idleTimeoutSeconds = network.pick([1, 3])
+    }
+
+    /// What services do about failures; small numbers, so that a short run sees all of it.
+    private var resilience: String {
+        guard isStorm else { return "" }
+        let check = hasChecks ? "health_check: {path: /health, interval: 2s, timeout: 500ms, rise: 2, fall: 2}\n    " : ""
+        return """
+            \(check)circuit_breaker: {failure_threshold: 4, success_threshold: 2, open_timeout: 500ms, open_timeout_max: 2s, half_open_max: \(Self.halfOpenMax), minimum_requests: 6, error_rate_threshold: 0.5}
+            """
+    }
+
+    static var halfOpenMax: Int { 2 }
+
     /// Nothing is wrong above TCP, so every request gets its backend's answer.
     var isCalm: Bool {
         !backendsFail && !backendsCloseIdle && !backendsSayMore && !connectsFail && !connectsHang && !clientsMisbehave
             && !stagesHang
-            && !isScarce && !requestTimeout && !drainsEarly && !networkFaults.acceptErrors && requestsPerConnection == 1_000
+            && !isStorm && !isScarce && !requestTimeout && !drainsEarly && !networkFaults.acceptErrors && requestsPerConnection == 1_000
     }
 
     /// Three variants of one configuration: a reload goes from one to the next. Their instances overlap; they have the routes and the
@@ -99,9 +137,10 @@ struct Scenario {
             services:
               app:
                 instances: [\(instances)]
-                timeouts: {connect: 2s, response: 4s, idle: 4s, request: \(requestTimeout ? "2s" : "\"off\"")}
+                timeouts: {connect: 2s, response: \(isStorm ? 1 : 4)s, idle: 4s, request: \(requestTimeout ? "2s" : "\"off\"")}
                 pool: {max_connections: \(pool), idle_timeout: \(idleTimeoutSeconds)s, max_requests_per_connection: \(requestsPerConnection)}
                 queue: \(queue)
+                \(resilience)
             routes:
               - {name: plain, match: {path: "/plain/*"}, service: app}
               - {name: staged, match: {path: "/staged/*"}, service: app}
@@ -109,7 +148,7 @@ struct Scenario {
     }
 
     func drawClient(_ network: VirtualNetwork, tag: inout Int) -> ClientPlan {
-        let count = 1 + Int(network.upTo(network.pick([0, 3, 8])))
+        let count = 1 + Int(network.upTo(network.pick(isStorm ? [5, 20] : [0, 3, 8])))
         var trials: [Trial] = []
         let isPipelining = network.oneIn(4)
         for index in 0..<count {
@@ -137,7 +176,7 @@ struct Scenario {
     }
 
     private func drawBytes(_ network: VirtualNetwork) -> Int {
-        Int(network.upTo(network.pick([0, 10, 500, 5_000, 5_000, 70_000])))
+        Int(network.upTo(network.pick(isStorm ? [0, 10, 500] : [0, 10, 500, 5_000, 5_000, 70_000])))
     }
 
     private func drawRequest(_ trial: Trial, _ network: VirtualNetwork, isLast: Bool) {
@@ -164,7 +203,8 @@ struct Scenario {
         trial.delay = network.oneIn(2) ? 0 : network.upTo(300_000_000)
         trial.status = network.pick([200, 200, 200, 200, 204, 304, 404, 500])
         trial.responseFraming = network.pick([.length, .length, .chunked, .untilClose])
-        trial.responseBytes = network.oneIn(12) ? Int(network.upTo(300_000)) : drawBytes(network)
+        if isStorm { trial.delay /= 10 }
+        trial.responseBytes = !isStorm && network.oneIn(12) ? Int(network.upTo(300_000)) : drawBytes(network)
         trial.interims = network.oneIn(6) ? 1 + Int(network.upTo(3)) : 0
         trial.backendCloses = network.oneIn(6)
         trial.backendIsVersion10 = network.oneIn(12)

@@ -23,6 +23,9 @@ final class SimulatedBackend: Endpoint {
         world.network.links.append(link)
     }
 
+    /// Nothing that comes is looked at any more.
+    func fallSilent() { isDeaf = true }
+
     var awaitsRequest: Bool { trial == nil && !isAnswering }
 
     func opened(_ link: Link) {}
@@ -110,6 +113,17 @@ final class SimulatedBackend: Endpoint {
         isAnswering = true
         answering = trial
         if world.backendsCloseIdle, world.network.oneIn(2) { link.forgetOperations() }
+        switch world.condition(of: instance) {
+        case .up: break
+        case .dead, .hanging, .cutOff: return
+        case .slow: link.add(.pause(world.network.upTo(2_500_000_000)))
+        case .erring:
+            if world.network.oneIn(3) { break }
+            trial.lostConnection = true
+            if world.network.oneIn(2) { return hangUp(world.network.oneIn(2) ? .close : .reset) }
+            link.write(Array("HTTP/1.1 503 No\r\nContent-Length: 0\r\nConnection: close\r\n\r\n".utf8))
+            return hangUp(.close)
+        }
         if trial.delay > 0 { link.add(.pause(trial.delay)) }
         for i in 0..<trial.interims { link.write(Array("HTTP/1.1 103 Early Hints\r\nLink: </\(i)>\r\n\r\n".utf8)) }
         switch trial.behaviour {

@@ -233,7 +233,7 @@ final class SimulatedClient: Endpoint {
     private func proceed() {
         if sent < trials.count {
             guard !isPipelining else { return }
-            let think = world.network.oneIn(3) ? world.network.upTo(1_000_000_000) : 0
+            let think = world.network.oneIn(3) ? world.network.upTo(world.scenario.thinkTime) : 0
             world.network.after(think) { [self] in if !isDone, !isLast { sendNext() } }
         } else if awaiting.isEmpty {
             switch manner {

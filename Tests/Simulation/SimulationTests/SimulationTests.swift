@@ -19,6 +19,47 @@ import Testing
         }
     }
 
+    @Test func `failing instances get no request, an open breaker sends none, and nothing is counted twice or lost`() {
+        let only = environment("SLUICE_SIM_SEED").flatMap { UInt64($0) }
+        let runs = only == nil ? environment("SLUICE_SIM_RUNS").flatMap { UInt64($0) } ?? 150 : 1
+        let first = only ?? environment("SLUICE_SIM_FIRST").flatMap { UInt64($0) } ?? 1
+        var seen: [Substring: Int] = [:]
+        var failures = 0
+        for seed in first..<first + runs where failures < 5 {
+            nameSeedOnCrash(seed)
+            let world = World(storm: seed)
+            let problems = world.run()
+            seen.merge(world.rules.seen) { $0 + $1 }
+            if !problems.isEmpty {
+                failures += 1
+                Issue.record("storm \(seed): \(problems.prefix(4).joined(separator: "; "))")
+            }
+        }
+        print("STORM \(seen.sorted { $0.key < $1.key })")
+        // Without these there was no storm.
+        for event: Substring in ["FAILED", "HEALTHY", "UNKNOWN", "open", "half_open", "closed", "retry", "queue", "refuse", "abort"]
+        where runs >= 100 {
+            #expect(seen[event, default: 0] > 0, "\(event) never occurred in \(runs) runs")
+        }
+    }
+
+    /// For Tests/Conformance, which replays them against the specification: a few runs in which much happened.
+    @Test func `the transitions of some storms are kept where they are asked for`() {
+        guard let folder = environment("SLUICE_SIM_TRANSITIONS") else { return }
+        let wanted = environment("SLUICE_SIM_KEPT").flatMap { Int($0) } ?? 8
+        var kept = 0
+        for seed: UInt64 in 1...2_000 where kept < wanted {
+            let world = World(storm: seed)
+            world.keepsTransitions = true
+            #expect(world.run().isEmpty)
+            let seen = world.rules.seen
+            guard ["FAILED", "open", "half_open", "closed", "retry", "outcome"].allSatisfy({ seen[$0] != nil }) else { continue }
+            world.keepTransitions(in: folder)
+            kept += 1
+        }
+        #expect(kept == wanted)
+    }
+
     // What the simulation has found, each under many timings.
 
     @Test func `the requests behind the first are answered though the client has shut its writing side`() {

@@ -46,6 +46,8 @@ final class VirtualNetwork {
     /// When each epoll instance would have returned for want of events.
     private(set) var wakeTimes: [Int32: UInt64] = [:]
     private(set) var returnedEvents = false
+    /// Who connects at the moment is the thread that checks.
+    var isChecking = false
     /// The epoll instance that was last given a mailbox.
     private(set) var lastPoller: Int32 = -1
     /// What the gateway did that no correct program does.

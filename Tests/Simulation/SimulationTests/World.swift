@@ -3,6 +3,7 @@ import ConfigurationFile
 @testable import Control
 import Downstream
 import Glibc
+@testable import HealthChecks
 import Logs
 import Pipeline
 import Primitives
@@ -30,9 +31,9 @@ final class World {
     private var listeners: [VirtualListener] = []
     private var clients: [SimulatedClient] = []
     private let planned: [ClientPlan]?
-    private let control: SimulatedControl
+    let control: SimulatedControl
     private let limits: ConnectionLimits
-    private var registry = InstanceRegistry(workers: 2)
+    private var registry: InstanceRegistry
     private var store = MetricsStore(workers: 2)
     private var states: [InstanceState] = []
     private var services: [ServiceState] = []
@@ -50,14 +51,38 @@ final class World {
     var backendsCloseIdle: Bool { scenario.backendsCloseIdle }
     var stagesHang: Bool { scenario.stagesHang }
 
+    // Of a storm; see World+Storm.
+    var conditions: [Int: Condition] = [:]
+    var rules = TransitionRules(halfOpenMax: Scenario.halfOpenMax)
+    var loggedServices: Set<String> = []
+    var keepsTransitions = false
+    var transitionLines = ""
+    var checks: CheckLoop?
+    var checkPoller: Int32 = -1
+    var checkCount = 0
+    var checkedInstances: [CheckedInstance] = []
+    let checkMailbox: Mailbox<CheckMessage>
+
     /// - Parameter plan: what the run is like and what its clients do; without one the seed says that too.
-    init(seed: UInt64, plan: (scenario: Scenario, clients: [ClientPlan])? = nil) {
+    convenience init(seed: UInt64, plan: (scenario: Scenario, clients: [ClientPlan])? = nil) {
+        self.init(seed: seed, network: VirtualNetwork(seed: seed), plan)
+    }
+
+    /// A run in which instances fail.
+    convenience init(storm seed: UInt64) {
+        let network = VirtualNetwork(seed: seed)
+        self.init(seed: seed, network: network, (Scenario(stormFrom: network), nil))
+    }
+
+    private init(seed: UInt64, network: VirtualNetwork, _ plan: (scenario: Scenario, clients: [ClientPlan]?)?) {
         self.seed = seed
-        network = VirtualNetwork(seed: seed)
+        self.network = network
+        registry = InstanceRegistry(workers: 2) { [network] in network.random.next() }
         scenario = plan?.scenario ?? Scenario(drawnFrom: network)
         planned = plan?.clients
         if let planned { scenario.clientCount = planned.count }
         control = SimulatedControl()
+        do { checkMailbox = try Mailbox() } catch { preconditionFailure("no descriptor is left") }
         limits = ConnectionLimits(limit: 1_000)
         network.faults = scenario.networkFaults
     }
@@ -77,6 +102,7 @@ final class World {
 
     /// - Returns: nil when the gateway had a reason to answer in the backend's place as it did.
     func refuses(_ trial: Trial, _ head: MessageHead, clientIsAtFault: Bool) -> String? {
+        if scenario.isStorm, (502...504).contains(head.status) { return nil }
         let isAllowed =
             switch head.status {
             case 400: trial.isMalformed
@@ -108,7 +134,7 @@ final class World {
     /// Whether the gateway may break the connection off instead of answering, or in the middle of it.
     /// - Parameter bytesBehindHead: what the client sends behind the request's head.
     func mayBreak(_ trial: Trial, clientIsAtFault: Bool, bytesBehindHead: Int) -> Bool {
-        if clientIsAtFault || network.now >= drainEnd || scenario.requestTimeout { return true }
+        if clientIsAtFault || network.now >= drainEnd || scenario.requestTimeout || scenario.isStorm { return true }
         switch trial.behaviour {
         case .truncate, .breakChunk, .stall: return true
         // Closing over the rest of the request resets.
@@ -146,6 +172,7 @@ final class World {
             }
             if violations.isEmpty && network.violations.isEmpty {
                 for worker in workers { worker.closeEverything() }
+                endChecks()
                 checkEnd()
             }
         }
@@ -165,6 +192,8 @@ final class World {
             network.passTime(network.upTo(20_000))
             if worker.phase == .stopped { network.forgetWakeTime(pollers[index]) }
         }
+        turnChecks()
+        hadEvents = hadEvents || checks != nil && network.returnedEvents
         if !hadEvents, workers.contains(where: { $0.phase != .stopped }) { network.advance() }
     }
 
@@ -178,6 +207,16 @@ final class World {
         case .ejected: hasTrouble = true
         case .returned, .checked: break
         }
+        guard scenario.isStorm else { return }
+        for mailbox in control.mailboxes { mailbox.post(.slotFreed) }
+        signalMailboxes()
+    }
+
+    /// As the thread that checks is told.
+    func suspected(_ instance: InstanceState) {
+        guard checks != nil, instance.raiseHurry() else { return }
+        checkMailbox.post(.hurry(instance))
+        network.signalMailbox(checkPoller)
     }
 
     func signalMailboxes() { for poller in pollers { network.signalMailbox(poller) } }
@@ -186,10 +225,12 @@ final class World {
         network.connect = { [unowned self] in connect($0, $1) }
         let first = try snapshot(variant: 0)
         control.world = self
+        if scenario.isStorm { openTransitions(first) }
         for index in 0..<scenario.workerCount {
             let worker = try Worker(
                 index: index, isAdmin: false, snapshot: first, limits: limits, accessLog: Self.accessLog, control: control,
-                seed: network.random.next(), calls: VirtualNetwork.calls)
+                seed: network.random.next(), calls: VirtualNetwork.calls,
+                transitions: scenario.isStorm ? transitions(of: "worker-\(index)") : nil)
             workers.append(worker)
             control.mailboxes.append(worker.mailbox)
             pollers.append(network.lastPoller)
@@ -204,6 +245,7 @@ final class World {
                 ]))
         }
         signalMailboxes()
+        if scenario.isStorm { try beginStorm(first) }
         planClients()
         planReloads()
         if scenario.drainsEarly { network.after(network.upTo(2_000_000_000)) { [unowned self] in drain() } }
@@ -219,6 +261,7 @@ final class World {
             seed: network.random.next(),
             stages: ["staged": (0..<scenario.stageCount).map { .custom(SuspendingStage(self, number: $0)) }]
         ).build(&registry, labels: labels)
+        registry.adopt(configuration, at: Instant(nanoseconds: network.now))
         for service in snapshot.services {
             services.append(service.state)
             states += service.instances
@@ -276,6 +319,7 @@ final class World {
     }
 
     private func connect(_ low: UInt64, _ port: UInt16) -> Result<Link, VirtualNetwork.ConnectError> {
+        if network.isChecking { return connectCheck(Int(low & 0xff)) }
         if scenario.connectsFail, network.oneIn(15) { return .failure(.init(number: network.pick([101, 113, 99]))) }
         backendCount += 1
         let instance = Int(low & 0xff)
@@ -284,6 +328,11 @@ final class World {
         backends.append(backend)
         let open = network.openLinks.count { ($0.endpoint as? SimulatedBackend)?.instance == instance }
         if open + 1 > scenario.poolMaximum { violation("\(open + 1) connections to instance \(instance)") }
+        if scenario.isStorm {
+            let fails = condition(of: instance) == .dead || scenario.connectsFail && network.oneIn(6)
+            complete(link, fails: fails, instance: instance) { backend.opened(link) }
+            return .success(link)
+        }
         link.isConnecting = true
         let fails = scenario.connectsFail && network.oneIn(6)
         if scenario.connectsHang, network.oneIn(8) { return .success(link) }
@@ -359,6 +408,10 @@ final class World {
             violation("\(state.slots.openCount) slots of \(state.key.address) are taken")
         }
         for service in services where service.waitingCount != 0 { violation("\(service.waitingCount) requests still wait") }
+        if scenario.isStorm {
+            rules.end()
+            for problem in rules.violations { violation(problem) }
+        }
         checkGauges()
         if isTooQuiet { violation("only \(answered) answers for \(trials.count) requests in a run without faults") }
     }
@@ -409,5 +462,5 @@ final class SimulatedControl: WorkerControl, @unchecked Sendable {
     func beat(worker: Int) {}
     var pressure: LoadShedder.Pressure { .none }
     func changed(_ event: ServiceEvent) { world?.changed(event) }
-    func suspected(_ instance: InstanceState) {}
+    func suspected(_ instance: InstanceState) { world?.suspected(instance) }
 }

@@ -6,11 +6,11 @@
 \* Breaks: NeverEndedUnanswered
 EXTENDS Models
 
-ForgetsFailed(r, outcome) ==
+ForgetsFailed(r) ==
     /\ requests[r].phase \in {"answered", "gone", "failed"}
     /\ retries' = IF requests[r].charged THEN [retries EXCEPT ![requests[r].service] = @ - 1] ELSE retries
     /\ service_loads' = IF requests[r].instance = None THEN service_loads ELSE [service_loads EXCEPT ![requests[r].instance] = @ - 1]
-    /\ circuit_breakers' = [circuit_breakers EXCEPT ![requests[r].service] = Recorded(@, requests[r].probe, outcome)]
+    /\ circuit_breakers' = [circuit_breakers EXCEPT ![requests[r].service] = Recorded(@, requests[r].probe, "ignored")]
     /\ requests' = [requests EXCEPT ![r] = Nobody(requests[r].service)]
     /\ UNCHANGED <<world, request_queue>>
 ==============================================================================

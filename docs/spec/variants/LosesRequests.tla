@@ -1,11 +1,16 @@
 -------------------------- MODULE LosesRequests --------------------------
 (* The deadline ends with the sending: an instance that hangs holds the request for ever. *)
-\* Instead of: Expire
-\* Stands: ExpiresUnsent
+\* Instead of: BreakOff
+\* Stands: BreaksOffInTime
 \* Model: liveness
 \* With: Requests = {p}
 \* Breaks: EveryRequestIsAnswered
 EXTENDS Models
 
-ExpiresUnsent(r) == requests[r].phase \in Unanswered \ {"sent"} /\ requests[r].left = 0 /\ AnswerItself(r)
+BreaksOffInTime(r, outcome) ==
+    /\ requests[r].phase = "sent"
+    /\ outcome = "failure"
+    /\ ~TimeIsUp(r)
+    /\ MayFail(condition[requests[r].instance])
+    /\ Judge(r, outcome, "broken")
 ==============================================================================

@@ -7,7 +7,7 @@
 \* Breaks: TrafficReturns
 EXTENDS Models
 
-FailedForGood(from, to, n, c) ==
-    \/ from = "UNKNOWN" /\ to = "HEALTHY" /\ n >= 1
-    \/ from # "FAILED" /\ to = "FAILED" /\ n <= -Fall
+FailedForGood(from, to, e, c) ==
+    \/ from = "UNKNOWN" /\ to = "HEALTHY" /\ e.passes >= 1
+    \/ from # "FAILED" /\ to = "FAILED" /\ e.failures >= Fall
 ==============================================================================

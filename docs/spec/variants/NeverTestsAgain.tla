@@ -7,5 +7,5 @@
 \* Breaks: OpenIsTestedAgain
 EXTENDS Models
 
-OnlyByChecks(s) == circuit_breakers[s].state = "open" /\ \E i \in Eligible(s) : streak[i] = Rise
+OnlyByChecks(s) == circuit_breakers[s].state = "open" /\ \E i \in Eligible(s) : evidence[i].passes = Rise
 ==============================================================================

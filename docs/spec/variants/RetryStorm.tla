@@ -9,6 +9,7 @@ EXTENDS Models
 
 RetriesAtWill(r) ==
     /\ requests[r].phase = "failed"
+    /\ ~requests[r].charged
     /\ requests[r].tries < Tries
     /\ requests' = [requests EXCEPT ![r].phase = "accepted", ![r].charged = TRUE]
     /\ retries' = IF requests[r].charged THEN retries ELSE [retries EXCEPT ![requests[r].service] = @ + 1]

@@ -8,6 +8,7 @@ EXTENDS Models
 
 RetriesAnything(r) ==
     /\ requests[r].phase = "failed"
+    /\ ~requests[r].charged
     /\ requests[r].tries < Tries
     /\ retries[requests[r].service] < RetryBudget(requests[r].service)
     /\ requests' = [requests EXCEPT ![r].phase = "accepted", ![r].charged = TRUE]
