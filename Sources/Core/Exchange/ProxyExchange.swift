@@ -173,8 +173,14 @@ public struct ProxyExchange: Sendable {
     /// A backend may have seen the request before.
     public var isRetry: Bool { retriesDone > 0 || staleRetried }
 
-    /// Another service gets the request, from the first byte on.
-    public mutating func startOver() {
+    /// Another service gets the request, from the first byte on; what was tried before is not counted against it.
+    public mutating func sentElsewhere() {
+        startOver()
+        retriesDone = 0
+        staleRetried = false
+    }
+
+    private mutating func startOver() {
         if case .acquiring = state { attempts += 1 }
         requestRead = !hasBody
         state = .acquiring

@@ -45,7 +45,7 @@ extension Worker {
     private func send(_ slot: Int, to service: ServiceRuntime) {
         let exchange = exchanges.pointer(slot)
         exchange.pointee.fallbackUsed = .service
-        exchange.pointee.machine.startOver()
+        exchange.pointee.machine.sentElsewhere()
         exchange.pointee.tried = TriedInstances()
         exchange.pointee.wantsFresh = false
         exchange.pointee.instance = -1

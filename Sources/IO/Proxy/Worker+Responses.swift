@@ -45,6 +45,7 @@ extension Worker {
 
     private func idleReset(_ index: Int) {
         guard let pool = pools[Int(backends.pointer(index).pointee.pool)] else { return }
+        pool.pointee.state.change(at: now) { $0.suspected() }
         control.suspected(pool.pointee.state)
     }
 
