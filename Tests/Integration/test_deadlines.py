@@ -175,7 +175,8 @@ def test_a_retry_that_begins_shortly_before_the_deadline_blames_nobody(gateway, 
     slow = backend(hang)
     second = backend(lambda request, connection: connection.hang() if request.header("x-sluice-retry") else reply())
     sluice = gateway(before([slow, second], circuit_breaker={"failure_threshold": 100}, pool={"max_connections": 50},
-                            timeouts={"response": "600ms", "request": "900ms"}, retry={"retry_on": ["timeout"], "backoff": "1ms", "budget": "100%"}))
+                            timeouts={"response": "600ms", "request": "900ms"},
+                            retry={"retry_on": ["timeout"], "backoff": "1ms", "budget": "100%"}))
     clients = [sluice.connect() for _ in range(12)]
     for client in clients:
         client.send(request_bytes())

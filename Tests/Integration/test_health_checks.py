@@ -44,7 +44,7 @@ def test_an_instance_gets_no_traffic_until_its_first_check_has_passed(gateway, b
     """C.4: unknown."""
     server = backend()
     checked(server, lambda request, connection: connection.hang() and None)
-    sluice = gateway(before([server], health_check={"path": "/health", "interval": "30s", "timeout": "20s"}, queue={"timeout": "400ms"}))
+    sluice = gateway(before([server], health_check={**USUAL, "timeout": "20s"}, queue={"timeout": "400ms"}))
     server.wait_heads(1)
     for _ in range(3):
         refused(sluice.request(), "SERVICE_UNAVAILABLE", "no_healthy_instance", sluice)
@@ -387,7 +387,8 @@ def test_at_most_64_checks_run_at_once(gateway, backend):
     instances = [{"url": f"http://127.0.0.{number}:{server.port}"} for number in range(1, 201)]
     well = backend()
     sluice = gateway({
-        "services": {"app": {"instances": instances, "health_check": {**QUICK_CHECK, "timeout": "20s", "fast_timeout": "20s", "fall": 100}},
+        "services": {"app": {"instances": instances,
+                             "health_check": {**QUICK_CHECK, "timeout": "20s", "fast_timeout": "20s", "fall": 100}},
                      "well": {"instances": [{"url": well.url}]}},
         "routes": [{"name": "all", "match": {"path": "/*"}, "service": "app"},
                    {"name": "well", "match": {"path": "/well"}, "service": "well"}]})
