@@ -151,10 +151,10 @@ def test_a_backend_that_hangs_is_noticed_although_callers_announce_short_deadlin
     """Issue: a hanging instance under traffic is noticed; half a second is a fair time."""
     server = backend(hang)
     sluice = gateway({"server": TRUSTED, **before([server], circuit_breaker={"failure_threshold": 3})})
-    clients = [sluice.connect() for _ in range(3)]
+    clients = [sluice.connect() for _ in range(6)]
     for client in clients:
-        client.send(request_bytes("GET", "/", [(FIELD, "0.6")]))
-    assert [client.read_response().status for client in clients] == [504] * 3
+        client.send(request_bytes("GET", "/", [(FIELD, "0.7")]))
+    assert [client.read_response().status for client in clients] == [504] * 6
     refused(sluice.request(), "CIRCUIT_OPEN", "circuit_open", sluice)
     assert breaker_state(sluice) == "open" and instance_state(sluice, server) == "failed"
     for client in clients:
@@ -171,10 +171,12 @@ def test_deadlines_shorter_than_a_fair_time_blame_nobody(gateway, backend):
 
 
 def test_a_retry_that_begins_shortly_before_the_deadline_blames_nobody(gateway, backend):
-    """The second instance had 100 ms of the 700 ms."""
-    slow, second = backend(hang), backend(lambda request, connection: hang(request, connection) if request.header("x-sluice-retry") else reply())
+    """The second instance has 300 ms of the 900 ms."""
+    slow = backend(hang)
+    second = backend(lambda request, connection: connection.hang() if request.header("x-sluice-retry") else reply())
     sluice = gateway(before([slow, second], circuit_breaker={"failure_threshold": 100}, pool={"max_connections": 50},
-                            timeouts={"response": "600ms", "request": "700ms"}, retry={"retry_on": ["timeout"], "backoff": "1ms", "budget": "100%"}))
+                            timeouts={"response": "600ms", "request": "900ms"},
+                            retry={"retry_on": ["timeout"], "backoff": "1ms", "budget": "100%"}))
     clients = [sluice.connect() for _ in range(12)]
     for client in clients:
         client.send(request_bytes())

@@ -202,7 +202,8 @@ def test_the_other_service_has_timeouts_of_its_own(gateway, backend, own, others
 def test_a_session_of_one_service_is_none_of_the_other(gateway, process_backend):
     """The place that its cookie names is one among the instances of the first service."""
     homes, spares = [process_backend(name) for name in "ab"], [process_backend(name) for name in "xyz"]
-    config = before(homes, load_balancer={"sticky": {"cookie": "seat"}}, fallback={"service": "spare"}, circuit_breaker={"enabled": False})
+    config = before(homes, load_balancer={"sticky": {"cookie": "seat"}}, fallback={"service": "spare"},
+                    circuit_breaker={"enabled": False})
     config["services"]["spare"] = {"instances": [{"url": spare.url} for spare in spares]}
     sluice = gateway(config)
     cookies = {}

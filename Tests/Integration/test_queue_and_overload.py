@@ -137,7 +137,7 @@ def test_a_request_that_waits_behind_an_early_answer_gives_its_place_back_and_it
     server, spare = backend(script=early), backend(gate)
     config = before([server], fallback={"service": "spare"}, circuit_breaker=OFF, outlier_detection=OFF, retry=OFF)
     config["services"]["spare"] = {"instances": [{"url": spare.url}], "pool": {"max_connections": 1},
-                                   "queue": {"max_pending": 1, "timeout": "700ms"}}
+                                   "queue": {"max_pending": 1, "timeout": "1s"}}
     config["routes"].append({"name": "spare", "match": {"path": "/spare"}, "service": "spare"})
     sluice = gateway({"server": {"workers": 1}, "limits": {"body_idle_timeout": "200ms"}, **config})
 
@@ -150,7 +150,7 @@ def test_a_request_that_waits_behind_an_early_answer_gives_its_place_back_and_it
         return client
     holder = send(sluice, "/spare")
     spare.wait_heads(1)
-    for _ in range(3):
+    for _ in range(2):
         with stalls() as client:
             refused(client.read_response("PUT"), "SERVICE_UNAVAILABLE", "queue_timeout")
         assert waiting() == 0, "its place is free again"
