@@ -37,7 +37,9 @@ import Testing
         }
         print("STORM \(seen.sorted { $0.key < $1.key })")
         // Without these there was no storm.
-        for event: Substring in ["FAILED", "HEALTHY", "UNKNOWN", "open", "half_open", "closed", "retry", "queue", "refuse", "abort"]
+        for event: Substring in [
+            "FAILED", "HEALTHY", "UNKNOWN", "open", "half_open", "closed", "retry", "queue", "refuse", "abort",
+        ]
         where runs >= 100 {
             #expect(seen[event, default: 0] > 0, "\(event) never occurred in \(runs) runs")
         }
