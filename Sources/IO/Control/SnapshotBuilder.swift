@@ -28,8 +28,10 @@ struct SnapshotBuilder {
     var stages: [String: [Stage]] = [:]
 
     /// - Throws: what is wrong with the routes taken together, each at its place in the file.
-    func build(_ registry: inout InstanceRegistry, labels: MetricsLabels) throws(BuildError) -> GatewaySnapshot {
-        let now = Clock.monotonic
+    /// - Parameter now: of the clock that the workers go by.
+    func build(
+        _ registry: inout InstanceRegistry, labels: MetricsLabels, at now: Instant = Clock.monotonic
+    ) throws(BuildError) -> GatewaySnapshot {
         let services = services(&registry, at: now)
         let chains = try middlewareStages()
         let responses = try responses()

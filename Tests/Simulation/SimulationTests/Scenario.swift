@@ -83,7 +83,7 @@ struct Scenario {
     /// A run in which instances fail.
     init(stormFrom network: VirtualNetwork) {
         isStorm = true
-        hasChecks = !network.oneIn(3)
+        hasChecks = network.oneIn(2)
         networkFaults.lateEvents = network.oneIn(2)
         networkFaults.shortWrites = network.oneIn(4)
         backendsCloseIdle = network.oneIn(3)

@@ -29,7 +29,8 @@ struct Weather {
     init(drawnFrom network: VirtualNetwork, instances: ClosedRange<Int>, over time: UInt64) {
         var changes: [Change] = []
         let kinds: [Condition] = network.pick([
-            [.dead], [.hanging], [.cutOff], [.erring], [.slow], [.dead, .hanging, .cutOff, .erring, .slow],
+            [.dead], [.dead], [.dead, .erring], [.hanging], [.cutOff], [.erring], [.slow],
+            [.dead, .hanging, .cutOff, .erring, .slow],
         ])
         // All at once: a rack, a network, a bad release.
         let isCommon = network.oneIn(3)

@@ -260,7 +260,7 @@ final class World {
             number: reloads + 1, configuration: configuration, places: loaded.places, generatedName: "sim", version: "1",
             seed: network.random.next(),
             stages: ["staged": (0..<scenario.stageCount).map { .custom(SuspendingStage(self, number: $0)) }]
-        ).build(&registry, labels: labels)
+        ).build(&registry, labels: labels, at: Instant(nanoseconds: network.now))
         registry.adopt(configuration, at: Instant(nanoseconds: network.now))
         for service in snapshot.services {
             services.append(service.state)
