@@ -16,11 +16,20 @@ struct InstanceRegistry {
     private var routeBreakers: [String: NamedBreaker] = [:]
     /// Keys of sessions whose service names no secret.
     private var sessionKeys: [String: SipHash.Key] = [:]
+    /// Instances that no configuration names any more, while connections or requests of an older one still use them: should they come
+    /// back, the limit on connections counts all of them.
+    private var departed: [InstanceState.Key: Departed] = [:]
+    /// Instances of the configuration in force.
+    private var inForce: Set<InstanceState.Key> = []
     /// Services of the configuration in force: who joins one of them joins a service at work.
     private var serving: Set<String> = []
 
     /// Where round robin begins, and keys that nobody is to know.
     private let draw: () -> UInt64
+
+    private struct Departed {
+        weak var state: InstanceState?
+    }
 
     init(workers: Int, draw: @escaping () -> UInt64 = { randomSeed() }) {
         self.workers = workers
@@ -39,6 +48,10 @@ struct InstanceRegistry {
     ) -> InstanceState {
         let key = InstanceState.Key(service: service.name, address: configuration.address.text)
         if let known = instances[key] { return known }
+        if let known = departed[key]?.state {
+            instances[key] = known
+            return known
+        }
         let state = InstanceState(
             key: key, maxConnections: service.pool.maxConnections, addresses: Self.literalAddresses(configuration.address),
             service: self.service(service.name, at: now), health: service.health, isAdded: serving.contains(service.name),
@@ -77,12 +90,17 @@ struct InstanceRegistry {
                 named.insert(state.key)
                 states.append(state)
                 state.isNamed(at: now)
+                // Who left and comes back was taken out by the file, and is let in again by it.
+                if !inForce.contains(state.key) { state.setDraining(false, at: now) }
                 state.slots.setLimit(service.pool.maxConnections)
                 state.change(at: now) { $0.adopt(service.health, at: now) }
             }
             adopt(service, states, at: now)
         }
+        departed = departed.filter { $0.value.state != nil && !named.contains($0.key) }
+        for (key, state) in instances where !named.contains(key) { departed[key] = Departed(state: state) }
         instances = instances.filter { named.contains($0.key) }
+        inForce = named
         serving = Set(configuration.services.map(\.name))
         services = services.filter { serving.contains($0.key) }
         sessionKeys = sessionKeys.filter { serving.contains($0.key) }
