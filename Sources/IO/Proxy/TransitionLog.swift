@@ -175,7 +175,8 @@ public final class TransitionLog {
         let open = transition.until.map { ",\"open_us\":\($0.since(transition.at).nanoseconds / 1000)" } ?? ""
         write(
             "breaker", service: service,
-            ",\"from\":\"\(transition.from.name)\",\"to\":\"\(transition.to.name)\",\"reason\":\"\(transition.reason.name)\"\(open)")
+            ",\"from\":\"\(transition.from.name)\",\"to\":\"\(transition.to.name)\",\"reason\":\"\(transition.reason.name)\"\(open)"
+        )
     }
 
     // Lines.
@@ -191,7 +192,8 @@ public final class TransitionLog {
     private func write(_ event: String, service: String, _ more: String) {
         guard services.contains(service) else { return }
         lines.append(
-            "{\"at\":\(clock() / 1000),\"source\":\"\(source)\",\"event\":\"\(event)\",\"service\":\(Self.quoted(service))\(more)}\n")
+            "{\"at\":\(clock() / 1000),\"source\":\"\(source)\",\"event\":\"\(event)\",\"service\":\(Self.quoted(service))\(more)}\n"
+        )
     }
 
     static func quoted(_ text: String) -> String { JSONValue.string(text).text }

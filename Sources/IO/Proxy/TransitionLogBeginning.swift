@@ -16,7 +16,8 @@ public struct TransitionLogBeginning {
         var names: Set<String> = []
         let divided = Set(
             (0..<snapshot.routeCount).compactMap { snapshot.route($0).breaker }.filter { $0.route != nil }.map(\.service))
-        for (configured, service) in zip(snapshot.configuration.services, snapshot.services) where !divided.contains(service.name) {
+        for (configured, service) in zip(snapshot.configuration.services, snapshot.services) where !divided.contains(service.name)
+        {
             names.insert(service.name)
             text.append(
                 "{\"event\":\"begin\",\"service\":\(TransitionLog.quoted(service.name)),\"instances\":{\(Self.instances(service))},"

@@ -116,7 +116,8 @@ struct Scenario {
     var isCalm: Bool {
         !backendsFail && !backendsCloseIdle && !backendsSayMore && !connectsFail && !connectsHang && !clientsMisbehave
             && !stagesHang
-            && !isStorm && !isScarce && !requestTimeout && !drainsEarly && !networkFaults.acceptErrors && requestsPerConnection == 1_000
+            && !isStorm && !isScarce && !requestTimeout && !drainsEarly && !networkFaults.acceptErrors
+            && requestsPerConnection == 1_000
     }
 
     /// Three variants of one configuration: a reload goes from one to the next. Their instances overlap; they have the routes and the
