@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Replays a log of transitions against the specification: is the run one of its behaviours?
 
-    Tests/Conformance/replay.py LOG... [--service NAME] [--slack-us N] [--tick-us N] [--late-us N]
+    Tests/Conformance/replay.py LOG... [--service NAME] [--slack-us N] [--tick-us N] [--late-us N] [--complete]
 
 The format is in docs/spec/README.md. Each service of a log is replayed on its own; TLC tries the orders that the times leave open.
 Prints a line for each service, and for a log that is rejected the lines that the specification does not allow where they stand.
@@ -162,7 +162,7 @@ def recent_share(service, policy):
     return most * policy.get("retry_percent", 20) // 100
 
 
-def steps(service, tick_us, late_us):
+def steps(service, tick_us, late_us, complete):
     """source -> [(number in the log, step)], and the slots: the lines with names and times as the specification has them.
 
     A request of which nothing is held any more when it has been answered ends there: `finish`, which is no line of a log. Times
@@ -184,7 +184,7 @@ def steps(service, tick_us, late_us):
         if event == "accept":
             if name in live:
                 raise Impossible(number, f"request \"{name}\" is accepted a second time before it has ended")
-            live[name] = {"slot": slots.take(line["safe"]), "holds": False, "ended": False}
+            live[name] = {"number": number, "slot": slots.take(line["safe"]), "holds": False, "ended": False}
             # Rounded up, and one more since it may begin just before a tick.
             step["deadline"] = -(-(line["deadline_us"] + late_us) // tick_us) + 1
         if name not in live:
@@ -203,6 +203,9 @@ def steps(service, tick_us, late_us):
                 out.append((number, {"event": "finish", "at": line["at"] - start, "request": request["slot"]}))
             slots.give(request["slot"])
             del live[name]
+    for name, request in live.items() if complete else ():
+        what = "never gives back what it holds" if request["ended"] else "never ends"
+        raise Impossible(request["number"], f"request \"{name}\" {what}")
     for lines in sources.values():
         if any(a[1]["at"] > b[1]["at"] for a, b in zip(lines, lines[1:])):
             raise LogError("times of one source go back")
@@ -279,10 +282,11 @@ def run_tlc(text, configuration, jar):
             cwd=scratch, capture_output=True, text=True, check=False).stdout
 
 
-def replay(service, jar, slack_us=SLACK_US, tick_us=TICK_US, late_us=0):
-    """Lets TLC say whether the lines of this service are a behaviour of the specification."""
+def replay(service, jar, slack_us=SLACK_US, tick_us=TICK_US, late_us=0, complete=False):
+    """Lets TLC say whether the lines of this service are a behaviour of the specification; of a `complete` log also whether each
+    request in it has ended, with everything given back."""
     try:
-        sources, slots = steps(service, tick_us, late_us)
+        sources, slots = steps(service, tick_us, late_us, complete)
     except Impossible as error:
         return Verdict(service.name, False, len(service.lines), 0, [(error.number, f"{error}: {json.dumps(dict(service.lines)[error.number])}")])
     sources[CLOCK] = ticks(sources, tick_us)
@@ -319,6 +323,7 @@ def main():
     parser.add_argument("--service", help="only this service")
     parser.add_argument("--slack-us", type=int, default=SLACK_US, help="how far apart lines of two workers may lie and still change places")
     parser.add_argument("--tick-us", type=int, default=TICK_US, help="a tick of the specification")
+    parser.add_argument("--complete", action="store_true", help="every request of the log must have ended")
     parser.add_argument("--late-us", type=int, default=0, help="how late a deadline may be met, on a machine that has other things to do")
     options = parser.parse_args()
     rejected = 0
@@ -328,7 +333,7 @@ def main():
             for name, service in read(path).items():
                 if options.service not in (None, name):
                     continue
-                verdict = replay(service, jar, options.slack_us, options.tick_us, options.late_us)
+                verdict = replay(service, jar, options.slack_us, options.tick_us, options.late_us, options.complete)
                 word = "accepted" if verdict.accepted else "REJECTED"
                 print(f"{word}  {path}: service {name}, {verdict.lines} lines, {verdict.states} states")
                 for number, text in verdict.stuck:

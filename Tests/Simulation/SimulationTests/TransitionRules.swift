@@ -26,6 +26,11 @@ struct TransitionRules {
         }
     }
 
+    /// Instances have failed and been retried, and the breaker has gone all the way round.
+    func sawMuch(wanting event: Substring) -> Bool {
+        ["FAILED", "open", "half_open", "closed", "retry", event].allSatisfy { seen[$0] != nil }
+    }
+
     /// What is left when the run has ended.
     mutating func end() {
         for (name, request) in requests {
