@@ -3,7 +3,7 @@
 \* Instead of: Retry
 \* Stands: RetriesAtWill
 \* Model: requests
-\* With: Unsafe = {}; InFlightMax = 2
+\* With: Unsafe = {}; InFlightMax = 2; Aborts = FALSE
 \* Breaks: RetriesWithinBudget
 EXTENDS Models
 

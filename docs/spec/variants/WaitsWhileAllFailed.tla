@@ -3,7 +3,7 @@
 \* Instead of: MayRefuse
 \* Stands: RefusesNewcomers
 \* Model: liveness
-\* With: Aborts = FALSE
+\* With: Aborts = FALSE; Requests = {p}; InFlightMax = 0
 \* Breaks: AllFailedIsAnswered
 EXTENDS Models
 
