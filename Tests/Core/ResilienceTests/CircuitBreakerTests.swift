@@ -151,6 +151,23 @@ import Testing
         #expect(bench.breaker.phase == .halfOpen && bench.breaker.probesInFlight == 0)
     }
 
+    @Test func `a permit is good until its probe has ended or the half-open state that gave it is over`() {
+        var bench = Bench()
+        bench.fail(5, 0)
+        guard let first = bench.probe(60), let second = bench.probe(60) else {
+            Issue.record("half open, and no permit")
+            return
+        }
+        #expect(bench.breaker.holds(first) && bench.breaker.holds(second))
+        bench.record(.clientGone, 60, permit: first)
+        #expect(!bench.breaker.holds(first) && bench.breaker.holds(second))
+        let opened = bench.record(.timedOut, 60.5, permit: bench.probe(60))
+        #expect(opened?.until == bench.breaker.openUntil && opened?.until != nil)
+        #expect(!bench.breaker.holds(second))
+        #expect(bench.probe(181) != nil)
+        #expect(!bench.breaker.holds(second), "it is of the half-open state before")
+    }
+
     @Test func `a probe that never returns is a failure at its timeout, and its late success changes nothing`() {
         var bench = Bench { $0.probeTimeout = .seconds(5) }
         bench.fail(5, 0)

@@ -7,6 +7,8 @@ struct ClientPlan {
     var pause: UInt64 = 0
     /// Nanoseconds between two reads, at most; nil leaves it to the dice.
     var readDelay: UInt64?
+    /// When it comes; nil leaves it to the dice.
+    var arrival: UInt64?
 }
 
 /// What a run is like: how many of everything, and which faults there are. Drawn from the run's dice.
@@ -29,6 +31,8 @@ struct Scenario {
     var drainsEarly = false
     /// Instances fail and recover, breakers and health see to it, and the transitions are written down.
     var isStorm = false
+    /// Nothing happens to instances but what the trials say.
+    var hasWeather = true
     /// Instances are checked.
     var hasChecks = false
 

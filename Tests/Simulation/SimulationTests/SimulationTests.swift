@@ -179,6 +179,33 @@ import Testing
         }
     }
 
+    @Test func `a probe whose connection comes about after its breaker has opened again is not sent beside the next probes`() {
+        expectSound { _ in
+            var scenario = Scenario()
+            scenario.isStorm = true
+            scenario.hasWeather = false
+            scenario.connectDelay = 1_700_000_000
+            let milliseconds: UInt64 = 1_000_000
+            // Four errors open the breaker for half a second; one connection is kept.
+            var plans = (1...4).map { tag in
+                ClientPlan(
+                    trials: [
+                        Trial(tag: tag) {
+                            $0.status = 503
+                            $0.backendCloses = tag > 1
+                        }
+                    ], arrival: 0)
+            }
+            // A probe on it opens the breaker for a second, while another one waits for its connection.
+            plans.append(ClientPlan(trials: [Trial(tag: 5) { $0.status = 503 }], arrival: 2300 * milliseconds))
+            plans.append(ClientPlan(trials: [Trial(tag: 6)], arrival: 2310 * milliseconds))
+            // Two probes of the next half-open state are under way when it comes about.
+            plans.append(ClientPlan(trials: [Trial(tag: 7) { $0.delay = 900 * milliseconds }], arrival: 3400 * milliseconds))
+            plans.append(ClientPlan(trials: [Trial(tag: 8)], arrival: 3410 * milliseconds))
+            return (scenario, plans)
+        }
+    }
+
     /// Runs a plan under forty timings of the network.
     private func expectSound(_ plan: (UInt64) -> (Scenario, [ClientPlan])) {
         for seed: UInt64 in 1...40 {

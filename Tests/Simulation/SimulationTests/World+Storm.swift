@@ -40,6 +40,7 @@ extension World {
         checks = loop
         checkPoller = network.lastPoller
         watch(first)
+        guard scenario.hasWeather else { return }
         let weather = Weather(drawnFrom: network, instances: 1...scenario.instanceCount, over: scenario.arrivalSpread)
         for change in weather.changes {
             network.after(change.at) { [unowned self] in become(change.instance, change.condition) }
@@ -104,7 +105,7 @@ extension World {
     func complete(_ link: Link, fails: Bool, instance: Int, _ opened: @escaping () -> Void) {
         link.isConnecting = true
         guard condition(of: instance) != .cutOff else { return }
-        network.after(network.upTo(network.pick([0, 100_000, 5_000_000]))) {
+        network.after(scenario.connectDelay ?? network.upTo(network.pick([0, 100_000, 5_000_000]))) {
             guard !link.isClosed else { return }
             link.isConnecting = false
             if fails {

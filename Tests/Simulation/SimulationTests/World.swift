@@ -276,7 +276,7 @@ final class World {
         for number in 0..<scenario.clientCount {
             let plan = planned?[number] ?? scenario.drawClient(network, tag: &tag)
             for trial in plan.trials { trials[trial.tag] = trial }
-            network.after(network.upTo(scenario.arrivalSpread)) { [unowned self] in
+            network.after(plan.arrival ?? network.upTo(scenario.arrivalSpread)) { [unowned self] in
                 let client = SimulatedClient(self, number: number, address: 0x0a01_0000 + UInt32(number), plan: plan)
                 clients.append(client)
                 arrive(client)
