@@ -14,8 +14,3 @@ enum Backoff {
         return amount - part + random.below(2 * part + 1)
     }
 }
-
-extension RandomSource {
-    /// Even over 0 ..< `bound`; 0 for a bound of 0.
-    mutating func below(_ bound: UInt64) -> UInt64 { next().multipliedFullWidth(by: bound).high }
-}

@@ -27,27 +27,9 @@ extension RequestHead {
         let wanted = Array(name.utf8)
         for pair in bytes(query).array().split(separator: UInt8(ascii: "&")) {
             let equals = pair.firstIndex(of: ASCII.equals) ?? pair.endIndex
-            guard Self.decoded(pair[..<equals]) == wanted else { continue }
-            return String(validating: Self.decoded(pair[equals...].dropFirst()), as: UTF8.self)
+            guard PercentText.bytes(pair[..<equals]) == wanted else { continue }
+            return String(validating: PercentText.bytes(pair[equals...].dropFirst()), as: UTF8.self)
         }
         return nil
-    }
-
-    private static func decoded(_ escaped: ArraySlice<UInt8>) -> [UInt8] {
-        var plain: [UInt8] = []
-        plain.reserveCapacity(escaped.count)
-        var i = escaped.startIndex
-        while i < escaped.endIndex {
-            if escaped[i] == ASCII.percent, escaped.endIndex - i > 2, let high = ASCII.hexValue(escaped[i + 1]),
-                let low = ASCII.hexValue(escaped[i + 2])
-            {
-                plain.append(high << 4 | low)
-                i += 3
-            } else {
-                plain.append(escaped[i])
-                i += 1
-            }
-        }
-        return plain
     }
 }

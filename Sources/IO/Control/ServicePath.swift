@@ -1,4 +1,4 @@
-import Admin
+import Primitives
 
 /// The paths of the admin API that name a service, as they stand and below `/api/v1/gateway`.
 enum ServicePath: Equatable {

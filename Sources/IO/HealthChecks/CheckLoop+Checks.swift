@@ -93,9 +93,9 @@ extension CheckLoop {
     /// What ran out here says nothing about the instance: without this, a gateway that is short of descriptors would take all its
     /// instances for dead.
     private static func isOurs(_ error: Int, _ address: SocketAddress) -> Bool {
+        if SystemError.isShortage(error) { return true }
         switch error {
-        case SystemError.tooManyOpen, SystemError.tooManyOpenInSystem, SystemError.noMemory, SystemError.noBuffers, noLocalPort:
-            return true
+        case noLocalPort: return true
         // For a Unix socket it says that its listener does not accept.
         case SystemError.again:
             if case .internet = address.kind { return true }

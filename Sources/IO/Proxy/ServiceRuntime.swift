@@ -26,7 +26,6 @@ public final class ServiceRuntime: Sendable {
     // What each request looks at, reached without counting references; `state` keeps them alive.
     let budget: Unmanaged<SharedRetryBudget>
     let outliers: Unmanaged<SharedOutlierDetector>
-    let load: Unmanaged<ServiceLoad>
     public let retry: RetryPolicy
     let perTryTimeout: TimeAmount
     public let trustsIdempotencyKey: Bool
@@ -63,7 +62,6 @@ public final class ServiceRuntime: Sendable {
         self.state = state
         budget = Unmanaged.passUnretained(state.budget)
         outliers = Unmanaged.passUnretained(state.outliers)
-        load = Unmanaged.passUnretained(state.load)
         self.instances = instances
         self.firstInstance = firstInstance
         let parts = zip(configuration.instances, instances).map { configured, instance in

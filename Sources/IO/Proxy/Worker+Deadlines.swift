@@ -57,9 +57,7 @@ extension Worker {
             attemptEnded(slot, .upstreamTimeout)
             dropBackend(slot)
         }
-        if let transitions { transitions.refused(slot) }
-        giveBackPermit(slot)
-        retryEnded(slot, .failure)
+        endTries(slot)
         switch exchange.pointee.machine.state {
         // It had ended with an answer of our own, which a stage held back.
         case .ended: refuse(slot, UpstreamFailure.timedOut.refusal)

@@ -152,10 +152,7 @@ extension Worker {
         if let transitions, retry.costsBudget { transitions.retried(slot) }
         exchange.pointee.retriedFor = cause
         exchange.pointee.upstreamStatus = 0
-        exchange.pointee.wantsFresh = false
-        if case .fresh = retry.connection {
-            exchange.pointee.wantsFresh = true
-        }
+        exchange.pointee.wantsFresh = if case .fresh = retry.connection { true } else { false }
         restoreBody(slot)
         guard retry.after > .zero else { return startTry(slot) }
         exchange.pointee.step = .backingOff
@@ -199,20 +196,23 @@ extension Worker {
 
     /// Nothing more is tried at this service.
     func giveUp(_ slot: Int, _ failure: UpstreamFailure) {
-        if let transitions { transitions.refused(slot) }
-        giveBackPermit(slot)
-        retryEnded(slot, .failure)
+        endTries(slot)
         if fallsBack(slot) { return }
         carryOut(exchanges.pointer(slot).pointee.machine.failed(failure), slot)
     }
 
     /// The gateway has decided not to send the request.
     func refuseUnsent(_ slot: Int, _ refusal: Refusal) {
-        if let transitions { transitions.refused(slot) }
-        giveBackPermit(slot)
-        retryEnded(slot, .failure)
+        endTries(slot)
         if fallsBack(slot) { return }
         guard exchanges.pointer(slot).pointee.machine.failed(.noInstance) != .nothing else { return }
         refuse(slot, refusal.jittered(by: random.next()))
+    }
+
+    /// No further try is made: a permit of the breaker still held goes back, and a retry that was counted has failed.
+    func endTries(_ slot: Int) {
+        if let transitions { transitions.refused(slot) }
+        giveBackPermit(slot)
+        retryEnded(slot, .failure)
     }
 }
