@@ -31,7 +31,12 @@ extension Forwarding {
 
         // The lines that nearly every request has, in one go. The room is for two addresses of up to 39 bytes, a port, a length,
         // 256 bytes of names, constants and line ends, and the parts whose length is known here.
-        let passage = head.version == .http10 ? passage10 : passage11
+        let passage =
+            switch head.version {
+            case .http11: passage11
+            case .http2: passage2
+            case .http10: passage10
+            }
         let host = head.bytes(clientHost(head))
         let requestID = context.requestID
         out.withFreeSpace(512 + host.byteCount + passage.count + requestID.byteCount) { room in

@@ -108,6 +108,7 @@ public enum AccessLogLine {
                 switch record.version {
                 case .http10: line.write(",\"http_version\":\"1.0\",\"method\":")
                 case .http11: line.write(",\"http_version\":\"1.1\",\"method\":")
+                case .http2: line.write(",\"http_version\":\"2\",\"method\":")
                 }
             } else {
                 line.write(",\"http_version\":null,\"method\":")
@@ -201,6 +202,7 @@ public enum AccessLogLine {
                 switch record.version {
                 case .http10: line.write(" HTTP/1.0")
                 case .http11: line.write(" HTTP/1.1")
+                case .http2: line.write(" HTTP/2.0")
                 }
             } else {
                 line.write(ASCII.dash)

@@ -42,7 +42,11 @@ struct ExchangeRecord: ~Copyable {
     var head = RequestHead()
     var context: RequestContext
     var client: Int32 = -1
+    /// The stream of the client's connection, where that speaks HTTP/2; else 0.
+    var clientStream: Int32 = 0
     var backend: Int32 = -1
+    /// The stream of the backend's connection, where that speaks HTTP/2; else 0.
+    var backendStream: Int32 = 0
     /// The configuration under which the request began; alive while its `inFlight` counts this request.
     var generation: Unmanaged<Generation>
     /// Its number; a new record has none.
@@ -100,9 +104,21 @@ struct ExchangeRecord: ~Copyable {
     /// `100 Continue` is still owed.
     var owesContinue = false
     var requestTrailers = Incoming()
+    /// Of a stream: bytes of the body that have not been passed on.
+    var streamInput = Incoming()
+    /// The client's stream has ended.
+    var streamHasEnded = false
     /// A body that is read whole.
     var collected: [UInt8] = []
 
+    /// At least one byte of the present response has arrived.
+    var hasBackendAnswered = false
+    /// Interim responses to the present try.
+    var interimCount: Int32 = 0
+    /// Of a stream: bytes of the response that the client did not take yet.
+    var backendInput = Incoming()
+    /// The backend's stream has ended.
+    var backendHasEnded = false
     var responseBody = BodyReader(.none)
     var responseTrailers = Incoming()
     /// How the client's side of the response is framed.
@@ -112,12 +128,16 @@ struct ExchangeRecord: ~Copyable {
     /// The head while a middleware holds it.
     var heldResponse: HeldResponse?
 
-    /// The earlier one of the two below.
+    /// The earliest one of those below.
     var deadline = Deadline()
     /// For the queue, or for a middleware to resume.
     var waitDeadline = Instant.never
     /// For the whole request.
     var requestDeadline = Instant.never
+    /// For the client's stream; a connection of HTTP/1 has its own.
+    var clientDeadline = Instant.never
+    /// For the backend's stream, likewise.
+    var upstreamDeadline = Instant.never
 
     /// `WorkerMetrics.requestStarted` was called.
     var isCounted = false
@@ -147,7 +167,9 @@ struct ExchangeRecord: ~Copyable {
         step = .idle
         head.clear()
         client = -1
+        clientStream = 0
         backend = -1
+        backendStream = 0
         route = nil
         instance = -1
         service = nil
@@ -172,6 +194,10 @@ struct ExchangeRecord: ~Copyable {
         owesContinue = false
         uploadFailed = false
         requestTrailers.discard()
+        streamInput.discard()
+        streamHasEnded = false
+        backendInput.discard()
+        backendHasEnded = false
         if !collected.isEmpty { collected = [] }
         responseTrailers.discard()
         clientFraming = .none
@@ -180,6 +206,8 @@ struct ExchangeRecord: ~Copyable {
         heldResponse = nil
         waitDeadline = .never
         requestDeadline = .never
+        clientDeadline = .never
+        upstreamDeadline = .never
         responseStage = -1
         isCounted = false
         headBytes = 0

@@ -143,8 +143,6 @@ extension Worker {
 
     private func sendOwnResponse(_ slot: Int, _ body: [UInt8]) {
         let exchange = exchanges.pointer(slot)
-        let clientIndex = Int(exchange.pointee.client)
-        let client = clients.pointer(clientIndex)
         let snapshot = exchange.pointee.generation._withUnsafeGuaranteedRef { $0.snapshot }
         let delivery = ResponseDelivery.decide(
             version: exchange.pointee.head.version, method: exchange.pointee.head.method, status: response.status,
@@ -170,13 +168,9 @@ extension Worker {
         exchange.pointee.firstByteAt = now
         exchange.pointee.responseBytes = UInt64(out.count)
         let nothing = UnsafeRawBufferPointer(start: nil, count: 0)
-        let sent = calls.write(client.pointee.descriptor, out.unsafeBytes, nothing, waiting: &client.pointee.outgoing)
+        let sent = writeToClient(slot, out.unsafeBytes, nothing)
         out.clear()
-        switch sent {
-        case .failed: return abandonExchange(slot, .clientClosed)
-        case .blocked: armClient(clientIndex, now + listenerLimits(clientIndex).writeTimeout)
-        case .all: break
-        }
+        if case .failed = sent { return abandonExchange(slot, .clientClosed) }
         finish(slot, exchange.pointee.machine.answered(clientMayContinue: isGood && !delivery.closes))
     }
 

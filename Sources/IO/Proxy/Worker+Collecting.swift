@@ -18,7 +18,7 @@ extension Worker {
         exchange.pointee.bodyStarted = now
         if exchange.pointee.owesContinue {
             exchange.pointee.owesContinue = false
-            if clients.pointer(Int(exchange.pointee.client)).pointee.input.isEmpty { sendContinue(slot) }
+            if !hasUnreadInput(slot) { sendContinue(slot) }
         }
         continueCollecting(slot)
     }
@@ -45,7 +45,7 @@ extension Worker {
             case .end: return abandonExchange(slot, .clientClosed)
             case .bytes(let bytes):
                 guard let consumed = take(slot, bytes) else { return }
-                stash(UnsafeRawBufferPointer(rebasing: bytes[consumed...]), for: index)
+                stash(UnsafeRawBufferPointer(rebasing: bytes[consumed...]), of: slot)
             }
         }
         client.pointee.deadline.clear()

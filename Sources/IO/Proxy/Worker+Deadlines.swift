@@ -73,7 +73,7 @@ extension Worker {
         guard case .forwarded = exchange.pointee.step, case .awaitingHead = exchange.pointee.machine.state,
             !exchange.pointee.machine.requestRead
         else { return false }
-        return backends.pointer(Int(exchange.pointee.backend)).pointee.outgoing.isEmpty
+        return backendTakes(slot)
     }
 
     func armExchange(_ slot: Int) {

@@ -24,8 +24,8 @@ extension Worker {
         // Read anew: what came before it in this turn was the gateway's own time.
         exchange.pointee.forwardedAt = Instant(nanoseconds: calls.monotonic())
         exchange.pointee.machine.connected(reused: backend.pointee.isReused)
-        backend.pointee.hasAnswered = false
-        backend.pointee.interimCount = 0
+        exchange.pointee.hasBackendAnswered = false
+        exchange.pointee.interimCount = 0
         backend.pointee.requests += 1
         exchange.pointee.uploadFailed = false
         out.clear()
@@ -37,21 +37,21 @@ extension Worker {
         var direct = UnsafeRawBufferPointer(start: nil, count: 0)
         var consumed = 0
         if exchange.pointee.machine.requestRead {
-            stash(rest, for: Int(exchange.pointee.client))
+            stash(rest, of: slot)
         } else if rest.count > 0 {
             let relayed = relayRequest(slot, rest)
             guard relayed.fault == nil else { return requestBroken(slot, relayed) }
             direct = UnsafeRawBufferPointer(rebasing: rest[relayed.direct])
             consumed = relayed.consumed
         }
-        let sent = calls.write(backend.pointee.descriptor, out.unsafeBytes, direct, waiting: &backend.pointee.outgoing)
+        let sent = writeToBackend(slot, out.unsafeBytes, direct)
         if case .failed = sent {
             // Not a byte of it went out, so all of it is still here for another connection.
             exchange.pointee.requestBody = unread
             exchange.pointee.requestBytes = 0
             exchange.pointee.requestTrailers.discard()
             exchange.pointee.keptBody.discard()
-            if exchange.pointee.head.framing.hasBody { stash(rest, for: Int(exchange.pointee.client)) }
+            if exchange.pointee.head.framing.hasBody { stash(rest, of: slot) }
             return backendBroken(slot, .closed)
         }
         exchange.pointee.machine.headSent()
@@ -62,11 +62,11 @@ extension Worker {
             exchange.pointee.machine.requestEnded()
         }
         if consumed < rest.count, exchange.pointee.head.framing.hasBody {
-            stash(UnsafeRawBufferPointer(rebasing: rest[consumed...]), for: Int(exchange.pointee.client))
+            stash(UnsafeRawBufferPointer(rebasing: rest[consumed...]), of: slot)
         }
         if case .all = sent, exchange.pointee.machine.requestRead {
             exchange.pointee.machine.requestWritten()
-            armBackend(backendIndex, now + responseTimeout(slot))
+            armBackendSide(slot, now + responseTimeout(slot))
         } else {
             continueAfterHead(slot)
         }
@@ -76,25 +76,20 @@ extension Worker {
     /// Part of the request is still to come, or to be written.
     private func continueAfterHead(_ slot: Int) {
         let exchange = exchanges.pointer(slot)
-        let client = clients.pointer(Int(exchange.pointee.client))
         exchange.pointee.bodyStarted = now
         armIdleBackend(slot)
         if exchange.pointee.owesContinue {
             exchange.pointee.owesContinue = false
             // Who has begun to send the body does not wait for it (RFC 9110 §10.1.1).
-            if exchange.pointee.requestBytes == 0, client.pointee.input.isEmpty { sendContinue(slot) }
+            if exchange.pointee.requestBytes == 0, !hasUnreadInput(slot) { sendContinue(slot) }
         }
         continueForwarding(slot)
     }
 
     func sendContinue(_ slot: Int) {
-        let index = Int(exchanges.pointer(slot).pointee.client)
-        let client = clients.pointer(index)
         out.clear()
         out.append("HTTP/1.1 100 Continue\r\n\r\n")
-        let nothing = UnsafeRawBufferPointer(start: nil, count: 0)
-        // A failure shows itself as an event on the descriptor.
-        _ = calls.write(client.pointee.descriptor, out.unsafeBytes, nothing, waiting: &client.pointee.outgoing)
+        writeInterim(slot)
     }
 
     private func writeHead(_ slot: Int) -> Bool {
@@ -142,9 +137,8 @@ extension Worker {
         let token = exchange.pointee.context.exchangeToken
         let clientIndex = Int(exchange.pointee.client)
         let client = clients.pointer(clientIndex)
-        let backend = backends.pointer(Int(exchange.pointee.backend))
         var reads = 0
-        while backend.pointee.outgoing.isEmpty, !exchange.pointee.machine.requestRead, !exchange.pointee.uploadFailed {
+        while backendTakes(slot), !exchange.pointee.machine.requestRead, !exchange.pointee.uploadFailed {
             if !client.pointee.input.isEmpty {
                 let consumed = pass(slot, client.pointee.input.bytes)
                 guard exchanges.isLive(Token(raw: token)), case .forwarded = exchange.pointee.step else { return }
@@ -161,16 +155,16 @@ extension Worker {
             case .bytes(let bytes):
                 let consumed = pass(slot, bytes)
                 guard exchanges.isLive(Token(raw: token)), case .forwarded = exchange.pointee.step else { return }
-                stash(UnsafeRawBufferPointer(rebasing: bytes[consumed...]), for: clientIndex)
+                stash(UnsafeRawBufferPointer(rebasing: bytes[consumed...]), of: slot)
             }
         }
         guard !exchange.pointee.uploadFailed else { return }
-        if !exchange.pointee.machine.requestRead, backend.pointee.outgoing.isEmpty {
+        if !exchange.pointee.machine.requestRead, backendTakes(slot) {
             // It is the client's turn.
             if isTooSlow(slot) { return clientStalled(slot) }
             awaitBody(slot)
-        } else if client.pointee.outgoing.isEmpty {
-            client.pointee.deadline.clear()
+        } else {
+            excuseClient(slot)
         }
         requestFlushed(slot)
     }
@@ -178,18 +172,14 @@ extension Worker {
     /// The client is to send more of its body. Where it has an answer to read too, that deadline stays: it may not gain time by sending.
     func awaitBody(_ slot: Int) {
         let exchange = exchanges.pointer(slot)
-        let client = Int(exchange.pointee.client)
-        if clients.pointer(client).pointee.outgoing.isEmpty { armClient(client, now + listenerLimits(client).bodyIdleTimeout) }
+        if clientTakes(slot) { armClientSide(slot, now + listenerLimits(Int(exchange.pointee.client)).bodyIdleTimeout) }
         // The backend waits as well, and not for too long: the client's time runs.
-        if case .awaitingHead = exchange.pointee.machine.state {
-            backends.pointer(Int(exchange.pointee.backend)).pointee.deadline.clear()
-        }
+        if case .awaitingHead = exchange.pointee.machine.state { excuseBackend(slot) }
     }
 
     /// - Returns: how many bytes belonged to the body and have been passed on.
     private func pass(_ slot: Int, _ bytes: UnsafeRawBufferPointer) -> Int {
         let exchange = exchanges.pointer(slot)
-        let backend = backends.pointer(Int(exchange.pointee.backend))
         out.clear()
         let relayed = relayRequest(slot, bytes)
         guard relayed.fault == nil else {
@@ -197,7 +187,7 @@ extension Worker {
             return 0
         }
         let direct = UnsafeRawBufferPointer(rebasing: bytes[relayed.direct])
-        let sent = calls.write(backend.pointee.descriptor, out.unsafeBytes, direct, waiting: &backend.pointee.outgoing)
+        let sent = writeToBackend(slot, out.unsafeBytes, direct)
         exchange.pointee.machine.bodySent(isKept: exchange.pointee.keepsBody)
         if relayed.hasEnded { exchange.pointee.machine.requestEnded() }
         if case .failed = sent { requestRejected(slot) }
@@ -222,16 +212,15 @@ extension Worker {
         let exchange = exchanges.pointer(slot)
         guard case .forwarded = exchange.pointee.step, exchange.pointee.machine.requestRead, !exchange.pointee.machine.requestSent
         else { return }
-        let index = Int(exchange.pointee.backend)
-        guard backends.pointer(index).pointee.outgoing.isEmpty else { return }
+        guard backendTakes(slot) else { return }
         exchange.pointee.machine.requestWritten()
         guard case .awaitingHead = exchange.pointee.machine.state else { return }
-        armBackend(index, now + responseTimeout(slot))
+        armBackendSide(slot, now + responseTimeout(slot))
     }
 
     private func relayRequest(_ slot: Int, _ bytes: UnsafeRawBufferPointer) -> Relayed {
         let exchange = exchanges.pointer(slot)
-        let isChunked = exchange.pointee.head.framing == .chunked
+        let isChunked = exchange.pointee.head.framing == .chunked && exchange.pointee.backendStream == 0
         var relayed = relay(
             &exchange.pointee.requestBody, RawSpan(_unsafeBytes: bytes), chunked: isChunked,
             trailers: &exchange.pointee.requestTrailers, into: &out)
@@ -272,9 +261,7 @@ extension Worker {
 
     /// The client has not sent, or not read, for too long.
     func clientStalled(_ slot: Int) {
-        let exchange = exchanges.pointer(slot)
-        let client = clients.pointer(Int(exchange.pointee.client))
-        if !client.pointee.outgoing.isEmpty { return abandonExchange(slot, .clientTimeout) }
+        if !clientTakes(slot) { return abandonExchange(slot, .clientTimeout) }
         refuseAfterFailure(slot, .bodyTimeout)
     }
 }

@@ -28,10 +28,9 @@ extension Worker {
 
     /// - Parameter rest: what was received behind the head; empty when that is in the connection's `input`.
     func startExchange(_ slot: Int, rest: UnsafeRawBufferPointer) {
-        let exchange = exchanges.pointer(slot)
         let verdict = decide(slot)
         if case .forward = verdict { return forward(slot, rest) }
-        stash(rest, for: Int(exchange.pointee.client))
+        stash(rest, of: slot)
         carryOut(verdict, slot)
     }
 
@@ -55,14 +54,14 @@ extension Worker {
 
     private func forward(_ slot: Int, _ rest: UnsafeRawBufferPointer) {
         if let refusal = barred(slot) {
-            stash(rest, for: Int(exchanges.pointer(slot).pointee.client))
+            stash(rest, of: slot)
             return refuseUnsent(slot, refusal)
         }
         switch acquire(slot) {
         case .connected: sendRequest(slot, rest)
-        case .waiting: stash(rest, for: Int(exchanges.pointer(slot).pointee.client))
+        case .waiting: stash(rest, of: slot)
         case .failed(let failure):
-            stash(rest, for: Int(exchanges.pointer(slot).pointee.client))
+            stash(rest, of: slot)
             noneFound(slot, failure)
         }
     }
@@ -349,12 +348,6 @@ extension Worker {
             case .suspended(let stage): carryOut(suspend(slot, stage), slot)
             }
         }
-    }
-
-    /// Keeps what came behind a head until it is wanted.
-    func stash(_ rest: UnsafeRawBufferPointer, for client: Int) {
-        guard rest.count > 0 else { return }
-        clients.pointer(client).pointee.input.append(rest)
     }
 }
 

@@ -106,9 +106,8 @@ extension Worker {
         let exchange = exchanges.pointer(slot)
         let token = exchange.pointee.context.exchangeToken
         guard case .forwarded = exchange.pointee.step else { return }
-        let client = clients.pointer(Int(exchange.pointee.client))
         var reads = 0
-        while backend.pointee.isReadable, client.pointee.outgoing.isEmpty {
+        while backend.pointee.isReadable, clientTakes(slot) {
             guard reads < Self.readsPerTurn else { return deferBackend(index) }
             reads += 1
             let n = calls.receive(backend.pointee.descriptor, receiveBuffer.baseAddress, Self.receiveBytes)
@@ -122,12 +121,12 @@ extension Worker {
             }
             if n <= 0 { return backendEnded(slot, reset: n < 0) }
             if n < Self.receiveBytes, !backend.pointee.isHalfClosed { backend.pointee.isReadable = false }
-            backend.pointee.hasAnswered = true
+            exchange.pointee.hasBackendAnswered = true
             received(slot, UnsafeRawBufferPointer(start: receiveBuffer.baseAddress, count: n))
             guard exchanges.isLive(Token(raw: token)), case .forwarded = exchange.pointee.step else { return }
         }
         guard case .relaying = exchange.pointee.machine.state else { return }
-        if client.pointee.outgoing.isEmpty { armIdleBackend(slot) } else { backend.pointee.deadline.clear() }
+        if clientTakes(slot) { armIdleBackend(slot) } else { backend.pointee.deadline.clear() }
     }
 
     private func received(_ slot: Int, _ bytes: UnsafeRawBufferPointer) {
@@ -169,9 +168,9 @@ extension Worker {
                 if !response.isInterim {
                     return finalHead(slot, UnsafeRawBufferPointer(rebasing: bytes[start...]))
                 }
-                backend.pointee.interimCount += 1
+                exchange.pointee.interimCount += 1
                 // Nobody asked for another protocol (101), and endless 103s are an attack.
-                guard response.status != 101, backend.pointee.interimCount <= Self.interimMax else {
+                guard response.status != 101, exchange.pointee.interimCount <= Self.interimMax else {
                     report(.backend(instanceName(slot)), "unexpected_interim_response", rest)
                     return backendBroken(slot, .malformed)
                 }
@@ -191,8 +190,7 @@ extension Worker {
     private func passInterim(_ slot: Int) -> Bool {
         let exchange = exchanges.pointer(slot)
         // 100 has been said, or was not asked for; HTTP/1.0 knows no interim responses.
-        guard response.status != 100, exchange.pointee.head.version == .http11 else { return true }
-        let client = clients.pointer(Int(exchange.pointee.client))
+        guard response.status != 100, exchange.pointee.head.version != .http10 else { return true }
         out.clear()
         guard stripResponse(slot) else {
             backendBroken(slot, .malformed)
@@ -206,10 +204,15 @@ extension Worker {
             return false
         }
         HeadSerialiser.endOfHead(into: &out)
-        let nothing = UnsafeRawBufferPointer(start: nil, count: 0)
-        // A failure shows itself as an event on the descriptor.
-        _ = calls.write(client.pointee.descriptor, out.unsafeBytes, nothing, waiting: &client.pointee.outgoing)
+        writeInterim(slot)
         return true
+    }
+
+    /// Sends the interim response that stands in `out`.
+    func writeInterim(_ slot: Int) {
+        guard exchanges.pointer(slot).pointee.clientStream == 0 else { return writeInterimToStream(slot) }
+        // A failure shows itself as an event on the descriptor.
+        _ = writeToClient(slot, out.unsafeBytes, UnsafeRawBufferPointer(start: nil, count: 0))
     }
 
     private func finalHead(_ slot: Int, _ rest: UnsafeRawBufferPointer) {
@@ -276,12 +279,6 @@ extension Worker {
         if let route = exchange.pointee.route { exchange.pointee.waitDeadline = now + route.pointee.responseTimeout }
         armExchange(slot)
         excuseClient(slot)
-    }
-
-    /// The gateway itself takes its time: the client is not to be blamed for a body that nobody reads.
-    func excuseClient(_ slot: Int) {
-        let client = clients.pointer(Int(exchanges.pointer(slot).pointee.client))
-        if client.pointee.outgoing.isEmpty { client.pointee.deadline.clear() }
     }
 
     /// A middleware has made up its mind about a response.
@@ -357,8 +354,6 @@ extension Worker {
     /// Passes body bytes on behind what `out` holds.
     private func relayResponse(_ slot: Int, _ bytes: UnsafeRawBufferPointer) {
         let exchange = exchanges.pointer(slot)
-        let clientIndex = Int(exchange.pointee.client)
-        let client = clients.pointer(clientIndex)
         let relayed = relay(
             &exchange.pointee.responseBody, RawSpan(_unsafeBytes: bytes), chunked: exchange.pointee.clientFraming == .chunked,
             trailers: &exchange.pointee.responseTrailers, into: &out)
@@ -368,13 +363,9 @@ extension Worker {
         }
         let direct = UnsafeRawBufferPointer(rebasing: bytes[relayed.direct])
         exchange.pointee.responseBytes += UInt64(out.count + direct.count)
-        let sent = calls.write(client.pointee.descriptor, out.unsafeBytes, direct, waiting: &client.pointee.outgoing)
+        let sent = writeToClient(slot, out.unsafeBytes, direct)
         out.clear()
-        switch sent {
-        case .failed: return abandonExchange(slot, .clientClosed)
-        case .blocked: armClient(clientIndex, now + listenerLimits(clientIndex).writeTimeout)
-        case .all: break
-        }
+        if case .failed = sent { return abandonExchange(slot, .clientClosed) }
         guard relayed.hasEnded else { return }
         // What follows a complete response was not asked for (RFC 9112 §9.2): the connection is not used again.
         if relayed.consumed < bytes.count { exchange.pointee.backendMayContinue = false }
@@ -399,7 +390,7 @@ extension Worker {
         let exchange = exchanges.pointer(slot)
         let backend = Int(exchange.pointee.backend)
         if backend >= 0, case .forwarded = exchange.pointee.step {
-            if !exchange.pointee.machine.requestRead, backends.pointer(backend).pointee.outgoing.isEmpty { awaitBody(slot) }
+            if !exchange.pointee.machine.requestRead, backendTakes(slot) { awaitBody(slot) }
             if backends.pointer(backend).pointee.isReadable {
                 backendReadable(backend)
             } else if case .relaying = exchange.pointee.machine.state {
@@ -421,10 +412,10 @@ extension Worker {
     /// The attempt has failed.
     func backendBroken(_ slot: Int, _ failure: UpstreamFailure) {
         let exchange = exchanges.pointer(slot)
-        let backend = backends.pointer(Int(exchange.pointee.backend))
-        let hasAnswered = backend.pointee.hasAnswered
+        let hasAnswered = exchange.pointee.hasBackendAnswered
         // A kept connection that was closed before the request came is a race, and nobody's fault (RFC 9112 §9.3.1).
-        let isStale = failure == .closed && backend.pointee.isReused && !hasAnswered
+        let isReused = backends.pointer(Int(exchange.pointee.backend)).pointee.isReused
+        let isStale = failure == .closed && isReused && !hasAnswered
         if exchange.pointee.owesOutcome { tell(slot, isStale ? .stale : .broken) } else { tellBrokenOff(slot) }
         attemptEnded(slot, failure.refusal.reason)
         dropBackend(slot)
@@ -455,25 +446,22 @@ extension Worker {
         case .connecting: connectBroken(index, .connectTimedOut)
         case .idle: closeBackend(index)
         case .lent:
-            let slot = Int(backend.pointee.exchange)
-            let hasAnswered = backend.pointee.hasAnswered
-            if exchanges.pointer(slot).pointee.owesOutcome { tell(slot, .timedOut) } else { tellBrokenOff(slot) }
-            attemptEnded(slot, .upstreamTimeout)
-            dropBackend(slot)
-            tryFailed(slot, .timedOut, anyResponseByte: hasAnswered)
+            backendTimedOut(Int(backend.pointee.exchange))
         }
+    }
+
+    /// The backend has not answered, or not gone on, in time.
+    func backendTimedOut(_ slot: Int) {
+        let hasAnswered = exchanges.pointer(slot).pointee.hasBackendAnswered
+        if exchanges.pointer(slot).pointee.owesOutcome { tell(slot, .timedOut) } else { tellBrokenOff(slot) }
+        attemptEnded(slot, .upstreamTimeout)
+        dropBackend(slot)
+        tryFailed(slot, .timedOut, anyResponseByte: hasAnswered)
     }
 
     @inline(__always)
     func armBackend(_ index: Int, _ deadline: Instant) {
         backends.pointer(index).pointee.deadline.set(
             deadline, Token(.backend, index: index, generation: backends.generation(index)), on: &timers)
-    }
-
-    /// The backend is to take or to send something before its idle timeout is over.
-    func armIdleBackend(_ slot: Int) {
-        let exchange = exchanges.pointer(slot)
-        guard exchange.pointee.backend >= 0 else { return }
-        armBackend(Int(exchange.pointee.backend), now + idleTimeout(slot))
     }
 }

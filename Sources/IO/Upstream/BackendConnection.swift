@@ -17,8 +17,6 @@ public struct BackendConnection {
     public var isReadable = false
     /// The backend has closed its half (FIN), or all of it.
     public var isHalfClosed = false
-    /// At least one byte of the present response has arrived.
-    public var hasAnswered = false
     /// It served another request before the present one.
     public var isReused = false
     /// It waits in the list of connections to be looked at again once this turn's events are through.
@@ -28,10 +26,6 @@ public struct BackendConnection {
     public var exchange: Int32 = -1
     /// Its pool in the worker's list.
     public var pool: Int32 = -1
-    /// Interim responses to the present request.
-    public var interimCount: Int32 = 0
-    /// Bytes of head received for the present request, interim ones included.
-    public var headBytes: Int32 = 0
     public var deadline = Deadline()
     public var connectStarted = Instant(nanoseconds: 0)
     /// Part of a response head.
