@@ -23,6 +23,8 @@ public enum Reason: UInt8, Sendable, CaseIterable {
     case methodNotAllowed
     case ipDenied
     case loopDetected
+    /// The connection was made for another host.
+    case misdirected
     /// No credentials.
     case authMissing
     /// Credentials that are not good.
@@ -52,6 +54,8 @@ public enum Reason: UInt8, Sendable, CaseIterable {
     /// Any error of connect(2) other than a refusal: no route to the host, a missing Unix socket.
     case connectFailed
     case connectTimeout
+    /// No encrypted connection could be made.
+    case tlsFailed
     case upstreamReset
     case upstreamTimeout
     case upstreamMalformed
@@ -82,6 +86,7 @@ public enum Reason: UInt8, Sendable, CaseIterable {
         case .methodNotAllowed: "method_not_allowed"
         case .ipDenied: "ip_denied"
         case .loopDetected: "loop_detected"
+        case .misdirected: "misdirected"
         case .authMissing: "auth_missing"
         case .authInvalid: "auth_invalid"
         case .clientTimeout: "client_timeout"
@@ -98,6 +103,7 @@ public enum Reason: UInt8, Sendable, CaseIterable {
         case .connectRefused: "connect_refused"
         case .connectFailed: "connect_failed"
         case .connectTimeout: "connect_timeout"
+        case .tlsFailed: "tls_failed"
         case .upstreamReset: "upstream_reset"
         case .upstreamTimeout: "upstream_timeout"
         case .upstreamMalformed: "upstream_malformed"

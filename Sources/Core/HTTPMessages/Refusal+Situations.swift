@@ -43,6 +43,13 @@ extension Refusal {
             proxyStatus: "http_request_denied")
     }
 
+    /// The connection was made for another host, with other rules for who may use it (RFC 9110 §15.5.20).
+    public static var misdirected: Refusal {
+        Refusal(
+            status: 421, code: .invalidRequest, reason: .misdirected,
+            message: "This connection was not made for that host.", proxyStatus: "http_request_error")
+    }
+
     /// The path is known, the method is not; goes with `Allow`.
     public static var methodNotAllowed: Refusal {
         Refusal(
@@ -222,6 +229,13 @@ extension Refusal {
     }
 
     /// Closed or reset before the response's head was whole.
+    /// The connection to the backend could not be encrypted, or the backend is not who it should be.
+    public static var tlsFailed: Refusal {
+        Refusal(
+            status: 502, code: .upstreamError, reason: .tlsFailed,
+            message: "No secure connection to the service could be made.", proxyStatus: "tls_protocol_error")
+    }
+
     public static var upstreamReset: Refusal {
         Refusal(
             status: 502, code: .upstreamError, reason: .upstreamReset,
@@ -265,7 +279,7 @@ extension Refusal {
             .lengthRequired, .bodyTooLarge, .uriTooLong, .expectationFailed, .headerTooLarge, .unknownMethod,
             .unknownTransferCoding, .versionNotSupported, .loopDetected, .internalError, .overload, .draining,
             .maintenance(retryAfterSeconds: 0), .noHealthyInstance, .queueFull, .queueTimeout, .circuitOpen(retryAfterSeconds: 1),
-            .shed, .concurrencyLimit, .dnsFailed, .connectRefused, .connectFailed, .connectTimeout, .upstreamReset,
+            .shed, .concurrencyLimit, .dnsFailed, .connectRefused, .connectFailed, .connectTimeout, .tlsFailed, .upstreamReset,
             .upstreamTimeout, .upstreamMalformed, .upstreamHeaderTooLarge,
             .upstreamTruncated,
         ]

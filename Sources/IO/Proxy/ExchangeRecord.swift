@@ -44,9 +44,13 @@ struct ExchangeRecord: ~Copyable {
     var client: Int32 = -1
     /// The stream of the client's connection, where that speaks HTTP/2; else 0.
     var clientStream: Int32 = 0
+    /// Its place among the requests of that connection.
+    var place: Int32 = 0
     var backend: Int32 = -1
-    /// The stream of the backend's connection, where that speaks HTTP/2; else 0.
+    /// The stream of the backend's connection, where that speaks HTTP/2; -1 before it is opened, else 0.
     var backendStream: Int32 = 0
+    /// Its place among the requests of that connection.
+    var backendPlace: Int32 = 0
     /// The configuration under which the request began; alive while its `inFlight` counts this request.
     var generation: Unmanaged<Generation>
     /// Its number; a new record has none.

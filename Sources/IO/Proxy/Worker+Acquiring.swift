@@ -85,11 +85,13 @@ extension Worker {
         let admission = pool.pointee.requestStarted()
         guard admission != .busy else { return .failed(.noInstance) }
         exchanges.pointer(slot).pointee.isOnTrial = admission == .onTrial
-        if !exchanges.pointer(slot).pointee.wantsFresh, reuse(slot, pool: pool, instance: instance) {
+        let isShared = pool.pointee.speaksHTTP2
+        if !isShared, !exchanges.pointer(slot).pointee.wantsFresh, reuse(slot, pool: pool, instance: instance) {
             if let transitions { transitions.leased(slot, pool.pointee.state.key.address) }
             return .connected
         }
-        let found = open(slot, pool: pool, instance: instance)
+        let found =
+            isShared ? leaseStream(slot, pool: pool, instance: instance) : open(slot, pool: pool, instance: instance)
         if case .failed = found {
             pool.pointee.requestEnded(wasOnTrial: admission == .onTrial)
         } else if let transitions {
@@ -111,7 +113,7 @@ extension Worker {
         return true
     }
 
-    private func open(_ slot: Int, pool: PoolPointer, instance: Int) -> Acquired {
+    func open(_ slot: Int, pool: PoolPointer, instance: Int) -> Acquired {
         let exchange = exchanges.pointer(slot)
         if !pool.pointee.state.slots.tryAcquire() {
             // A fresh one is wanted, and old ones hold all the places: one of them has to make room.
@@ -153,7 +155,7 @@ extension Worker {
     }
 
     @inline(__always)
-    private func assign(_ slot: Int, _ backend: Int, _ instance: Int) {
+    func assign(_ slot: Int, _ backend: Int, _ instance: Int) {
         let exchange = exchanges.pointer(slot)
         exchange.pointee.backend = Int32(backend)
         exchange.pointee.instance = Int32(instance)

@@ -162,16 +162,27 @@ extension Worker {
             exchange.pointee.reason = .internalError
         }
         HeadSerialiser.endOfHead(into: &out)
-        if isGood, case .length = delivery.body { out.append(body) }
+        let hasBody = if case .length = delivery.body, isGood { !body.isEmpty } else { false }
+        if hasBody, exchange.pointee.clientStream == 0 { out.append(body) }
         if let transitions { transitions.answered(slot, status: response.status) }
         exchange.pointee.status = response.status
         exchange.pointee.firstByteAt = now
         exchange.pointee.responseBytes = UInt64(out.count)
+        if exchange.pointee.clientStream != 0 { sendToStream(slot, body, hasBody: hasBody) }
         let nothing = UnsafeRawBufferPointer(start: nil, count: 0)
         let sent = writeToClient(slot, out.unsafeBytes, nothing)
         out.clear()
         if case .failed = sent { return abandonExchange(slot, .clientClosed) }
         finish(slot, exchange.pointee.machine.answered(clientMayContinue: isGood && !delivery.closes))
+    }
+
+    /// The head stands in `out`, from where a stream gets it and the body apart.
+    private func sendToStream(_ slot: Int, _ body: [UInt8], hasBody: Bool) {
+        writeHeadToStream(slot, endsStream: !hasBody)
+        guard hasBody else { return }
+        body.withUnsafeBytes { _ = writeToStream(slot, $0, UnsafeRawBufferPointer(start: nil, count: 0)) }
+        exchanges.pointer(slot).pointee.responseBytes += UInt64(body.count)
+        endClientStream(slot)
     }
 
     /// Whether the client's connection may carry another request after this one.

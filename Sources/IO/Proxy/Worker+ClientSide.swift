@@ -19,6 +19,7 @@ extension Worker {
     @inline(__always)
     func writeToClient(_ slot: Int, _ first: UnsafeRawBufferPointer, _ second: UnsafeRawBufferPointer) -> Sent {
         let index = Int(exchanges.pointer(slot).pointee.client)
+        guard exchanges.pointer(slot).pointee.clientStream == 0 else { return writeToStream(slot, first, second) }
         let sent = send(clients.pointer(index), first, second)
         if case .blocked = sent { armClient(index, now + listenerLimits(index).writeTimeout) }
         return sent

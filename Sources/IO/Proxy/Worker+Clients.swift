@@ -39,6 +39,8 @@ extension Worker {
         case .exchange: continueExchange(Int(client.pointee.exchange))
         case .lingering: readLingering(index)
         case .proxyHeader: readProxyHeader(index)
+        case .handshake: readHandshake(index)
+        case .streams: readStreams(index)
         }
     }
 
@@ -52,14 +54,9 @@ extension Worker {
     /// Takes what is there into the worker's buffer.
     @inline(__always)
     func receive(fromClient index: Int) -> Received {
-        let client = clients.pointer(index)
-        let n = calls.receive(client.pointee.descriptor, receiveBuffer.baseAddress, Self.receiveBytes)
-        if n == -SystemError.again {
-            client.pointee.isReadable = false
-            return .nothingYet
-        }
+        let n = receive(clients.pointer(index))
+        if n == -SystemError.again { return .nothingYet }
         if n <= 0 { return .end }
-        if n < Self.receiveBytes, !client.pointee.isHalfClosed { client.pointee.isReadable = false }
         return .bytes(UnsafeRawBufferPointer(start: receiveBuffer.baseAddress, count: n))
     }
 
@@ -85,14 +82,13 @@ extension Worker {
         {
             guard reads < Self.readsPerTurn else { return deferClient(index) }
             reads += 1
-            let n = calls.receive(client.pointee.descriptor, receiveBuffer.baseAddress, Self.receiveBytes)
+            let n = receive(client)
             if n <= 0 {
                 client.pointee.isReadable = false
                 // A head that its client broke off needs no answer.
                 if n != -SystemError.again { closeClient(index) }
                 return
             }
-            if n < Self.receiveBytes, !client.pointee.isHalfClosed { client.pointee.isReadable = false }
             let bytes = UnsafeRawBufferPointer(start: receiveBuffer.baseAddress, count: n)
             if client.pointee.input.isEmpty {
                 parseHead(index, bytes)
@@ -150,9 +146,16 @@ extension Worker {
 
     private func begin(_ slot: Int, _ generation: UInt32, for index: Int) {
         let client = clients.pointer(index)
-        let exchange = exchanges.pointer(slot)
         client.pointee.phase = .exchange
         client.pointee.exchange = Int32(slot)
+        prepare(slot, generation, for: index)
+    }
+
+    /// Gives a record to a request of this client.
+    @inline(__always)
+    func prepare(_ slot: Int, _ generation: UInt32, for index: Int) {
+        let client = clients.pointer(index)
+        let exchange = exchanges.pointer(slot)
         client.pointee.requests &+= 1
         exchange.pointee.client = Int32(index)
         exchange.pointee.started = now
@@ -167,6 +170,7 @@ extension Worker {
         exchange.pointee.context.peerPort = client.pointee.port
         exchange.pointee.context.peerIsUnixSocket = client.pointee.isUnix
         exchange.pointee.context.listenerIndex = Int(exchange.pointee.listener)
+        exchange.pointee.context.scheme = client.pointee.tls == nil ? .http : .https
         exchange.pointee.context.begin(
             at: now, unixNanoseconds: wallClock, seed: random.next(),
             bodyLimit: UInt64(clamping: listenerRules[Int(exchange.pointee.listener)].limits.requestBodyBytes),
@@ -188,6 +192,10 @@ extension Worker {
                 armIdleClient(index)
                 deferClient(index)
             case .exchange: clientDrained(Int(client.pointee.exchange))
+            case .handshake: deferClient(index)
+            case .streams:
+                writeFrames(index)
+                if clients.isTaken(index), client.pointee.isReadable { deferClient(index) }
             case .lingering: startLingering(index)
             }
         }
@@ -202,6 +210,7 @@ extension Worker {
         client.pointee.phase = .lingering
         client.pointee.exchange = -1
         client.pointee.input.discard()
+        sayFarewell(client)
         if client.pointee.outgoing.isEmpty { startLingering(index) }
     }
 
@@ -235,6 +244,7 @@ extension Worker {
         if client.pointee.exchange >= 0 {
             abandonExchange(Int(client.pointee.exchange), .clientClosed)
         } else {
+            abandonAll(index, .clientClosed)
             closeClient(index)
         }
     }
@@ -246,6 +256,8 @@ extension Worker {
         switch client.pointee.phase {
         case .lingering: closeClient(token.index, reset: !client.pointee.outgoing.isEmpty)
         case .proxyHeader: proxyHeaderTimedOut(token.index)
+        case .handshake: handshakeTimedOut(token.index)
+        case .streams: streamsTimerFired(token.index)
         case .head:
             if client.pointee.input.isEmpty || !client.pointee.outgoing.isEmpty {
                 closeClient(token.index, reset: !client.pointee.outgoing.isEmpty)
@@ -290,6 +302,14 @@ extension Worker {
         let client = clients.pointer(index)
         precondition(client.pointee.exchange < 0, "a connection is closed under its exchange")
         client.pointee.deadline.cancel(on: &timers)
+        if !reset, client.pointee.phase != .lingering { sayFarewell(client) }
+        if let tls = client.pointee.tls { tls.free() }
+        client.pointee.tls = nil
+        if let streams = client.pointee.streams {
+            precondition(streams.pointee.slots.isEmpty, "a connection is closed under its streams")
+            streams.free()
+        }
+        client.pointee.streams = nil
         client.pointee.input.discard()
         client.pointee.outgoing.discard()
         calls.close(client.pointee.descriptor, reset ? 1 : 0)

@@ -27,6 +27,7 @@ extension Worker {
         let exchange = exchanges.pointer(slot)
         let index = Int(exchange.pointee.client)
         let client = clients.pointer(index)
+        if exchange.pointee.clientStream != 0 { return continueCollectingStream(slot) }
         var reads = 0
         while !exchange.pointee.machine.requestRead {
             if !client.pointee.input.isEmpty {
@@ -49,6 +50,26 @@ extension Worker {
             }
         }
         client.pointee.deadline.clear()
+        exchange.pointee.step = .idle
+        collected(slot)
+    }
+
+    private func continueCollectingStream(_ slot: Int) {
+        let exchange = exchanges.pointer(slot)
+        if !exchange.pointee.streamInput.isEmpty {
+            var input = exchange.pointee.streamInput
+            exchange.pointee.streamInput = Incoming()
+            let taken = take(slot, input.bytes)
+            input.discard()
+            guard let taken else { return }
+            returnWindow(slot, taken)
+        }
+        guard exchange.pointee.streamHasEnded else {
+            if isTooSlow(slot) { return clientStalled(slot) }
+            return armClientSide(slot, now + listenerLimits(Int(exchange.pointee.client)).bodyIdleTimeout)
+        }
+        exchange.pointee.machine.requestEnded()
+        exchange.pointee.clientDeadline = .never
         exchange.pointee.step = .idle
         collected(slot)
     }

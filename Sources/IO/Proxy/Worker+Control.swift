@@ -219,6 +219,7 @@ extension Worker {
     private func retirePools(except named: Set<PoolPointer>) {
         for case let pool? in pools where !named.contains(pool) && !pool.pointee.pool.isRetired {
             for connection in pool.pointee.pool.retire() { closeBackend(Int(connection)) }
+            retireShared(pool)
         }
         dropRetired()
     }
@@ -281,7 +282,8 @@ extension Worker {
     private func hurryIdle(_ index: Int, _ deadline: Instant) {
         let client = clients.pointer(index)
         switch client.pointee.phase {
-        case .head, .proxyHeader: break
+        case .head, .proxyHeader, .handshake: break
+        case .streams: return drainStreams(index)
         case .exchange, .lingering: return
         }
         guard client.pointee.input.isEmpty, client.pointee.outgoing.isEmpty else { return }
@@ -311,6 +313,7 @@ extension Worker {
             if exchanges.pointer(i).pointee.client >= 0 { abandonExchange(i, .draining) }
         }
         for i in 0..<clients.capacity where clients.isTaken(i) { closeClient(i) }
+        for case let pool? in pools { retireShared(pool) }
         _ = closeIdleBackends(atMost: .max)
         for listener in listeners where listener.socket.descriptor >= 0 { calls.close(listener.socket.descriptor, 0) }
         flushLog()

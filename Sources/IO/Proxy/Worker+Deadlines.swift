@@ -19,6 +19,16 @@ extension Worker {
             exchange.pointee.waitDeadline = .never
             return requestTimedOut(slot)
         }
+        if exchange.pointee.upstreamDeadline <= now {
+            exchange.pointee.upstreamDeadline = .never
+            armExchange(slot)
+            return backendTimedOut(slot)
+        }
+        if exchange.pointee.clientDeadline <= now {
+            exchange.pointee.clientDeadline = .never
+            armExchange(slot)
+            return clientStalled(slot)
+        }
         guard exchange.pointee.waitDeadline <= now else { return armExchange(slot) }
         exchange.pointee.waitDeadline = .never
         armExchange(slot)
@@ -79,7 +89,9 @@ extension Worker {
     func armExchange(_ slot: Int) {
         let exchange = exchanges.pointer(slot)
         exchange.pointee.deadline.set(
-            min(exchange.pointee.waitDeadline, exchange.pointee.requestDeadline),
+            min(
+                min(exchange.pointee.waitDeadline, exchange.pointee.requestDeadline),
+                min(exchange.pointee.clientDeadline, exchange.pointee.upstreamDeadline)),
             Token(.exchange, index: slot, generation: exchanges.generation(slot)), on: &timers)
     }
 }

@@ -22,12 +22,15 @@ extension Worker {
         if exchange.pointee.holdsRetry || exchange.pointee.retriedFor != nil { retryEnded(slot, .failure) }
         if case .queued = exchange.pointee.step { leaveQueue(slot) }
         record(slot)
+        let isStream = exchange.pointee.clientStream != 0
+        if isStream { leaveStream(slot, ending.client) }
         exchange.pointee.deadline.cancel(on: &timers)
         exchange.pointee.generation._withUnsafeGuaranteedRef { $0.inFlight -= 1 }
         exchange.pointee.clear()
         exchanges.free(slot)
         if !retiring.isEmpty { dropRetired() }
 
+        if isStream { return }
         let client = clients.pointer(clientIndex)
         client.pointee.exchange = -1
         switch ending.client {
@@ -94,6 +97,7 @@ extension Worker {
     /// The backend's connection goes back to its pool, if the pool takes it.
     private func returnBackend(_ slot: Int) {
         let exchange = exchanges.pointer(slot)
+        guard exchange.pointee.backendStream == 0 else { return leaveShared(slot, isWhole: true) }
         let index = Int(exchange.pointee.backend)
         let backend = backends.pointer(index)
         exchange.pointee.backend = -1
@@ -126,6 +130,7 @@ extension Worker {
         let index = Int(exchange.pointee.backend)
         guard index >= 0 else { return }
         if exchange.pointee.owesOutcome { tell(slot, .givenUp) }
+        guard exchange.pointee.backendStream == 0 else { return leaveShared(slot, isWhole: false) }
         exchange.pointee.backend = -1
         let backend = backends.pointer(index)
         backend.pointee.exchange = -1
@@ -133,7 +138,11 @@ extension Worker {
         pool.pointee.requestEnded(wasOnTrial: exchange.pointee.isOnTrial)
         if let transitions { transitions.released(slot) }
         pool.pointee.pool.lentClosed()
-        let state: UpstreamConnectionState = if case .connecting = backend.pointee.phase { .connecting } else { .active }
+        let state: UpstreamConnectionState =
+            switch backend.pointee.phase {
+            case .connecting, .handshaking: .connecting
+            case .lent, .shared, .idle: .active
+            }
         metrics.upstreamConnections(pool.pointee.label, state, changedBy: -1)
         destroyBackend(index, pool)
     }
@@ -148,9 +157,14 @@ extension Worker {
         destroyBackend(index, pool)
     }
 
-    private func destroyBackend(_ index: Int, _ pool: PoolPointer) {
+    func destroyBackend(_ index: Int, _ pool: PoolPointer) {
         let backend = backends.pointer(index)
         backend.pointee.deadline.cancel(on: &timers)
+        sayFarewell(backend)
+        if let tls = backend.pointee.tls { tls.free() }
+        backend.pointee.tls = nil
+        if let streams = backend.pointee.streams { streams.free() }
+        backend.pointee.streams = nil
         backend.pointee.input.discard()
         backend.pointee.outgoing.discard()
         calls.close(backend.pointee.descriptor, 0)

@@ -33,6 +33,10 @@ extension Worker {
             out.clear()
             return refuseAfterFailure(slot, .internalError)
         }
+        if exchange.pointee.backendStream != 0 {
+            if let transitions { transitions.routed(slot) }
+            guard openBackendStream(slot) else { return backendBroken(slot, .streamRefused) }
+        }
         let unread = exchange.pointee.requestBody
         var direct = UnsafeRawBufferPointer(start: nil, count: 0)
         var consumed = 0
@@ -55,11 +59,12 @@ extension Worker {
             return backendBroken(slot, .closed)
         }
         exchange.pointee.machine.headSent()
-        if let transitions { transitions.routed(slot) }
+        if let transitions, exchange.pointee.backendStream == 0 { transitions.routed(slot) }
         // Also the framing of a body that is empty: it is gone, and could not be sent again.
         if consumed > 0 { exchange.pointee.machine.bodySent(isKept: exchange.pointee.keepsBody) }
         if exchange.pointee.requestBody.isComplete, !exchange.pointee.machine.requestRead {
             exchange.pointee.machine.requestEnded()
+            if exchange.pointee.backendStream != 0 { endBackendStream(slot) }
         }
         if consumed < rest.count, exchange.pointee.head.framing.hasBody {
             stash(UnsafeRawBufferPointer(rebasing: rest[consumed...]), of: slot)
@@ -135,6 +140,11 @@ extension Worker {
         guard case .forwarded = exchange.pointee.step, !exchange.pointee.machine.requestRead else { return requestFlushed(slot) }
         guard !exchange.pointee.uploadFailed else { return }
         let token = exchange.pointee.context.exchangeToken
+        if exchange.pointee.clientStream != 0 {
+            continueStreamForwarding(slot)
+            guard exchanges.isLive(Token(raw: token)), case .forwarded = exchange.pointee.step else { return }
+            return awaitProgress(slot)
+        }
         let clientIndex = Int(exchange.pointee.client)
         let client = clients.pointer(clientIndex)
         var reads = 0
@@ -158,6 +168,12 @@ extension Worker {
                 stash(UnsafeRawBufferPointer(rebasing: bytes[consumed...]), of: slot)
             }
         }
+        awaitProgress(slot)
+    }
+
+    /// All that was at hand has been passed on: it is somebody's turn.
+    private func awaitProgress(_ slot: Int) {
+        let exchange = exchanges.pointer(slot)
         guard !exchange.pointee.uploadFailed else { return }
         if !exchange.pointee.machine.requestRead, backendTakes(slot) {
             // It is the client's turn.
@@ -178,7 +194,7 @@ extension Worker {
     }
 
     /// - Returns: how many bytes belonged to the body and have been passed on.
-    private func pass(_ slot: Int, _ bytes: UnsafeRawBufferPointer) -> Int {
+    func pass(_ slot: Int, _ bytes: UnsafeRawBufferPointer) -> Int {
         let exchange = exchanges.pointer(slot)
         out.clear()
         let relayed = relayRequest(slot, bytes)
@@ -189,7 +205,10 @@ extension Worker {
         let direct = UnsafeRawBufferPointer(rebasing: bytes[relayed.direct])
         let sent = writeToBackend(slot, out.unsafeBytes, direct)
         exchange.pointee.machine.bodySent(isKept: exchange.pointee.keepsBody)
-        if relayed.hasEnded { exchange.pointee.machine.requestEnded() }
+        if relayed.hasEnded {
+            exchange.pointee.machine.requestEnded()
+            if exchange.pointee.backendStream != 0 { endBackendStream(slot) }
+        }
         if case .failed = sent { requestRejected(slot) }
         if case .blocked = sent { armIdleBackend(slot) }
         return relayed.consumed

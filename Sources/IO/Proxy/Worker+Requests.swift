@@ -75,7 +75,7 @@ extension Worker {
         exchange.pointee.machine = ProxyExchange(
             method: exchange.pointee.head.method, hasBody: exchange.pointee.head.framing.hasBody,
             isLast: !exchange.pointee.head.wantsKeepAlive)
-        exchange.pointee.requestBody = BodyReader(exchange.pointee.head.framing)
+        exchange.pointee.requestBody = bodyReader(slot)
         do {
             try snapshot.entrance.receive(&exchange.pointee.head, &exchange.pointee.context)
         } catch {

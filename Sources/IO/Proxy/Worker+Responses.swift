@@ -11,7 +11,7 @@ import Upstream
 /// Bytes from backends: the response's head, changed by the chain, and its body as fast as the client takes it.
 extension Worker {
     /// Interim responses to one request, and the bytes of head for it in all, before the backend is taken for broken.
-    private static var interimMax: Int32 { 16 }
+    static var interimMax: Int32 { 16 }
 
     @inline(__always)
     func backendEvent(_ token: Token, _ flags: UInt32) {
@@ -25,6 +25,23 @@ extension Worker {
             if isOver { backend.pointee.isHalfClosed = true }
             if flags & PollEvents.in != 0 || isOver { backend.pointee.isReadable = true }
             if flags & PollEvents.out != 0 || isOver { connectEnded(index) }
+        case .handshaking:
+            if isOver { backend.pointee.isHalfClosed = true }
+            if flags & PollEvents.in != 0 || isOver { backend.pointee.isReadable = true }
+            if flags & PollEvents.out != 0, !backend.pointee.outgoing.isEmpty {
+                _ = backend.pointee.outgoing.flush(backend.pointee.descriptor, calls)
+            }
+            if backend.pointee.isReadable { continueBackendHandshake(index) }
+        case .shared:
+            if isOver { backend.pointee.isHalfClosed = true }
+            if flags & PollEvents.in != 0 || isOver { backend.pointee.isReadable = true }
+            if flags & PollEvents.out != 0, !backend.pointee.outgoing.isEmpty {
+                if case .failed = backend.pointee.outgoing.flush(backend.pointee.descriptor, calls) {
+                    return sharedBackendEnded(index)
+                }
+                markDirty(backend: index)
+            }
+            if backend.pointee.isReadable { readShared(index) }
         case .idle:
             // Nothing was asked, so nothing may come: neither bytes nor an end (RFC 9112 §9.2).
             if isOver || flags & PollEvents.in != 0 {
@@ -56,11 +73,35 @@ extension Worker {
         let error = calls.socketError(backend.pointee.descriptor)
         guard error == 0 else { return connectBroken(index, connectFailure(Int(error))) }
         guard let pool = pools[Int(backend.pointee.pool)] else { return connectBroken(index, .connectFailed) }
-        backend.pointee.phase = .lent
+        if let client = pool.pointee.dialect.tls { return startBackendHandshake(index, pool, client) }
+        connectionStands(index, pool)
+    }
+
+    /// The connection can be used: it is there and, where that is wanted, encrypted.
+    func connectionStands(_ index: Int, _ pool: PoolPointer) {
+        let backend = backends.pointer(index)
+        let exchange = exchanges.pointer(Int(backend.pointee.exchange))
         backend.pointee.deadline.clear()
         exchange.pointee.connectTime = now.since(backend.pointee.connectStarted)
         metrics.upstreamConnectionMoved(pool.pointee.label, from: .connecting, to: .active)
         metrics.upstreamConnected(pool.pointee.label, after: exchange.pointee.connectTime)
+        let slot = Int(backend.pointee.exchange)
+        if pool.pointee.dialect.speaksHTTP2(backend.pointee.tls) { return beginShared(index, pool) }
+        backend.pointee.phase = .lent
+        if pool.pointee.speaksHTTP2 {
+            // It did until now.
+            pool.pointee.speaksHTTP2 = false
+            pool.pointee.shared.removeAll { $0 == Int32(index) }
+        }
+        exchange.pointee.backendStream = 0
+        let waiters = backend.pointee.waiters
+        if !waiters.isEmpty { sendWaitersAway(index) }
+        sendOnConnection(slot)
+    }
+
+    /// The exchange has a connection, or a stream of one: it is sent if it still may be.
+    func sendOnConnection(_ slot: Int) {
+        let exchange = exchanges.pointer(slot)
         if let refusal = stillMayBeSent(slot) {
             dropBackend(slot)
             exchange.pointee.step = .idle
@@ -77,6 +118,7 @@ extension Worker {
 
     func connectBroken(_ index: Int, _ failure: UpstreamFailure) {
         let slot = Int(backends.pointer(index).pointee.exchange)
+        let waiters = backends.pointer(index).pointee.waiters.isEmpty ? [] : takeWaiters(index)
         let verdict = verdict(slot, on: failure)
         var goesElsewhere = false
         if case .retry(let retry) = verdict { goesElsewhere = !retry.costsBudget }
@@ -84,6 +126,7 @@ extension Worker {
         attemptEnded(slot, failure.refusal.reason)
         dropBackend(slot)
         tryFailed(slot, failure, verdict)
+        if !waiters.isEmpty { failWaiters(waiters, failure) }
     }
 
     private func backendWritable(_ index: Int) {
@@ -102,6 +145,8 @@ extension Worker {
     func backendReadable(_ index: Int) {
         let backend = backends.pointer(index)
         let slot = Int(backend.pointee.exchange)
+        if case .shared = backend.pointee.phase { return readShared(index) }
+        if case .handshaking = backend.pointee.phase { return continueBackendHandshake(index) }
         guard slot >= 0, case .lent = backend.pointee.phase else { return }
         let exchange = exchanges.pointer(slot)
         let token = exchange.pointee.context.exchangeToken
@@ -110,17 +155,15 @@ extension Worker {
         while backend.pointee.isReadable, clientTakes(slot) {
             guard reads < Self.readsPerTurn else { return deferBackend(index) }
             reads += 1
-            let n = calls.receive(backend.pointee.descriptor, receiveBuffer.baseAddress, Self.receiveBytes)
+            let n = receive(backend)
             if n == -SystemError.again {
-                backend.pointee.isReadable = false
                 // Its write side failed, and no answer came before.
                 if backend.pointee.isHalfClosed, exchange.pointee.uploadFailed || !backend.pointee.outgoing.isEmpty {
                     return backendBroken(slot, .closed)
                 }
                 break
             }
-            if n <= 0 { return backendEnded(slot, reset: n < 0) }
-            if n < Self.receiveBytes, !backend.pointee.isHalfClosed { backend.pointee.isReadable = false }
+            if n <= 0 { return backendEnded(slot, reset: n < 0 || backend.pointee.tls != nil && !backend.pointee.hasClosedTLS) }
             exchange.pointee.hasBackendAnswered = true
             received(slot, UnsafeRawBufferPointer(start: receiveBuffer.baseAddress, count: n))
             guard exchanges.isLive(Token(raw: token)), case .forwarded = exchange.pointee.step else { return }
@@ -179,7 +222,7 @@ extension Worker {
         }
     }
 
-    private func instanceName(_ slot: Int) -> String {
+    func instanceName(_ slot: Int) -> String {
         let context = exchanges.pointer(slot).pointee.context.instanceIndex
         return exchanges.pointer(slot).pointee.generation._withUnsafeGuaranteedRef {
             context >= 0 ? String(decoding: $0.snapshot.names.instances[context], as: UTF8.self) : ""
@@ -187,7 +230,7 @@ extension Worker {
     }
 
     /// - Returns: false when the exchange is over.
-    private func passInterim(_ slot: Int) -> Bool {
+    func passInterim(_ slot: Int) -> Bool {
         let exchange = exchanges.pointer(slot)
         // 100 has been said, or was not asked for; HTTP/1.0 knows no interim responses.
         guard response.status != 100, exchange.pointee.head.version != .http10 else { return true }
@@ -215,12 +258,14 @@ extension Worker {
         _ = writeToClient(slot, out.unsafeBytes, UnsafeRawBufferPointer(start: nil, count: 0))
     }
 
-    private func finalHead(_ slot: Int, _ rest: UnsafeRawBufferPointer) {
+    func finalHead(_ slot: Int, _ rest: UnsafeRawBufferPointer) {
         let exchange = exchanges.pointer(slot)
         guard let route = exchange.pointee.route else { return backendBroken(slot, .malformed) }
         guard stripResponse(slot) else { return backendBroken(slot, .malformed) }
         exchange.pointee.upstreamStatus = response.status
-        exchange.pointee.responseBody = BodyReader(response.framing)
+        exchange.pointee.responseBody =
+            exchange.pointee.backendStream == 0 || response.framing == .none
+            ? BodyReader(response.framing) : BodyReader(.untilClose)
         exchange.pointee.backendMayContinue = response.allowsReuse
         let outcome = CallOutcome(status: response.status)
         tell(slot, outcome)
@@ -268,9 +313,8 @@ extension Worker {
 
     private func holdResponse(_ slot: Int, _ stage: Int, _ rest: UnsafeRawBufferPointer) {
         let exchange = exchanges.pointer(slot)
-        let backend = backends.pointer(Int(exchange.pointee.backend))
-        backend.pointee.input.append(rest)
-        backend.pointee.deadline.clear()
+        if exchange.pointee.backendStream == 0 { backends.pointer(Int(exchange.pointee.backend)).pointee.input.append(rest) }
+        excuseBackend(slot)
         var held = ResponseHead()
         swap(&held, &response)
         exchange.pointee.heldResponse = HeldResponse(head: held, ownBody: nil)
@@ -311,12 +355,20 @@ extension Worker {
             case .proceed:
                 let index = Int(exchange.pointee.backend)
                 let token = exchange.pointee.context.exchangeToken
-                var kept = backends.pointer(index).pointee.input
-                backends.pointer(index).pointee.input = Incoming()
+                let isStream = exchange.pointee.backendStream != 0
+                var kept = Incoming()
+                if !isStream { swap(&kept, &backends.pointer(index).pointee.input) }
                 passHead(slot, kept.bytes)
                 kept.discard()
                 guard exchanges.isLive(Token(raw: token)), case .forwarded = exchange.pointee.step else { return }
-                if backends.pointer(index).pointee.isReadable { deferBackend(index) } else { armIdleBackend(slot) }
+                if isStream {
+                    continueBackendStream(slot)
+                } else if backends.pointer(index).pointee.isReadable {
+                    deferBackend(index)
+                } else {
+                    armIdleBackend(slot)
+                }
+                guard exchanges.isLive(Token(raw: token)), case .forwarded = exchange.pointee.step else { return }
                 // The rest of the request has waited as well.
                 if !exchange.pointee.machine.requestRead { continueForwarding(slot) }
             }
@@ -348,11 +400,17 @@ extension Worker {
         exchange.pointee.clientFraming = delivery.body
         exchange.pointee.clientMayContinue = !delivery.closes
         exchange.pointee.firstByteAt = now
+        if exchange.pointee.clientStream != 0 {
+            exchange.pointee.responseBytes += UInt64(out.count)
+            let endsStream = hasNoBody(delivery)
+            if endsStream { exchange.pointee.clientFraming = .none }
+            writeHeadToStream(slot, endsStream: endsStream)
+        }
         relayResponse(slot, rest)
     }
 
     /// Passes body bytes on behind what `out` holds.
-    private func relayResponse(_ slot: Int, _ bytes: UnsafeRawBufferPointer) {
+    func relayResponse(_ slot: Int, _ bytes: UnsafeRawBufferPointer) {
         let exchange = exchanges.pointer(slot)
         let relayed = relay(
             &exchange.pointee.responseBody, RawSpan(_unsafeBytes: bytes), chunked: exchange.pointee.clientFraming == .chunked,
@@ -367,13 +425,29 @@ extension Worker {
         out.clear()
         if case .failed = sent { return abandonExchange(slot, .clientClosed) }
         guard relayed.hasEnded else { return }
+        if exchange.pointee.clientStream != 0, exchange.pointee.clientFraming != .none { endClientStream(slot) }
         // What follows a complete response was not asked for (RFC 9112 §9.2): the connection is not used again.
         if relayed.consumed < bytes.count { exchange.pointee.backendMayContinue = false }
         responseComplete(slot)
     }
 
+    /// Nothing follows the head.
+    func hasNoBody(_ delivery: ResponseDelivery) -> Bool {
+        switch delivery.body {
+        case .none, .length(0): true
+        case .length, .chunked, .untilClose: false
+        }
+    }
+
     private func responseComplete(_ slot: Int) {
         let exchange = exchanges.pointer(slot)
+        if exchange.pointee.backendStream != 0 {
+            let isWhole = exchange.pointee.backendHasEnded
+            return finish(
+                slot,
+                exchange.pointee.machine.responseEnded(
+                    clientMayContinue: exchange.pointee.clientMayContinue, backendMayContinue: isWhole))
+        }
         let backend = backends.pointer(Int(exchange.pointee.backend))
         // Bytes that are still in the socket were not asked for: nobody may take them for the next answer.
         let isOpen =
@@ -391,7 +465,9 @@ extension Worker {
         let backend = Int(exchange.pointee.backend)
         if backend >= 0, case .forwarded = exchange.pointee.step {
             if !exchange.pointee.machine.requestRead, backendTakes(slot) { awaitBody(slot) }
-            if backends.pointer(backend).pointee.isReadable {
+            if exchange.pointee.backendStream != 0 {
+                continueBackendStream(slot)
+            } else if backends.pointer(backend).pointee.isReadable {
                 backendReadable(backend)
             } else if case .relaying = exchange.pointee.machine.state {
                 armIdleBackend(slot)
@@ -443,7 +519,8 @@ extension Worker {
         let backend = backends.pointer(index)
         guard backend.pointee.deadline.fired(at: now, token, on: &timers) else { return }
         switch backend.pointee.phase {
-        case .connecting: connectBroken(index, .connectTimedOut)
+        case .connecting, .handshaking: connectBroken(index, .connectTimedOut)
+        case .shared: sharedBackendTimerFired(index)
         case .idle: closeBackend(index)
         case .lent:
             backendTimedOut(Int(backend.pointee.exchange))
