@@ -31,7 +31,7 @@ extension Builder {
         if case .off = route.maintenance { route.maintenance = answer }
         if case .service = action {
             set(&route.priority, priority(value["priority"]))
-            route.allowsWebSocket = value["upgrade"]?.elements.contains { $0.text == "websocket" } ?? false
+            route.upgrade = value["upgrade"]?.elements.compactMap(\.text) ?? []
             route.breaker = resilience.breaker
             route.fallback = resilience.fallback
         }

@@ -111,6 +111,8 @@ extension ConfigurationLines {
             }
         case .tcp:
             lines = [ConfigurationLine("health_check.type", "tcp")]
+        case .grpc(let service):
+            lines = [ConfigurationLine("health_check.type", "grpc"), ConfigurationLine("health_check.grpc_service", service)]
         }
         lines += [
             ConfigurationLine("health_check.interval", AmountText.of(policy.interval)),

@@ -94,6 +94,12 @@ enum ConfigurationLines {
             return [
                 ConfigurationLine("ip_access.allow", text(allow)), ConfigurationLine("ip_access.deny", text(deny)),
             ]
+        case .clientCertificate(let rules):
+            return [
+                ConfigurationLine("client_cert.subjects", text(rules.subjects)),
+                ConfigurationLine("client_cert.sans", text(rules.sans.map(\.text))),
+                ConfigurationLine("client_cert.fingerprints", text(rules.fingerprints)),
+            ]
         case .custom(let type, let options):
             return [ConfigurationLine("custom.type", type)]
                 + options.map { ConfigurationLine("custom.options.\($0.name)", $0.value, isSecret: true) }
