@@ -65,6 +65,11 @@ struct Value {
         }
     }
 
+    var isEmptyList: Bool {
+        if case .list(let elements) = content { return elements.isEmpty }
+        return false
+    }
+
     /// The value of a key, unless it is missing or invalid.
     subscript(_ key: String) -> Value? {
         for entry in entries where entry.key == key {
