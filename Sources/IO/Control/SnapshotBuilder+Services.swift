@@ -63,7 +63,7 @@ extension SnapshotBuilder {
             }
         return StickySessions(
             policy, key: registry.sessionKey(service.name, secret: sticky.secret), service: service.name,
-            instances: service.instances.map(\.address.text))
+            instances: service.instances.map(\.id))
     }
 
     /// What answers in the place of a route's service, where the route says so itself.

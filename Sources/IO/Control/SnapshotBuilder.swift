@@ -69,7 +69,7 @@ struct SnapshotBuilder {
             listeners: configuration.listeners.map(\.name), routes: configuration.routes.map(\.name),
             services: configuration.services.map(\.name),
             instances: configuration.services.enumerated().flatMap { index, service in
-                service.instances.map { (service: index, name: $0.address.text) }
+                service.instances.map { (service: index, name: $0.id) }
             })
     }
 
@@ -78,7 +78,7 @@ struct SnapshotBuilder {
             listeners: configuration.listeners.map { Array($0.name.utf8) },
             routes: configuration.routes.map { Array($0.name.utf8) },
             services: configuration.services.map { Array($0.name.utf8) },
-            instances: configuration.services.flatMap { service in service.instances.map { Array($0.address.text.utf8) } })
+            instances: configuration.services.flatMap { service in service.instances.map { Array($0.id.utf8) } })
     }
 
     private func entrance() -> Entrance {

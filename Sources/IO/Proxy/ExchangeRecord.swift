@@ -1,6 +1,7 @@
 import Balancing
 import Exchange
 import HTTP1
+import HTTP2
 import HTTPMessages
 import Pipeline
 import Primitives
@@ -29,6 +30,8 @@ struct ExchangeRecord: ~Copyable {
         case backingOff
         /// The backend has the request, or is getting it.
         case forwarded
+        /// The connection has changed its protocol: bytes go both ways.
+        case tunnelled
         /// A middleware has suspended the response phase.
         case responseSuspended
         /// An answer of our own is complete, and the rest of it is on its way to the client.
@@ -42,13 +45,15 @@ struct ExchangeRecord: ~Copyable {
     var head = RequestHead()
     var context: RequestContext
     var client: Int32 = -1
-    /// The stream of the client's connection, where that speaks HTTP/2; else 0.
-    var clientStream: Int32 = 0
+    /// The stream of the client's connection; nil where that speaks HTTP/1.
+    var clientStream: HTTP2StreamID?
     /// Its place among the requests of that connection.
     var place: Int32 = 0
     var backend: Int32 = -1
-    /// The stream of the backend's connection, where that speaks HTTP/2; -1 before it is opened, else 0.
-    var backendStream: Int32 = 0
+    /// The backend's connection speaks HTTP/2, or will, and carries other requests too.
+    var sharesBackend = false
+    /// The stream of that connection, from when the request's head is sent.
+    var backendStream: HTTP2StreamID?
     /// Its place among the requests of that connection.
     var backendPlace: Int32 = 0
     /// The configuration under which the request began; alive while its `inFlight` counts this request.
@@ -98,6 +103,14 @@ struct ExchangeRecord: ~Copyable {
     var retriedFor: Reason?
     /// The path that the backend gets, in the head's storage.
     var upstreamPath: Range<Int> = 0..<0
+
+    /// The protocol that it changes to, if the backend agrees.
+    var upgrade: Upgrade?
+    var tunnel: Tunnel?
+    /// Its answers are gRPC's (`application/grpc`).
+    var isGRPC = false
+    /// The status of the call has been passed on, or will be with the trailers.
+    var hasGRPCStatus = false
 
     var requestBody = BodyReader(.none)
     /// Bytes of the request's body that were read.
@@ -171,9 +184,10 @@ struct ExchangeRecord: ~Copyable {
         step = .idle
         head.clear()
         client = -1
-        clientStream = 0
+        clientStream = nil
         backend = -1
-        backendStream = 0
+        sharesBackend = false
+        backendStream = nil
         route = nil
         instance = -1
         service = nil
@@ -202,6 +216,10 @@ struct ExchangeRecord: ~Copyable {
         streamHasEnded = false
         backendInput.discard()
         backendHasEnded = false
+        upgrade = nil
+        tunnel = nil
+        isGRPC = false
+        hasGRPCStatus = false
         if !collected.isEmpty { collected = [] }
         responseTrailers.discard()
         clientFraming = .none

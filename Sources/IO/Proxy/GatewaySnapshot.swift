@@ -140,6 +140,9 @@ public struct RouteRuntime: Sendable {
     /// The action is to forward.
     let forwards: Bool
     public let priority: RequestPriority
+    /// Nil where no request may change the protocol.
+    let tunnelsReference: Unmanaged<TunnelRules>?
+    private let tunnelsOwner: TunnelRules?
     /// What counts its requests' failures: its own, or its service's; nil where nobody does.
     let breakerReference: Unmanaged<NamedBreaker>?
     private let breakerOwner: NamedBreaker?
@@ -152,7 +155,7 @@ public struct RouteRuntime: Sendable {
         rewriter: PathRewriter?,
         bodyLimit: UInt64, allowsBody: Bool, timeouts: TimeoutsConfiguration, forwarding: Forwarding,
         responses: ResponseForwarding, priority: RequestPriority = .standard, breaker: NamedBreaker? = nil,
-        fallback: Fallback? = nil
+        fallback: Fallback? = nil, tunnels: TunnelRules? = nil
     ) {
         self.index = index
         self.action = action
@@ -178,6 +181,8 @@ public struct RouteRuntime: Sendable {
         requestTimeout = timeouts.request
         connectTimeout = timeouts.connect
         self.priority = priority
+        tunnelsOwner = tunnels
+        tunnelsReference = tunnelsOwner.map { Unmanaged.passUnretained($0) }
         breakerOwner = breaker
         breakerReference = breakerOwner.map { Unmanaged.passUnretained($0) }
         fallbackOwner = fallback ?? service?.fallback

@@ -163,12 +163,12 @@ extension Worker {
         }
         HeadSerialiser.endOfHead(into: &out)
         let hasBody = if case .length = delivery.body, isGood { !body.isEmpty } else { false }
-        if hasBody, exchange.pointee.clientStream == 0 { out.append(body) }
+        if hasBody, exchange.pointee.clientStream == nil { out.append(body) }
         if let transitions { transitions.answered(slot, status: response.status) }
         exchange.pointee.status = response.status
         exchange.pointee.firstByteAt = now
         exchange.pointee.responseBytes = UInt64(out.count)
-        if exchange.pointee.clientStream != 0 { sendToStream(slot, body, hasBody: hasBody) }
+        if exchange.pointee.clientStream != nil { sendToStream(slot, body, hasBody: hasBody) }
         let nothing = UnsafeRawBufferPointer(start: nil, count: 0)
         let sent = writeToClient(slot, out.unsafeBytes, nothing)
         out.clear()

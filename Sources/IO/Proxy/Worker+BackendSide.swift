@@ -11,14 +11,14 @@ extension Worker {
     @inline(__always)
     func backendTakes(_ slot: Int) -> Bool {
         let exchange = exchanges.pointer(slot)
-        guard exchange.pointee.backendStream == 0 else { return backendStreamTakes(slot) }
+        guard !exchange.pointee.sharesBackend else { return backendStreamTakes(slot) }
         return backends.pointer(Int(exchange.pointee.backend)).pointee.outgoing.isEmpty
     }
 
     @inline(__always)
     func writeToBackend(_ slot: Int, _ first: UnsafeRawBufferPointer, _ second: UnsafeRawBufferPointer) -> Sent {
         let exchange = exchanges.pointer(slot)
-        guard exchange.pointee.backendStream == 0 else { return writeToBackendStream(slot, first, second) }
+        guard !exchange.pointee.sharesBackend else { return writeToBackendStream(slot, first, second) }
         return send(backends.pointer(Int(exchange.pointee.backend)), first, second)
     }
 
@@ -26,7 +26,7 @@ extension Worker {
     @inline(__always)
     func armBackendSide(_ slot: Int, _ deadline: Instant) {
         let exchange = exchanges.pointer(slot)
-        guard exchange.pointee.backendStream == 0 else {
+        guard !exchange.pointee.sharesBackend else {
             exchange.pointee.upstreamDeadline = deadline
             return armExchange(slot)
         }
@@ -37,7 +37,7 @@ extension Worker {
     @inline(__always)
     func excuseBackend(_ slot: Int) {
         let exchange = exchanges.pointer(slot)
-        guard exchange.pointee.backendStream == 0 else {
+        guard !exchange.pointee.sharesBackend else {
             exchange.pointee.upstreamDeadline = .never
             return
         }

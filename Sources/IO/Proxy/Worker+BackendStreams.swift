@@ -16,8 +16,10 @@ extension Worker {
 
     func backendStreamTakes(_ slot: Int) -> Bool {
         let exchange = exchanges.pointer(slot)
-        guard let streams = backends.pointer(Int(exchange.pointee.backend)).pointee.streams else { return true }
-        return streams.pointee.http2.pending(exchange.pointee.backendStream) == 0
+        guard let stream = exchange.pointee.backendStream,
+            let streams = backends.pointer(Int(exchange.pointee.backend)).pointee.streams
+        else { return true }
+        return streams.pointee.http2.pending(stream) == 0
             && streams.pointee.frames.count < Self.backendFramesMax
     }
 
@@ -29,7 +31,8 @@ extension Worker {
         let backend = backends.pointer(index)
         guard let streams = backend.pointee.streams else { return false }
         let stream = streams.pointee.http2.submitRequest(
-            out.unsafeBytes, endsStream: exchange.pointee.machine.requestRead, token: exchange.pointee.context.exchangeToken)
+            out.unsafeBytes, scheme: backend.pointee.tls == nil ? .http : .https,
+            endsStream: exchange.pointee.machine.requestRead, token: exchange.pointee.context.exchangeToken)
         out.clear()
         guard let stream else { return false }
         exchange.pointee.backendStream = stream
@@ -41,8 +44,9 @@ extension Worker {
     func writeToBackendStream(_ slot: Int, _ first: UnsafeRawBufferPointer, _ second: UnsafeRawBufferPointer) -> Sent {
         let exchange = exchanges.pointer(slot)
         let index = Int(exchange.pointee.backend)
-        guard let streams = backends.pointer(index).pointee.streams else { return .failed(SystemError.brokenPipe) }
-        let stream = exchange.pointee.backendStream
+        guard let streams = backends.pointer(index).pointee.streams, let stream = exchange.pointee.backendStream else {
+            return .failed(SystemError.brokenPipe)
+        }
         if first.count > 0 { streams.pointee.http2.send(stream, first) }
         if second.count > 0 { streams.pointee.http2.send(stream, second) }
         frame(backend: index)
@@ -53,9 +57,9 @@ extension Worker {
     func endBackendStream(_ slot: Int) {
         let exchange = exchanges.pointer(slot)
         let index = Int(exchange.pointee.backend)
-        guard let streams = backends.pointer(index).pointee.streams else { return }
+        guard let streams = backends.pointer(index).pointee.streams, let stream = exchange.pointee.backendStream else { return }
         let trailers = exchange.pointee.requestTrailers.bytes
-        streams.pointee.http2.end(exchange.pointee.backendStream, trailers: trailers.count > 0 ? trailers : nil)
+        streams.pointee.http2.end(stream, trailers: trailers.count > 0 ? trailers : nil)
         frame(backend: index)
     }
 
@@ -95,9 +99,9 @@ extension Worker {
 
     private func backendStreamEvent(_ index: Int, _ streams: StreamSessionPointer, _ event: HTTP2Event) {
         switch event {
-        case .head(let stream, let endsStream, let isInterim):
+        case .head(let stream, let endsStream):
             guard let slot = exchange(on: streams, stream) else { return }
-            responseReceived(slot, streams.pointee.http2.headText(stream), endsStream: endsStream, isInterim: isInterim)
+            responseReceived(slot, streams.pointee.http2.headText(stream), endsStream: endsStream)
         case .refusedHead(let stream, let fault):
             guard let slot = exchange(on: streams, stream) else { return }
             report(.backend(instanceName(slot)), fault.reason, UnsafeRawBufferPointer(start: nil, count: 0))
@@ -131,7 +135,7 @@ extension Worker {
         }
     }
 
-    private func responseReceived(_ slot: Int, _ text: UnsafeRawBufferPointer, endsStream: Bool, isInterim: Bool) {
+    private func responseReceived(_ slot: Int, _ text: UnsafeRawBufferPointer, endsStream: Bool) {
         let exchange = exchanges.pointer(slot)
         guard case .forwarded = exchange.pointee.step else { return }
         exchange.pointee.hasBackendAnswered = true
@@ -143,7 +147,7 @@ extension Worker {
             return backendBroken(slot, .malformed)
         }
         response.version = .http2
-        if isInterim {
+        if response.isInterim {
             exchange.pointee.interimCount += 1
             guard exchange.pointee.interimCount <= Self.interimMax, response.status != 101 else {
                 report(.backend(instanceName(slot)), "unexpected_interim_response", text)
@@ -160,10 +164,13 @@ extension Worker {
 
     private func responseBodyReceived(_ slot: Int, _ bytes: UnsafeRawBufferPointer) {
         let exchange = exchanges.pointer(slot)
+        if case .tunnelled = exchange.pointee.step {
+            exchange.pointee.backendInput.append(bytes)
+            return continueDownload(slot)
+        }
         let token = exchange.pointee.context.exchangeToken
         let index = Int(exchange.pointee.backend)
-        let stream = exchange.pointee.backendStream
-        guard case .forwarded = exchange.pointee.step, case .relaying = exchange.pointee.machine.state,
+        guard let stream = exchange.pointee.backendStream, case .forwarded = exchange.pointee.step, case .relaying = exchange.pointee.machine.state,
             exchange.pointee.backendInput.isEmpty, clientTakes(slot)
         else { return exchange.pointee.backendInput.append(bytes) }
         // The stream may go with its request, and the window with it.
@@ -174,14 +181,20 @@ extension Worker {
         awaitBackendStream(slot)
     }
 
-    private func returnWindow(ofBackend index: Int, _ stream: Int32, _ count: Int) {
+    private func returnWindow(ofBackend index: Int, _ stream: HTTP2StreamID, _ count: Int) {
         guard let streams = backends.pointer(index).pointee.streams else { return }
         streams.pointee.http2.consume(stream, count)
         markDirty(backend: index)
     }
 
+    func returnBackendWindow(_ slot: Int, _ count: Int) {
+        guard let stream = exchanges.pointer(slot).pointee.backendStream else { return }
+        returnWindow(ofBackend: Int(exchanges.pointer(slot).pointee.backend), stream, count)
+    }
+
     private func responseStreamEnded(_ slot: Int) {
         exchanges.pointer(slot).pointee.backendHasEnded = true
+        if case .tunnelled = exchanges.pointer(slot).pointee.step { return continueDownload(slot) }
         continueBackendStream(slot)
     }
 
@@ -197,9 +210,10 @@ extension Worker {
                 out.clear()
                 return relayResponse(slot, UnsafeRawBufferPointer(start: nil, count: 0))
             }
+            guard let stream = exchange.pointee.backendStream else { return }
             var input = exchange.pointee.backendInput
             exchange.pointee.backendInput = Incoming()
-            returnWindow(ofBackend: Int(exchange.pointee.backend), exchange.pointee.backendStream, input.count)
+            returnWindow(ofBackend: Int(exchange.pointee.backend), stream, input.count)
             out.clear()
             relayResponse(slot, input.bytes)
             input.discard()

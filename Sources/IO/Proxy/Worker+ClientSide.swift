@@ -11,7 +11,7 @@ extension Worker {
     @inline(__always)
     func clientTakes(_ slot: Int) -> Bool {
         let exchange = exchanges.pointer(slot)
-        guard exchange.pointee.clientStream == 0 else { return streamTakes(slot) }
+        guard exchange.pointee.clientStream == nil else { return streamTakes(slot) }
         return clients.pointer(Int(exchange.pointee.client)).pointee.outgoing.isEmpty
     }
 
@@ -19,7 +19,7 @@ extension Worker {
     @inline(__always)
     func writeToClient(_ slot: Int, _ first: UnsafeRawBufferPointer, _ second: UnsafeRawBufferPointer) -> Sent {
         let index = Int(exchanges.pointer(slot).pointee.client)
-        guard exchanges.pointer(slot).pointee.clientStream == 0 else { return writeToStream(slot, first, second) }
+        guard exchanges.pointer(slot).pointee.clientStream == nil else { return writeToStream(slot, first, second) }
         let sent = send(clients.pointer(index), first, second)
         if case .blocked = sent { armClient(index, now + listenerLimits(index).writeTimeout) }
         return sent
@@ -29,7 +29,7 @@ extension Worker {
     @inline(__always)
     func armClientSide(_ slot: Int, _ deadline: Instant) {
         let exchange = exchanges.pointer(slot)
-        guard exchange.pointee.clientStream == 0 else {
+        guard exchange.pointee.clientStream == nil else {
             exchange.pointee.clientDeadline = deadline
             return armExchange(slot)
         }
@@ -40,7 +40,7 @@ extension Worker {
     @inline(__always)
     func excuseClient(_ slot: Int) {
         let exchange = exchanges.pointer(slot)
-        guard exchange.pointee.clientStream == 0 else {
+        guard exchange.pointee.clientStream == nil else {
             if clientTakes(slot) { exchange.pointee.clientDeadline = .never }
             return
         }
@@ -52,7 +52,7 @@ extension Worker {
     @inline(__always)
     func hasUnreadInput(_ slot: Int) -> Bool {
         let exchange = exchanges.pointer(slot)
-        guard exchange.pointee.clientStream == 0 else { return !exchange.pointee.streamInput.isEmpty }
+        guard exchange.pointee.clientStream == nil else { return !exchange.pointee.streamInput.isEmpty }
         return !clients.pointer(Int(exchange.pointee.client)).pointee.input.isEmpty
     }
 
@@ -60,7 +60,7 @@ extension Worker {
     func stash(_ rest: UnsafeRawBufferPointer, of slot: Int) {
         guard rest.count > 0 else { return }
         let exchange = exchanges.pointer(slot)
-        guard exchange.pointee.clientStream == 0 else { return exchange.pointee.streamInput.append(rest) }
+        guard exchange.pointee.clientStream == nil else { return exchange.pointee.streamInput.append(rest) }
         clients.pointer(Int(exchange.pointee.client)).pointee.input.append(rest)
     }
 }

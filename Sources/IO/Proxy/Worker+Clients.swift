@@ -61,8 +61,12 @@ extension Worker {
     }
 
     private func continueExchange(_ slot: Int) {
-        if case .collecting = exchanges.pointer(slot).pointee.step { return continueCollecting(slot) }
-        continueForwarding(slot)
+        switch exchanges.pointer(slot).pointee.step {
+        case .collecting: continueCollecting(slot)
+        case .tunnelled: continueUpload(slot)
+        case .idle, .requestSuspended, .queued, .connecting, .backingOff, .forwarded, .responseSuspended, .answered:
+            continueForwarding(slot)
+        }
     }
 
     private func readHead(_ index: Int) {

@@ -27,7 +27,7 @@ extension Worker {
         let exchange = exchanges.pointer(slot)
         let index = Int(exchange.pointee.client)
         let client = clients.pointer(index)
-        if exchange.pointee.clientStream != 0 { return continueCollectingStream(slot) }
+        if exchange.pointee.clientStream != nil { return continueCollectingStream(slot) }
         var reads = 0
         while !exchange.pointee.machine.requestRead {
             if !client.pointee.input.isEmpty {

@@ -41,6 +41,8 @@ extension Worker {
             startTry(slot)
         case .requestSuspended, .responseSuspended:
             requestTimedOut(slot)
+        case .tunnelled:
+            tunnelTimedOut(slot)
         case .idle, .connecting, .forwarded, .answered, .collecting:
             break
         }
@@ -57,7 +59,7 @@ extension Worker {
             exchange.pointee.heldResponse = nil
             let last = exchange.pointee.route.map { $0.pointee.stages - 1 } ?? -1
             exchange.pointee.responseStage = min(exchange.pointee.suspendedStage - 1, last)
-        case .idle, .collecting, .connecting, .backingOff, .forwarded, .answered: break
+        case .idle, .collecting, .connecting, .backingOff, .forwarded, .tunnelled, .answered: break
         }
         exchange.pointee.step = .idle
         if exchange.pointee.backend >= 0 {

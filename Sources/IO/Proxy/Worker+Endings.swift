@@ -22,7 +22,7 @@ extension Worker {
         if exchange.pointee.holdsRetry || exchange.pointee.retriedFor != nil { retryEnded(slot, .failure) }
         if case .queued = exchange.pointee.step { leaveQueue(slot) }
         record(slot)
-        let isStream = exchange.pointee.clientStream != 0
+        let isStream = exchange.pointee.clientStream != nil
         if isStream { leaveStream(slot, ending.client) }
         exchange.pointee.deadline.cancel(on: &timers)
         exchange.pointee.generation._withUnsafeGuaranteedRef { $0.inFlight -= 1 }
@@ -97,7 +97,7 @@ extension Worker {
     /// The backend's connection goes back to its pool, if the pool takes it.
     private func returnBackend(_ slot: Int) {
         let exchange = exchanges.pointer(slot)
-        guard exchange.pointee.backendStream == 0 else { return leaveShared(slot, isWhole: true) }
+        guard !exchange.pointee.sharesBackend else { return leaveShared(slot, isWhole: true) }
         let index = Int(exchange.pointee.backend)
         let backend = backends.pointer(index)
         exchange.pointee.backend = -1
@@ -130,7 +130,7 @@ extension Worker {
         let index = Int(exchange.pointee.backend)
         guard index >= 0 else { return }
         if exchange.pointee.owesOutcome { tell(slot, .givenUp) }
-        guard exchange.pointee.backendStream == 0 else { return leaveShared(slot, isWhole: false) }
+        guard !exchange.pointee.sharesBackend else { return leaveShared(slot, isWhole: false) }
         exchange.pointee.backend = -1
         let backend = backends.pointer(index)
         backend.pointee.exchange = -1

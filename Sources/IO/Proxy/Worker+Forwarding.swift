@@ -33,7 +33,7 @@ extension Worker {
             out.clear()
             return refuseAfterFailure(slot, .internalError)
         }
-        if exchange.pointee.backendStream != 0 {
+        if exchange.pointee.sharesBackend {
             if let transitions { transitions.routed(slot) }
             guard openBackendStream(slot) else { return backendBroken(slot, .streamRefused) }
         }
@@ -59,12 +59,12 @@ extension Worker {
             return backendBroken(slot, .closed)
         }
         exchange.pointee.machine.headSent()
-        if let transitions, exchange.pointee.backendStream == 0 { transitions.routed(slot) }
+        if let transitions, !exchange.pointee.sharesBackend { transitions.routed(slot) }
         // Also the framing of a body that is empty: it is gone, and could not be sent again.
         if consumed > 0 { exchange.pointee.machine.bodySent(isKept: exchange.pointee.keepsBody) }
         if exchange.pointee.requestBody.isComplete, !exchange.pointee.machine.requestRead {
             exchange.pointee.machine.requestEnded()
-            if exchange.pointee.backendStream != 0 { endBackendStream(slot) }
+            if exchange.pointee.sharesBackend { endBackendStream(slot) }
         }
         if consumed < rest.count, exchange.pointee.head.framing.hasBody {
             stash(UnsafeRawBufferPointer(rebasing: rest[consumed...]), of: slot)
@@ -115,6 +115,7 @@ extension Worker {
             AnnouncedTimeout.append(exchange.pointee.requestDeadline.since(now), to: &out)
         }
         if exchange.pointee.machine.isRetry { out.append("X-Sluice-Retry: 1\r\n") }
+        if exchange.pointee.upgrade != nil { appendUpgrade(slot, to: &out) }
         HeadSerialiser.endOfHead(into: &out)
         return isGood
     }
@@ -140,7 +141,7 @@ extension Worker {
         guard case .forwarded = exchange.pointee.step, !exchange.pointee.machine.requestRead else { return requestFlushed(slot) }
         guard !exchange.pointee.uploadFailed else { return }
         let token = exchange.pointee.context.exchangeToken
-        if exchange.pointee.clientStream != 0 {
+        if exchange.pointee.clientStream != nil {
             continueStreamForwarding(slot)
             guard exchanges.isLive(Token(raw: token)), case .forwarded = exchange.pointee.step else { return }
             return awaitProgress(slot)
@@ -207,7 +208,7 @@ extension Worker {
         exchange.pointee.machine.bodySent(isKept: exchange.pointee.keepsBody)
         if relayed.hasEnded {
             exchange.pointee.machine.requestEnded()
-            if exchange.pointee.backendStream != 0 { endBackendStream(slot) }
+            if exchange.pointee.sharesBackend { endBackendStream(slot) }
         }
         if case .failed = sent { requestRejected(slot) }
         if case .blocked = sent { armIdleBackend(slot) }
@@ -239,7 +240,7 @@ extension Worker {
 
     private func relayRequest(_ slot: Int, _ bytes: UnsafeRawBufferPointer) -> Relayed {
         let exchange = exchanges.pointer(slot)
-        let isChunked = exchange.pointee.head.framing == .chunked && exchange.pointee.backendStream == 0
+        let isChunked = exchange.pointee.head.framing == .chunked && !exchange.pointee.sharesBackend
         var relayed = relay(
             &exchange.pointee.requestBody, RawSpan(_unsafeBytes: bytes), chunked: isChunked,
             trailers: &exchange.pointee.requestTrailers, into: &out)

@@ -7,6 +7,7 @@ import Primitives
 import Reactor
 import Routing
 import Telemetry
+import WebSocket
 
 /// From a parsed head to a decision: who sent it, where it goes, and whether the chain lets it.
 extension Worker {
@@ -16,6 +17,7 @@ extension Worker {
     /// What is to be done with a request.
     private enum Verdict {
         case forward
+        case refuseUpgrade(UpgradeFault)
         /// The detail says what exactly was wrong.
         case refuse(Refusal, StaticString)
         case answer(Answer, responseFrom: Int, reason: Reason)
@@ -38,6 +40,7 @@ extension Worker {
         switch verdict {
         case .forward: forward(slot, UnsafeRawBufferPointer(start: nil, count: 0))
         case .refuse(let refusal, let detail): refuse(slot, refusal, detail: detail)
+        case .refuseUpgrade(let fault): refuse(slot, fault)
         case .answer(let answer, let stage, let reason):
             exchanges.pointer(slot).pointee.responseStage = stage
             respond(slot, answer, reason)
@@ -268,6 +271,10 @@ extension Worker {
             return .answer(
                 Answer(status: 204, fields: [("Allow", allow)]), responseFrom: route.pointee.stages - 1, reason: .response)
         case .refuse(let fault): return .refuse(fault.refusal, fault.message)
+        }
+        if exchange.pointee.head.wantsUpgrade, route.pointee.tunnelsReference != nil {
+            if let fault = judgeUpgrade(slot, route) { return .refuseUpgrade(fault) }
+            guard admitsOrigin(slot, route) else { return .refuse(.originDenied, "") }
         }
         exchange.pointee.breaker = route.pointee.breakerReference
         exchange.pointee.fallback = route.pointee.fallbackReference

@@ -93,7 +93,7 @@ extension Worker {
             pool.pointee.speaksHTTP2 = false
             pool.pointee.shared.removeAll { $0 == Int32(index) }
         }
-        exchange.pointee.backendStream = 0
+        exchange.pointee.sharesBackend = false
         let waiters = backend.pointee.waiters
         if !waiters.isEmpty { sendWaitersAway(index) }
         sendOnConnection(slot)
@@ -134,7 +134,9 @@ extension Worker {
         let slot = Int(backend.pointee.exchange)
         switch backend.pointee.outgoing.flush(backend.pointee.descriptor, calls) {
         case .blocked: armIdleBackend(slot)
-        case .all: continueForwarding(slot)
+        case .all:
+            if case .tunnelled = exchanges.pointer(slot).pointee.step { return tunnelFlushed(toBackend: slot) }
+            continueForwarding(slot)
         case .failed:
             backend.pointee.isReadable = true
             backend.pointee.isHalfClosed = true
@@ -150,6 +152,7 @@ extension Worker {
         guard slot >= 0, case .lent = backend.pointee.phase else { return }
         let exchange = exchanges.pointer(slot)
         let token = exchange.pointee.context.exchangeToken
+        if case .tunnelled = exchange.pointee.step { return continueDownload(slot) }
         guard case .forwarded = exchange.pointee.step else { return }
         var reads = 0
         while backend.pointee.isReadable, clientTakes(slot) {
@@ -211,6 +214,13 @@ extension Worker {
                 if !response.isInterim {
                     return finalHead(slot, UnsafeRawBufferPointer(rebasing: bytes[start...]))
                 }
+                if response.status == 101, exchange.pointee.upgrade != nil {
+                    if let fault = acceptsUpgrade(slot) {
+                        report(.backend(instanceName(slot)), fault.name, rest)
+                        return backendBroken(slot, .malformed)
+                    }
+                    return finalHead(slot, UnsafeRawBufferPointer(rebasing: bytes[start...]))
+                }
                 exchange.pointee.interimCount += 1
                 // Nobody asked for another protocol (101), and endless 103s are an attack.
                 guard response.status != 101, exchange.pointee.interimCount <= Self.interimMax else {
@@ -253,7 +263,7 @@ extension Worker {
 
     /// Sends the interim response that stands in `out`.
     func writeInterim(_ slot: Int) {
-        guard exchanges.pointer(slot).pointee.clientStream == 0 else { return writeInterimToStream(slot) }
+        guard exchanges.pointer(slot).pointee.clientStream == nil else { return writeInterimToStream(slot) }
         // A failure shows itself as an event on the descriptor.
         _ = writeToClient(slot, out.unsafeBytes, UnsafeRawBufferPointer(start: nil, count: 0))
     }
@@ -264,7 +274,7 @@ extension Worker {
         guard stripResponse(slot) else { return backendBroken(slot, .malformed) }
         exchange.pointee.upstreamStatus = response.status
         exchange.pointee.responseBody =
-            exchange.pointee.backendStream == 0 || response.framing == .none
+            !exchange.pointee.sharesBackend || response.framing == .none
             ? BodyReader(response.framing) : BodyReader(.untilClose)
         exchange.pointee.backendMayContinue = response.allowsReuse
         let outcome = CallOutcome(status: response.status)
@@ -313,7 +323,7 @@ extension Worker {
 
     private func holdResponse(_ slot: Int, _ stage: Int, _ rest: UnsafeRawBufferPointer) {
         let exchange = exchanges.pointer(slot)
-        if exchange.pointee.backendStream == 0 { backends.pointer(Int(exchange.pointee.backend)).pointee.input.append(rest) }
+        if !exchange.pointee.sharesBackend { backends.pointer(Int(exchange.pointee.backend)).pointee.input.append(rest) }
         excuseBackend(slot)
         var held = ResponseHead()
         swap(&held, &response)
@@ -355,7 +365,7 @@ extension Worker {
             case .proceed:
                 let index = Int(exchange.pointee.backend)
                 let token = exchange.pointee.context.exchangeToken
-                let isStream = exchange.pointee.backendStream != 0
+                let isStream = exchange.pointee.sharesBackend
                 var kept = Incoming()
                 if !isStream { swap(&kept, &backends.pointer(index).pointee.input) }
                 passHead(slot, kept.bytes)
@@ -379,9 +389,15 @@ extension Worker {
     private func passHead(_ slot: Int, _ rest: UnsafeRawBufferPointer) {
         let exchange = exchanges.pointer(slot)
         guard let route = exchange.pointee.route else { return backendBroken(slot, .malformed) }
-        let delivery = ResponseDelivery.decide(
-            version: exchange.pointee.head.version, method: exchange.pointee.head.method, status: response.status,
-            upstream: response.framing, declaredLength: response.declaredLength, keepsAlive: keepsAlive(slot))
+        let isTunnel = exchange.pointee.upgrade != nil && (response.status == 101 || exchange.pointee.sharesBackend && response.status == 200)
+        let delivery =
+            isTunnel
+            ? ResponseDelivery(body: .untilClose, contentLength: nil, connection: .unsaid)
+            : ResponseDelivery.decide(
+                version: exchange.pointee.head.version, method: exchange.pointee.head.method, status: response.status,
+                upstream: response.framing, declaredLength: response.declaredLength,
+                keepsAlive: exchange.pointee.upgrade == nil && keepsAlive(slot))
+        if isTunnel { prepareTunnelHead(slot) }
         if exchange.pointee.fallbackUsed == .service { markFallback() }
         if exchange.pointee.owesCookie || exchange.pointee.session >= 0 { addSessionCookie(slot) }
         out.clear()
@@ -392,6 +408,7 @@ extension Worker {
                 $0.appendFields(to: &out, head: response, context: exchange.pointee.context, delivery: delivery)
             })
         else { return backendBroken(slot, .malformed) }
+        if isTunnel, exchange.pointee.clientStream == nil { appendUpgrade(slot, to: &out) }
         HeadSerialiser.endOfHead(into: &out)
         guard exchange.pointee.machine.headReceived() else { return backendBroken(slot, .malformed) }
         if let transitions { transitions.answered(slot, status: response.status) }
@@ -400,11 +417,20 @@ extension Worker {
         exchange.pointee.clientFraming = delivery.body
         exchange.pointee.clientMayContinue = !delivery.closes
         exchange.pointee.firstByteAt = now
-        if exchange.pointee.clientStream != 0 {
+        if exchange.pointee.clientStream != nil {
             exchange.pointee.responseBytes += UInt64(out.count)
             let endsStream = hasNoBody(delivery)
             if endsStream { exchange.pointee.clientFraming = .none }
             writeHeadToStream(slot, endsStream: endsStream)
+        }
+        guard !isTunnel else {
+            if !out.isEmpty {
+                exchange.pointee.responseBytes += UInt64(out.count)
+                let sent = writeToClient(slot, out.unsafeBytes, UnsafeRawBufferPointer(start: nil, count: 0))
+                out.clear()
+                if case .failed = sent { return abandonExchange(slot, .clientClosed) }
+            }
+            return beginTunnel(slot, rest)
         }
         relayResponse(slot, rest)
     }
@@ -425,7 +451,7 @@ extension Worker {
         out.clear()
         if case .failed = sent { return abandonExchange(slot, .clientClosed) }
         guard relayed.hasEnded else { return }
-        if exchange.pointee.clientStream != 0, exchange.pointee.clientFraming != .none { endClientStream(slot) }
+        if exchange.pointee.clientStream != nil, exchange.pointee.clientFraming != .none { endClientStream(slot) }
         // What follows a complete response was not asked for (RFC 9112 §9.2): the connection is not used again.
         if relayed.consumed < bytes.count { exchange.pointee.backendMayContinue = false }
         responseComplete(slot)
@@ -441,7 +467,7 @@ extension Worker {
 
     private func responseComplete(_ slot: Int) {
         let exchange = exchanges.pointer(slot)
-        if exchange.pointee.backendStream != 0 {
+        if exchange.pointee.sharesBackend {
             let isWhole = exchange.pointee.backendHasEnded
             return finish(
                 slot,
@@ -463,9 +489,10 @@ extension Worker {
     func clientDrained(_ slot: Int) {
         let exchange = exchanges.pointer(slot)
         let backend = Int(exchange.pointee.backend)
+        if case .tunnelled = exchange.pointee.step { return tunnelFlushed(toClient: slot) }
         if backend >= 0, case .forwarded = exchange.pointee.step {
             if !exchange.pointee.machine.requestRead, backendTakes(slot) { awaitBody(slot) }
-            if exchange.pointee.backendStream != 0 {
+            if exchange.pointee.sharesBackend {
                 continueBackendStream(slot)
             } else if backends.pointer(backend).pointee.isReadable {
                 backendReadable(backend)

@@ -187,7 +187,7 @@ extension Worker {
         exchange.pointee.requestBytes = 0
         exchange.pointee.requestTrailers.discard()
         guard !exchange.pointee.keptBody.isEmpty else { return }
-        if exchange.pointee.clientStream != 0 {
+        if exchange.pointee.clientStream != nil {
             exchange.pointee.keptBody.append(exchange.pointee.streamInput.bytes)
             exchange.pointee.streamInput.discard()
             exchange.pointee.streamInput = exchange.pointee.keptBody

@@ -30,7 +30,7 @@ extension Worker {
         let found = open(slot, pool: pool, instance: instance)
         if case .waiting = found {
             let index = exchanges.pointer(slot).pointee.backend
-            exchanges.pointer(slot).pointee.backendStream = -1
+            exchanges.pointer(slot).pointee.sharesBackend = true
             pool.pointee.shared.append(index)
         }
         return found
@@ -50,7 +50,7 @@ extension Worker {
         let owner = backend.pointee.exchange
         assign(slot, index, instance)
         backend.pointee.exchange = owner
-        exchange.pointee.backendStream = -1
+        exchange.pointee.sharesBackend = true
         if let streams = backend.pointee.streams {
             exchange.pointee.backendPlace = streams.pointee.add(slot: slot)
         } else {
@@ -64,9 +64,10 @@ extension Worker {
     /// The connection stands, and its backend speaks HTTP/2: those who have waited for it go on.
     func beginShared(_ index: Int, _ pool: PoolPointer) {
         let backend = backends.pointer(index)
-        let isSecure = backend.pointee.tls != nil
         let seed = random.next()
-        guard let session = HTTP2Session(.client(pool.pointee.dialect.http2(isSecure: isSecure)), at: now, seed: seed) else {
+        guard let session = HTTP2Session(
+            .client(pool.pointee.dialect.http2(requestsPerConnection: pool.pointee.pool.policy.requestsPerConnection)), at: now,
+            seed: seed) else {
             return connectBroken(index, .connectFailed)
         }
         let streams = StreamSessionPointer.make(session)
@@ -81,7 +82,7 @@ extension Worker {
         backend.pointee.waiters = []
         for raw in tokens where exchanges.isLive(Token(raw: raw)) {
             let slot = Token(raw: raw).index
-            exchanges.pointer(slot).pointee.backendStream = -1
+            exchanges.pointer(slot).pointee.sharesBackend = true
             exchanges.pointer(slot).pointee.backendPlace = streams.pointee.add(slot: slot)
         }
         markDirty(backend: index)
@@ -109,7 +110,7 @@ extension Worker {
             pool.pointee.requestEnded(wasOnTrial: exchange.pointee.isOnTrial)
             if let transitions { transitions.released(Token(raw: raw).index) }
             exchange.pointee.backend = -1
-            exchange.pointee.backendStream = 0
+            exchange.pointee.sharesBackend = false
             exchange.pointee.step = .idle
         }
         return waiters
@@ -136,7 +137,8 @@ extension Worker {
         let stream = exchange.pointee.backendStream
         let backend = backends.pointer(index)
         exchange.pointee.backend = -1
-        exchange.pointee.backendStream = 0
+        exchange.pointee.sharesBackend = false
+        exchange.pointee.backendStream = nil
         exchange.pointee.upstreamDeadline = .never
         guard let pool = pools[Int(backend.pointee.pool)] else { return }
         pool.pointee.requestEnded(wasOnTrial: exchange.pointee.isOnTrial)
@@ -144,7 +146,7 @@ extension Worker {
         guard let streams = backend.pointee.streams else { return leaveUnfinished(slot, index, pool) }
         let place = exchange.pointee.backendPlace
         if let moved = streams.pointee.remove(at: place) { exchanges.pointer(Int(moved)).pointee.backendPlace = place }
-        if stream > 0 {
+        if let stream {
             let unread = exchange.pointee.backendInput.count
             if unread > 0 { streams.pointee.http2.consume(stream, unread) }
             streams.pointee.http2.setToken(stream, 0)

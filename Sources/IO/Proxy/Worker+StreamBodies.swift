@@ -20,7 +20,7 @@ extension Worker {
     func bodyReader(_ slot: Int) -> BodyReader {
         let exchange = exchanges.pointer(slot)
         let framing = exchange.pointee.head.framing
-        return BodyReader(exchange.pointee.clientStream != 0 && framing.hasBody ? .untilClose : framing)
+        return BodyReader(exchange.pointee.clientStream != nil && framing.hasBody ? .untilClose : framing)
     }
 
     /// Body bytes have come.
@@ -36,7 +36,13 @@ extension Worker {
             if case .forwarded = exchange.pointee.step { continueForwarding(slot) }
             return
         }
-        if exchange.pointee.uploadFailed || exchange.pointee.machine.requestRead { return returnWindow(slot, bytes.count) }
+        if exchange.pointee.uploadFailed || exchange.pointee.machine.requestRead && exchange.pointee.upgrade == nil {
+            return returnWindow(slot, bytes.count)
+        }
+        if case .tunnelled = exchange.pointee.step {
+            exchange.pointee.streamInput.append(bytes)
+            return continueUpload(slot)
+        }
         exchange.pointee.streamInput.append(bytes)
         if case .collecting = exchange.pointee.step { continueCollecting(slot) }
     }
@@ -49,6 +55,7 @@ extension Worker {
         switch exchange.pointee.step {
         case .forwarded: continueForwarding(slot)
         case .collecting: continueCollecting(slot)
+        case .tunnelled: continueUpload(slot)
         case .idle, .requestSuspended, .queued, .connecting, .backingOff, .responseSuspended, .answered: break
         }
     }
@@ -57,8 +64,10 @@ extension Worker {
     func returnWindow(_ slot: Int, _ count: Int) {
         let exchange = exchanges.pointer(slot)
         let index = Int(exchange.pointee.client)
-        guard count > 0, let streams = clients.pointer(index).pointee.streams else { return }
-        streams.pointee.http2.consume(exchange.pointee.clientStream, count)
+        guard count > 0, let streams = clients.pointer(index).pointee.streams, let stream = exchange.pointee.clientStream else {
+            return
+        }
+        streams.pointee.http2.consume(stream, count)
         markDirty(client: index)
     }
 
@@ -95,16 +104,19 @@ extension Worker {
 
     func streamTakes(_ slot: Int) -> Bool {
         let exchange = exchanges.pointer(slot)
-        guard let streams = clients.pointer(Int(exchange.pointee.client)).pointee.streams else { return true }
-        return streams.pointee.http2.pending(exchange.pointee.clientStream) == 0
+        guard let stream = exchange.pointee.clientStream,
+            let streams = clients.pointer(Int(exchange.pointee.client)).pointee.streams
+        else { return true }
+        return streams.pointee.http2.pending(stream) == 0
             && streams.pointee.http2.pendingTotal < Self.heldBytesMax && streams.pointee.frames.count < Self.framesMax
     }
 
     func writeToStream(_ slot: Int, _ first: UnsafeRawBufferPointer, _ second: UnsafeRawBufferPointer) -> Sent {
         let exchange = exchanges.pointer(slot)
         let index = Int(exchange.pointee.client)
-        guard let streams = clients.pointer(index).pointee.streams else { return .failed(SystemError.brokenPipe) }
-        let stream = exchange.pointee.clientStream
+        guard let streams = clients.pointer(index).pointee.streams, let stream = exchange.pointee.clientStream else {
+            return .failed(SystemError.brokenPipe)
+        }
         if first.count > 0 { streams.pointee.http2.send(stream, first) }
         if second.count > 0 { streams.pointee.http2.send(stream, second) }
         frame(client: index)
@@ -117,8 +129,8 @@ extension Worker {
     func writeHeadToStream(_ slot: Int, endsStream: Bool) {
         let exchange = exchanges.pointer(slot)
         let index = Int(exchange.pointee.client)
-        guard let streams = clients.pointer(index).pointee.streams else { return }
-        streams.pointee.http2.submitResponse(exchange.pointee.clientStream, out.unsafeBytes, endsStream: endsStream)
+        guard let streams = clients.pointer(index).pointee.streams, let stream = exchange.pointee.clientStream else { return }
+        streams.pointee.http2.submitResponse(stream, out.unsafeBytes, endsStream: endsStream)
         out.clear()
         markDirty(client: index)
     }
@@ -126,8 +138,8 @@ extension Worker {
     func writeInterimToStream(_ slot: Int) {
         let exchange = exchanges.pointer(slot)
         let index = Int(exchange.pointee.client)
-        guard let streams = clients.pointer(index).pointee.streams else { return }
-        streams.pointee.http2.submitInterim(exchange.pointee.clientStream, out.unsafeBytes)
+        guard let streams = clients.pointer(index).pointee.streams, let stream = exchange.pointee.clientStream else { return }
+        streams.pointee.http2.submitInterim(stream, out.unsafeBytes)
         out.clear()
         markDirty(client: index)
     }
@@ -136,9 +148,9 @@ extension Worker {
     func endClientStream(_ slot: Int) {
         let exchange = exchanges.pointer(slot)
         let index = Int(exchange.pointee.client)
-        guard let streams = clients.pointer(index).pointee.streams else { return }
+        guard let streams = clients.pointer(index).pointee.streams, let stream = exchange.pointee.clientStream else { return }
         let trailers = exchange.pointee.responseTrailers.bytes
-        streams.pointee.http2.end(exchange.pointee.clientStream, trailers: trailers.count > 0 ? trailers : nil)
+        streams.pointee.http2.end(stream, trailers: trailers.count > 0 ? trailers : nil)
         frame(client: index)
     }
 }

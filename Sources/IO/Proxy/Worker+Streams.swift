@@ -62,7 +62,7 @@ extension Worker {
 
     private func streamEvent(_ index: Int, _ streams: StreamSessionPointer, _ event: HTTP2Event) {
         switch event {
-        case .head(let stream, let endsStream, _): requestReceived(index, streams, stream, endsStream)
+        case .head(let stream, let endsStream): requestReceived(index, streams, stream, endsStream)
         case .refusedHead(let stream, let fault): headRefused(index, streams, stream, fault)
         case .data(let stream, let bytes):
             guard let slot = exchange(on: streams, stream) else {
@@ -85,14 +85,14 @@ extension Worker {
     }
 
     /// The exchange of a stream, while it has one.
-    func exchange(on streams: StreamSessionPointer, _ stream: Int32) -> Int? {
+    func exchange(on streams: StreamSessionPointer, _ stream: HTTP2StreamID) -> Int? {
         guard let raw = streams.pointee.http2.token(stream), raw != 0 else { return nil }
         let token = Token(raw: raw)
         guard case .exchange = token.kind, exchanges.isLive(token) else { return nil }
         return token.index
     }
 
-    private func requestReceived(_ index: Int, _ streams: StreamSessionPointer, _ stream: Int32, _ endsStream: Bool) {
+    private func requestReceived(_ index: Int, _ streams: StreamSessionPointer, _ stream: HTTP2StreamID, _ endsStream: Bool) {
         let slot = beginStream(index, streams, stream)
         let exchange = exchanges.pointer(slot)
         let text = streams.pointee.http2.headText(stream)
@@ -119,12 +119,12 @@ extension Worker {
         if head.headers.firstIndex(of: .expect) != nil { head.expectsContinue = true }
     }
 
-    private func headRefused(_ index: Int, _ streams: StreamSessionPointer, _ stream: Int32, _ fault: RequestFault) {
+    private func headRefused(_ index: Int, _ streams: StreamSessionPointer, _ stream: HTTP2StreamID, _ fault: RequestFault) {
         let slot = beginStream(index, streams, stream)
         refuseHead(slot, fault, UnsafeRawBufferPointer(start: nil, count: 0))
     }
 
-    private func beginStream(_ index: Int, _ streams: StreamSessionPointer, _ stream: Int32) -> Int {
+    private func beginStream(_ index: Int, _ streams: StreamSessionPointer, _ stream: HTTP2StreamID) -> Int {
         let (slot, generation) = exchanges.allocate()
         prepare(slot, generation, for: index)
         let exchange = exchanges.pointer(slot)
@@ -138,8 +138,7 @@ extension Worker {
     func leaveStream(_ slot: Int, _ ending: ProxyExchange.Ending.Client) {
         let exchange = exchanges.pointer(slot)
         let index = Int(exchange.pointee.client)
-        let stream = exchange.pointee.clientStream
-        guard let streams = clients.pointer(index).pointee.streams else { return }
+        guard let streams = clients.pointer(index).pointee.streams, let stream = exchange.pointee.clientStream else { return }
         let place = exchange.pointee.place
         if let moved = streams.pointee.remove(at: place) { exchanges.pointer(Int(moved)).pointee.place = place }
         streams.pointee.http2.setToken(stream, 0)
