@@ -16,7 +16,7 @@ extension Builder {
             let tls = element.block("tls").map { serverTLS($0) }
             let protocols = listenerProtocols(element["protocols"], of: element)
             var http2 = HTTP2Configuration()
-            if let entry = element.entry("http2") { http2 = http2Limits(entry, protocols) }
+            if let entry = element.entry("http2") { http2 = http2Limits(entry, of: element, protocols) }
             guard let place = element["address"], case .listenAddress(let address) = place.content,
                 let name = element["name"]?.text
             else { continue }
@@ -68,11 +68,13 @@ extension Builder {
             let shown = value["address"]?.shown(admin.address.text) ?? admin.address.text
             let isGuarded = hasToken || admin.tls?.requiresClientCertificate == true
             // What is wrong with the authorities has been said.
-            let isKnown = value.block("tls")?.entries.contains { $0.value.isInvalid } != true
+            let auth = value.block("tls")?.block("client_auth")
+            let isKnown = value.entry("tls")?.value.holdsInvalid != true && (auth == nil || admin.tls?.clientAuth != nil)
             if admin.enabled, !admin.address.isLocal, !isGuarded, isKnown {
                 diagnostics.error(
                     mark, trail,
-                    "\(shown) can be reached by other machines and needs admin.token, or admin.tls with client_auth: {mode: require}")
+                    "\(shown) can be reached by other machines and needs admin.token, or admin.tls with client_auth: {mode: require}"
+                )
             }
             if admin.enabled, let token = value["token"] { checkToken(token, admin, shown) }
         }

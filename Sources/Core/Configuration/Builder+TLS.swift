@@ -101,7 +101,9 @@ extension Builder {
         return names.isEmpty ? standard : ListenerProtocols(names)
     }
 
-    mutating func http2Limits(_ entry: Value.Entry, _ protocols: ListenerProtocols) -> HTTP2Configuration {
+    mutating func http2Limits(
+        _ entry: Value.Entry, of listener: Value, _ protocols: ListenerProtocols
+    ) -> HTTP2Configuration {
         let value = entry.value
         var http2 = HTTP2Configuration()
         set(&http2.maxConcurrentStreams, value["max_concurrent_streams"]?.integer)
@@ -109,7 +111,7 @@ extension Builder {
         set(&http2.connectionWindow, value["connection_window"]?.integer)
         set(&http2.maxResets, value["max_resets"]?.integer)
         set(&http2.maxControlFrames, value["max_control_frames"]?.integer)
-        if !protocols.h2, !protocols.h2c {
+        if !protocols.h2, !protocols.h2c, !hasInvalid(listener, ["protocols", "tls"]) {
             warn(entry, "has no effect without h2 or h2c in protocols")
         }
         if http2.connectionWindow < http2.initialWindow, !hasInvalid(value, ["initial_window", "connection_window"]) {
@@ -147,7 +149,7 @@ extension Builder {
             if let skips = older.value.truth { tls.verify = !skips }
         }
         set(&tls.verify, value["verify"]?.truth)
-        derive(value.trail, "verify", value.entry("insecure_skip_verify") == nil ? "true" : "\(tls.verify)")
+        if value.entry("insecure_skip_verify") == nil { derive(value.trail, "verify", "\(tls.verify)") }
         return tls
     }
 

@@ -33,7 +33,9 @@ extension ConfigurationLines {
     }
 
     static func tls(_ tls: TLSClientConfiguration) -> [ConfigurationLine] {
-        let files = [("ca_file", tls.caFile), ("cert_file", tls.certFile), ("key_file", tls.keyFile), ("server_name", tls.serverName)]
+        let files = [
+            ("ca_file", tls.caFile), ("cert_file", tls.certFile), ("key_file", tls.keyFile), ("server_name", tls.serverName),
+        ]
         var lines: [ConfigurationLine] = []
         for (name, text) in files {
             if let text { lines.append(ConfigurationLine("tls.\(name)", text)) }

@@ -167,7 +167,8 @@ public enum JSONSchema {
         case .secret: plainText + [("minLength", .number(1))]
         case .file: orVariable(text("^[^\\u0000-\\u001f\\u007f]{0,4094}[^\\u0000-\\u001f\\u007f/]$"))
         case .upgrade: orVariable(string("^\(tokenCharacters)+(/\(tokenCharacters)+)?$"))
-        case .certificateName: orVariable(string("^(\(ClientCertificateName.Kind.allCases.map(\.rawValue).joined(separator: "|"))):.+$"))
+        case .certificateName:
+            orVariable(string("^(\(ClientCertificateName.Kind.allCases.map(\.rawValue).joined(separator: "|"))):.+$"))
         case .fingerprint: orVariable(text("^([0-9A-Fa-f]{2}:?){31}[0-9A-Fa-f]{2}$"))
         case .option: plainText
         }

@@ -91,7 +91,7 @@ enum ScalarKind {
             ScalarKind.choice(words + ["a number between \(range.lowerBound) and \(range.upperBound)"])
         case .rate: "a rate such as 10/s or 100/m"
         case .listenAddress: "an address such as 0.0.0.0:8000, [::]:8000 or unix:/run/x.sock"
-        case .instanceURL: "a URL such as http://10.0.0.5:8080, https://api.example.com or unix:/run/app.sock"
+        case .instanceURL: "a URL such as http://10.0.0.5:8080 or unix:/run/app.sock"
         case .addressBlock: "an address or a block such as 10.0.0.0/8"
         case .hostPattern: "a host name such as example.com or *.example.com"
         case .hostField: "a host name or an address, perhaps with a port"

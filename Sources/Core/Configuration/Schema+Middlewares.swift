@@ -18,7 +18,8 @@ extension Schema {
                 Key("custom", .object(custom), "A kind that this daemon was built with."),
             ],
             exactlyOneOf: [
-                "headers", "body_size", "jwt", "api_key", "authorize", "ip_access", "client_cert", "rate_limit", "cors", "cache", "custom",
+                "headers", "body_size", "jwt", "api_key", "authorize", "ip_access", "client_cert", "rate_limit", "cors", "cache",
+                "custom",
             ])
     }
 

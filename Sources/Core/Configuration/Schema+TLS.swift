@@ -102,8 +102,8 @@ extension Schema {
         ObjectShape(
             [
                 Key(
-                    "origins", .list(.scalar(.origin), orOne: true, count: 1...1024), default: "[]",
-                    "Sites whose pages may open a WebSocket, or *; 403 for others. Left out: those of the request's own host."),
+                    "origins", .list(.scalar(.origin), orOne: true, count: 0...1024), default: "[]",
+                    "Sites whose pages may open a WebSocket, or *; 403 for others. Empty: those of the request's own host."),
                 Key(
                     "idle_timeout", .scalar(.duration(.seconds(1) ... .seconds(30 * 86_400), off: true)),
                     default: AmountText.of(Defaults.tunnelIdleTimeout),
