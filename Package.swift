@@ -41,6 +41,7 @@ let package = Package(
         .target(name: "CLinux", path: "Sources/C/CLinux"),
         .target(name: "CScan", path: "Sources/C/CScan"),
         .systemLibrary(name: "CYAML", path: "Sources/C/CYAML"),
+        .systemLibrary(name: "COpenSSL", path: "Sources/C/COpenSSL"),
 
         // Core: no descriptors, no clock, no threads. Bytes and events in, actions out.
         core("Primitives", ["CScan"]),
@@ -49,6 +50,9 @@ let package = Package(
         core("Routing", ["HTTPMessages", "Primitives"]),
         core("ProxyProtocol", ["Primitives"]),
         core("Pipeline", ["HTTPMessages", "Primitives"]),
+        core("Crypto", ["COpenSSL", "Primitives"]),
+        core("WebSocket", ["Crypto", "HTTPMessages", "Primitives"]),
+        core("GRPC", ["HTTPMessages", "Primitives"]),
         core("Balancing", ["Primitives"]),
         core("Resilience", ["Primitives"]),
         core("Health", ["Primitives"]),
@@ -106,6 +110,9 @@ let package = Package(
         tests("HTTP1Tests", "Core", ["HTTP1"]),
         tests("RoutingTests", "Core", ["Routing", "HTTP1"]),
         tests("PipelineTests", "Core", ["Pipeline", "HTTP1"]),
+        tests("CryptoTests", "Core", ["Crypto", "Primitives"]),
+        tests("WebSocketTests", "Core", ["WebSocket", "HTTP1", "HTTPMessages", "Primitives"]),
+        tests("GRPCTests", "Core", ["GRPC", "HTTPMessages", "Primitives"]),
         tests("BalancingTests", "Core", ["Balancing", "Primitives"]),
         tests("ResilienceTests", "Core", ["Resilience", "Primitives"]),
         tests("HealthTests", "Core", ["Health", "Primitives"]),
@@ -169,5 +176,7 @@ if Context.environment["SLUICE_FUZZ"] != nil {
         fuzzer("Target", ["HTTP1", "HTTPMessages", "Routing"]),
         fuzzer("Configuration", ["Configuration", "ConfigurationFile", "Control"]),
         fuzzer("Text", ["HTTP1", "HTTPMessages", "Routing"]),
+        fuzzer("FrameScanner", ["WebSocket"]),
+        fuzzer("HealthMessage", ["GRPC"]),
     ]
 }

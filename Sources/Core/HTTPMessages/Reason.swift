@@ -22,6 +22,10 @@ public enum Reason: UInt8, Sendable, CaseIterable {
     case noRoute
     case methodNotAllowed
     case ipDenied
+    /// The page that opens a WebSocket is of another site.
+    case originDenied
+    /// A WebSocket of a version other than 13.
+    case websocketVersion
     case loopDetected
     /// The connection was made for another host.
     case misdirected
@@ -85,6 +89,8 @@ public enum Reason: UInt8, Sendable, CaseIterable {
         case .noRoute: "no_route"
         case .methodNotAllowed: "method_not_allowed"
         case .ipDenied: "ip_denied"
+        case .originDenied: "origin_denied"
+        case .websocketVersion: "websocket_version"
         case .loopDetected: "loop_detected"
         case .misdirected: "misdirected"
         case .authMissing: "auth_missing"

@@ -37,6 +37,13 @@ extension Refusal {
             proxyStatus: "http_request_denied")
     }
 
+    /// A page of another site opens a WebSocket, which would be the user's (RFC 6455 §10.2).
+    public static var originDenied: Refusal {
+        Refusal(
+            status: 403, code: .authError, reason: .originDenied, message: "Pages of this origin are not allowed here.",
+            proxyStatus: "http_request_denied")
+    }
+
     public static var noRoute: Refusal {
         Refusal(
             status: 404, code: .notFound, reason: .noRoute, message: "Nothing is served at this address.",
@@ -98,6 +105,13 @@ extension Refusal {
         Refusal(
             status: 417, code: .invalidRequest, reason: .expectationFailed, message: "The expectation cannot be met.",
             proxyStatus: "http_request_error", closes: true)
+    }
+
+    /// A WebSocket handshake of another version than 13, which the answer names (RFC 6455 §4.4).
+    public static var webSocketVersion: Refusal {
+        Refusal(
+            status: 426, code: .invalidRequest, reason: .websocketVersion,
+            message: "This version of WebSocket is not supported.", proxyStatus: "http_request_error")
     }
 
     /// One field, all fields, or their number is over its limit.
@@ -274,7 +288,8 @@ extension Refusal {
     /// Every situation, for the reference page and the tests.
     public static var all: [Refusal] {
         [
-            .badRequest, .unacceptable, .authMissing, .authInvalid, .ipDenied, .noRoute, .methodNotAllowed, .methodNeverAllowed,
+            .badRequest, .unacceptable, .authMissing, .authInvalid, .ipDenied, .originDenied, .webSocketVersion, .noRoute,
+            .methodNotAllowed, .methodNeverAllowed,
             .headTimeout, .bodyTimeout,
             .lengthRequired, .bodyTooLarge, .uriTooLong, .expectationFailed, .headerTooLarge, .unknownMethod,
             .unknownTransferCoding, .versionNotSupported, .loopDetected, .internalError, .overload, .draining,

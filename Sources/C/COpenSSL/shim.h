@@ -1,0 +1,2 @@
+/* OpenSSL's digests, for Core/Crypto. */
+#include <openssl/evp.h>
