@@ -29,6 +29,9 @@ public struct TLSServerConfiguration: Sendable, Equatable {
         }
     }
 
+    /// Whether backends are told of the certificates of clients.
+    public var forwardsClientCertificate: Bool { certificates.contains { clientAuth(of: $0)?.forwards ?? false } }
+
     /// Whether some clients are asked for a certificate.
     public var asksForClientCertificate: Bool { certificates.contains { clientAuth(of: $0) != nil } }
 }

@@ -27,6 +27,8 @@ public enum Reason: UInt8, Sendable, CaseIterable {
     /// A WebSocket of a version other than 13.
     case websocketVersion
     case loopDetected
+    /// The client's certificate is not one of those that are let in.
+    case certificateDenied
     /// The connection was made for another host.
     case misdirected
     /// No credentials.
@@ -89,9 +91,10 @@ public enum Reason: UInt8, Sendable, CaseIterable {
         case .noRoute: "no_route"
         case .methodNotAllowed: "method_not_allowed"
         case .ipDenied: "ip_denied"
-        case .originDenied: "origin_denied"
         case .websocketVersion: "websocket_version"
         case .loopDetected: "loop_detected"
+        case .originDenied: "origin_denied"
+        case .certificateDenied: "certificate_denied"
         case .misdirected: "misdirected"
         case .authMissing: "auth_missing"
         case .authInvalid: "auth_invalid"

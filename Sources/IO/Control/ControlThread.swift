@@ -55,6 +55,7 @@ public final class ControlThread {
     var accessLog: LogWriter?
     var registry = InstanceRegistry(workers: 1)
     var store: MetricsStore
+    let tls = TLSStore()
     /// What was last heard of services.
     var history = ServiceHistory()
     /// For circuit breakers that an administrator opens.
@@ -141,7 +142,7 @@ public final class ControlThread {
         do {
             snapshot = try SnapshotBuilder(
                 number: 1, configuration: configuration, places: loaded.places, generatedName: generatedName, version: version,
-                seed: randomSeed(), middlewareTypes: middlewares
+                seed: randomSeed(), tls: tls, middlewareTypes: middlewares
             ).build(&registry, labels: labels)
         } catch {
             throw StartError(error.diagnostics.map { "\($0)" }.joined(separator: "\n"))
@@ -176,6 +177,7 @@ public final class ControlThread {
             throw StartError(error.description)
         }
         listeners.commit(plan)
+        keepCertificates(snapshot, admin)
         for note in plan.notes + listeners.closeUnwanted() { log.warn("handed over", ["note": .string(note)]) }
         resolver.start()
         watchNames(configuration, &registry)
@@ -236,6 +238,7 @@ public final class ControlThread {
             if let next = questions.next() { administer(next.request, next.caller) }
             if scrape.isOpen, Clock.monotonic >= scrape.deadline { finishScrape() }
             while let signal = signals.next() { received(signal) }
+            watchCertificates()
             continueReload()
             continueUpgrade()
             if continueDeparture() { return stop() }
@@ -354,7 +357,7 @@ public final class ControlThread {
     }
 
     func buildAdmin(_ next: GatewayConfiguration, number: Int) throws(BuildError) -> GatewaySnapshot {
-        try AdminSnapshot.build(next, number: number, generatedName: generatedName, version: version)
+        try AdminSnapshot.build(next, number: number, generatedName: generatedName, version: version, tls: tls)
     }
 
     func watchNames(_ configuration: GatewayConfiguration, _ registry: inout InstanceRegistry) {

@@ -18,6 +18,8 @@ struct SnapshotBuilder {
     let generatedName: String
     let version: String
     let seed: UInt64
+    /// Certificates and keys that were read already.
+    var tls = TLSStore()
     /// Stands before all others, on every route.
     var guardStage: Stage?
     /// Actions that no file can ask for, by the route's name.
@@ -32,7 +34,8 @@ struct SnapshotBuilder {
     func build(
         _ registry: inout InstanceRegistry, labels: MetricsLabels, at now: Instant = Clock.monotonic
     ) throws(BuildError) -> GatewaySnapshot {
-        let services = services(&registry, at: now)
+        let services = try services(&registry, at: now)
+        let listeners = try listeners(at: now)
         let chains = try middlewareStages()
         let responses = try responses()
         var rules: [RouteRule] = []
@@ -51,7 +54,7 @@ struct SnapshotBuilder {
         }
         return GatewaySnapshot(
             number: number, configuration: configuration, routeTable: table, routes: routes, services: services,
-            listeners: configuration.listeners.map { ListenerRuntime($0, mergesSlashes: configuration.server.mergeSlashes) },
+            listeners: listeners,
             entrance: entrance(), responses: responses,
             names: names(), labels: labels, version: version)
     }
@@ -135,6 +138,12 @@ struct SnapshotBuilder {
                     throw fault("middlewares.\(middleware.name)", "\(error)")
                 }
             case .bodySize(let max): stages.append(.bodySize(limit: max == .max ? 0 : UInt64(max)))
+            case .clientCertificate(let rules):
+                stages.append(
+                    .clientCertificate(
+                        ClientCertificateStage(
+                            subjects: rules.subjects.map { Array($0.utf8) }, alternativeNames: rules.sans.map { Array($0.text.utf8) },
+                            fingerprints: rules.fingerprints.map { Array($0.utf8) })))
             case .ipAccess(let allow, let deny): stages.append(.ipAccess(IPAccessRules(allow: allow, deny: deny)))
             case .cors(let cors):
                 do {
@@ -179,6 +188,9 @@ struct SnapshotBuilder {
             case .scheme: .variable(.scheme)
             case .timestamp: .variable(.timestamp)
             case .listener: .variable(.listener)
+            case .clientCertSubject: .variable(.clientCertSubject)
+            case .clientCertFingerprint: .variable(.clientCertFingerprint)
+            case .clientCertSAN: .variable(.clientCertSAN)
             }
         }
     }

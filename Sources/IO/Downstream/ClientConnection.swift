@@ -1,4 +1,5 @@
 import Multiplexing
+import Pipeline
 import Primitives
 import Reactor
 import TLS
@@ -56,6 +57,8 @@ public struct ClientConnection {
     public var input = Incoming()
     /// Nil where nothing is encrypted. Freed with the connection, as is `streams`.
     public var tls: TLSSession?
+    /// What the client has shown of itself; retained, and released with the connection.
+    public var certificate: Unmanaged<ClientCertificate>?
     /// Nil where the connection speaks HTTP/1.
     public var streams: StreamSessionPointer?
     public var outgoing = Outgoing()

@@ -2,12 +2,14 @@ import Balancing
 import Configuration
 import Downstream
 import HTTP1
+import HTTP2
 import HTTPMessages
 import Pipeline
 import Primitives
 import Reactor
 import Resilience
 import Routing
+import TLS
 import Telemetry
 import Upstream
 
@@ -202,8 +204,11 @@ public struct ListenerRuntime: Sendable {
     /// Who may connect, where a connection has to begin with a PROXY header.
     public let proxyPeers: [AddressBlock]
     let rules: ListenerRules
+    /// Nil where nothing is encrypted.
+    public let tls: TLSServer?
 
-    public init(_ configuration: ListenerConfiguration, mergesSlashes: Bool) {
+    public init(_ configuration: ListenerConfiguration, mergesSlashes: Bool, tls: TLSServer? = nil) {
+        self.tls = tls
         name = configuration.name
         address = configuration.address
         proxyPeers = configuration.proxyProtocol ?? []
@@ -213,7 +218,23 @@ public struct ListenerRuntime: Sendable {
             parser: HTTP1.Limits(
                 requestTargetBytes: limits.requestTargetBytes, fieldBytes: limits.requestFieldBytes,
                 headerBytes: limits.requestHeaderBytes, fieldCount: limits.requestHeaders),
-            target: TargetPolicy(scheme: .http, mergeSlashes: mergesSlashes))
+            target: TargetPolicy(scheme: tls == nil ? .http : .https, mergeSlashes: mergesSlashes),
+            tls: tls.map { Unmanaged.passUnretained($0) },
+            asksForCertificates: configuration.tls?.asksForClientCertificate ?? false,
+            forwardsCertificates: configuration.tls?.forwardsClientCertificate ?? false,
+            takesHTTP1: configuration.protocols.http1, takesPlainHTTP2: configuration.protocols.h2c,
+            http2: Self.http2(configuration, isSecure: tls != nil))
+    }
+
+    private static func http2(_ configuration: ListenerConfiguration, isSecure: Bool) -> HTTP2ServerPolicy {
+        let limits = configuration.limits
+        return HTTP2ServerPolicy(
+            scheme: isSecure ? .https : .http, maxConcurrentStreams: configuration.http2.maxConcurrentStreams,
+            streamWindowBytes: configuration.http2.initialWindow, connectionWindowBytes: configuration.http2.connectionWindow,
+            limits: HTTP1.Limits(
+                requestTargetBytes: limits.requestTargetBytes, fieldBytes: limits.requestFieldBytes,
+                headerBytes: limits.requestHeaderBytes, fieldCount: limits.requestHeaders),
+            requestsPerConnection: limits.requestsPerConnection, extendedConnect: true, headersTimeout: limits.headerTimeout)
     }
 
     // For reports.
@@ -228,4 +249,13 @@ struct ListenerRules: Sendable {
     let expectsProxyHeader: Bool
     let parser: HTTP1.Limits
     let target: TargetPolicy
+    /// The listener's, which keeps it alive.
+    let tls: Unmanaged<TLSServer>?
+    let asksForCertificates: Bool
+    /// Backends get the certificate (RFC 9440).
+    let forwardsCertificates: Bool
+    let takesHTTP1: Bool
+    /// HTTP/2 without encryption, by prior knowledge (RFC 9113 §3.3).
+    let takesPlainHTTP2: Bool
+    let http2: HTTP2ServerPolicy
 }

@@ -175,6 +175,7 @@ extension Worker {
         exchange.pointee.context.peerIsUnixSocket = client.pointee.isUnix
         exchange.pointee.context.listenerIndex = Int(exchange.pointee.listener)
         exchange.pointee.context.scheme = client.pointee.tls == nil ? .http : .https
+        exchange.pointee.context.clientCertificate = client.pointee.certificate
         exchange.pointee.context.begin(
             at: now, unixNanoseconds: wallClock, seed: random.next(),
             bodyLimit: UInt64(clamping: listenerRules[Int(exchange.pointee.listener)].limits.requestBodyBytes),
@@ -309,6 +310,8 @@ extension Worker {
         if !reset, client.pointee.phase != .lingering { sayFarewell(client) }
         if let tls = client.pointee.tls { tls.free() }
         client.pointee.tls = nil
+        client.pointee.certificate?.release()
+        client.pointee.certificate = nil
         if let streams = client.pointee.streams {
             precondition(streams.pointee.slots.isEmpty, "a connection is closed under its streams")
             streams.free()

@@ -21,7 +21,6 @@ extension Worker {
                 let session = server._withUnsafeGuaranteedRef({ tls.accept($0) })
             else { return closeClient(index, reset: true) }
             client.pointee.tls = session
-            guard feedEarly(client) else { return handshakeFailed(index, .closed) }
         }
         let n = receive(client)
         if n == 0 || n < 0 && n != -SystemError.again {
@@ -36,8 +35,9 @@ extension Worker {
         let client = clients.pointer(index)
         if !isAdmin {
             metrics.handshakeEnded(
-                client.pointee.label, version: session.version == .tls13 ? .tls13 : .tls12, isResumed: session.isResumed)
+                client.pointee.label, version: session.version == .v1_3 ? .tls13 : .tls12, isResumed: session.isResumed)
         }
+        identify(client, session)
         switch session.alpn {
         case .h2: beginStreams(index, early)
         case .http11, .none:
@@ -48,6 +48,17 @@ extension Worker {
             }
             clientReadable(index)
         }
+    }
+
+    /// Who the client has proved to be, for all its requests.
+    private func identify(_ client: UnsafeMutablePointer<ClientConnection>, _ session: TLSSession) {
+        let listener = listeners[Int(client.pointee.listener)].index ?? 0
+        guard listenerRules[listener].asksForCertificates, let identity = session.peerIdentity else { return }
+        let certificate = ClientCertificate(
+            subject: Array(identity.subject.utf8), alternativeNames: identity.alternativeNames.map { Array($0.utf8) },
+            fingerprint: Array(identity.fingerprint.utf8),
+            certificate: listenerRules[listener].forwardsCertificates ? identity.der : [])
+        client.pointee.certificate = Unmanaged.passRetained(certificate)
     }
 
     func handshakeFailed(_ index: Int, _ fault: HandshakeFault) {
@@ -70,7 +81,7 @@ extension Worker {
     /// The connection stands; now it is to be encrypted.
     func startBackendHandshake(_ index: Int, _ pool: PoolPointer, _ client: TLSClient) {
         let backend = backends.pointer(index)
-        guard let session = tls.connect(client, to: pool.pointee.dialect.peer, resume: pool.pointee.dialect.resumption) else {
+        guard let session = tls.connect(client, to: pool.pointee.dialect.name, resumption: pool.pointee.dialect.resumption) else {
             return connectBroken(index, .tlsFailed)
         }
         backend.pointee.tls = session
@@ -94,6 +105,7 @@ extension Worker {
             return connectBroken(index, .tlsFailed)
         }
         guard session.isEstablished else { return }
+        guard pool.pointee.dialect.accepts(session) else { return connectBroken(index, .tlsFailed) }
         guard n > 0 else { return connectionStands(index, pool) }
         // What came with the end of the handshake: of HTTP/2 the server's settings, of HTTP/1 nothing that was asked for.
         let early = UnsafeRawBufferPointer(start: receiveBuffer.baseAddress, count: n)

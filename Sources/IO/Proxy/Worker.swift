@@ -120,7 +120,7 @@ public final class Worker {
         wallClock = calls.realtime()
         timers = TimerWheel(now: now)
         random = RandomSource(seed: seed)
-        receiveBuffer = .allocate(byteCount: Self.receiveBytes + TLSEngine.recordBytesMax, alignment: 64)
+        receiveBuffer = .allocate(byteCount: Self.receiveBytes + TLSLimits.recordBytes, alignment: 64)
         cipherBuffer = .allocate(byteCount: Self.receiveBytes, alignment: 64)
         clients = Slab { ClientConnection() }
         backends = Slab { BackendConnection() }

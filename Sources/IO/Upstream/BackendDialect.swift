@@ -14,13 +14,13 @@ public struct BackendDialect: Sendable {
     /// Nil where nothing is encrypted.
     public var tls: TLSClient?
     /// The name that is asked for and verified.
-    public var name: [UInt8]
+    public var name: TLSServerName?
     /// The last session with the instance, so that the next handshake is short; for all workers.
     public var resumption: TLSResumption?
     /// Requests at once on one connection.
     public var streamsMax: Int
 
-    public init(_ http: HTTP = .http1, tls: TLSClient? = nil, name: [UInt8] = [], streamsMax: Int = 100) {
+    public init(_ http: HTTP = .http1, tls: TLSClient? = nil, name: TLSServerName? = nil, streamsMax: Int = 100) {
         self.http = http
         self.tls = tls
         self.name = name
