@@ -4,8 +4,8 @@ import Primitives
 /// Whether a message is one of gRPC over HTTP, by its `Content-Type` (gRPC over HTTP2, "Requests"): `application/grpc`, with
 /// `+proto`, `+json` or another format, and parameters.
 ///
-/// `application/grpc-web` is not: it is another protocol, which carries the trailers in the body and goes through HTTP/1.1 like any
-/// request. Its clients make a gRPC status out of an HTTP status themselves, so they get the gateway's errors as HTTP.
+/// `application/grpc-web` is not: it is another protocol, which carries the trailers in the body and goes through HTTP/1.1 like
+/// any request. Its clients make a gRPC status out of an HTTP status themselves, so they get the gateway's errors as HTTP.
 public enum GRPCContentType {
     public static func isGRPC(_ head: borrowing RequestHead) -> Bool { isGRPC(head.headers) }
 

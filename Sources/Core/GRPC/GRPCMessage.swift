@@ -16,8 +16,8 @@ public enum GRPCMessage {
         }
     }
 
-    /// The text that a field's value stands for, for the log; its bytes are whatever the backend sent, and may be anything. What is
-    /// no escape stands for itself, as receivers must have it. No more than `limit` bytes of the value are read.
+    /// The text that a field's value stands for, for the log; its bytes are whatever the backend sent, and may be anything. What
+    /// is no escape stands for itself, as receivers must have it. No more than `limit` bytes of the value are read.
     public static func decoded(_ value: RawSpan, limit: Int) -> [UInt8] {
         let value = value.extracting(0..<max(0, min(limit, value.byteCount))).array()
         return PercentText.bytes(value[...])

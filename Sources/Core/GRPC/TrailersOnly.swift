@@ -1,8 +1,8 @@
 import HTTPMessages
 import Primitives
 
-/// An answer that is all head: HTTP 200 with the call's status in it, and no body (gRPC over HTTP2, "Responses"). The gateway's own
-/// answers to gRPC calls are of this kind, since clients look at the HTTP status only where there is no other.
+/// An answer that is all head: HTTP 200 with the call's status in it, and no body (gRPC over HTTP2, "Responses"). The gateway's
+/// own answers to gRPC calls are of this kind, since clients look at the HTTP status only where there is no other.
 ///
 /// Over HTTP/2 the head ends the stream; over HTTP/1.1 it says `Content-Length: 0`.
 public enum TrailersOnly {
@@ -50,8 +50,8 @@ public enum TrailersOnly {
     /// Whether a head or a block of trailers says how the call ended. A call whose answer ends without it has failed.
     public static func hasStatus(_ headers: borrowing HeaderBlock) -> Bool { headers.firstIndex(named: "grpc-status") != nil }
 
-    /// How the call ended, as a head or a block of trailers says; UNKNOWN for a number that gRPC has no name for; nil when it says
-    /// nothing.
+    /// How the call ended, as a head or a block of trailers says; UNKNOWN for a number that gRPC has no name for; nil when it
+    /// says nothing.
     public static func status(_ headers: borrowing HeaderBlock) -> GRPCStatus? {
         guard let index = headers.firstIndex(named: "grpc-status") else { return nil }
         let value = headers.value(index)

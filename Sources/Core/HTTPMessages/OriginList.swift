@@ -1,10 +1,11 @@
 import Primitives
 
-/// The origins that a list lets in, for `cors` and for WebSocket: `https://app.example.com`, `https://*.example.com:8443`, `null`, `*`.
+/// The origins that a list lets in, for `cors` and for WebSocket: `https://app.example.com`, `https://*.example.com:8443`,
+/// `null`, `*`.
 ///
-/// An origin is compared whole, as browsers serialise it (RFC 6454 §6.2): scheme, host and port, the port only where it is not the
-/// scheme's own. Case does not count. A host with a dot at its end is another host, as it is for browsers. All texts stand in one
-/// array, so that comparing retains nothing.
+/// An origin is compared whole, as browsers serialise it (RFC 6454 §6.2): scheme, host and port, the port only where it is not
+/// the scheme's own. Case does not count. A host with a dot at its end is another host, as it is for browsers. All texts stand in
+/// one array, so that comparing retains nothing.
 public struct OriginList: Sendable {
     private enum Pattern {
         case exact(Range<Int>)

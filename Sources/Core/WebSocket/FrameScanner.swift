@@ -127,14 +127,13 @@ public struct FrameScanner: Sendable {
                     countMessage()
                     i += size
                 } else {
-                    begin(chunk[i])
-                    i += 1
+                    i = begin(chunk, from: i)
                 }
             case .header(var header):
                 while i < chunk.byteCount, !header.isWhole {
                     header.append(chunk[i])
                     i += 1
-                    if let fault = header.fault(maskBit: maskBit) {
+                    if let fault = header.newFault(maskBit: maskBit) {
                         place = .broken(fault)
                         return .fault(fault)
                     }
@@ -162,13 +161,32 @@ public struct FrameScanner: Sendable {
         return .close(code: closeCode)
     }
 
-    private mutating func begin(_ first: UInt8) {
-        if first & forbiddenBits != 0 { return place = .broken(.reservedBits) }
+    /// Takes the first byte of a frame, or the whole header where all of it is there. Returns the offset behind it.
+    private mutating func begin(_ chunk: RawSpan, from start: Int) -> Int {
+        let first = chunk[start]
+        if let fault = fault(first: first) {
+            place = .broken(fault)
+            return start + 1
+        }
+        guard let header = FrameHeader(chunk, from: start) else {
+            place = .header(FrameHeader(first))
+            return start + 1
+        }
+        if let fault = header.fault(maskBit: maskBit) {
+            place = .broken(fault)
+        } else {
+            headerEnded(header)
+        }
+        return start + header.count
+    }
+
+    private func fault(first: UInt8) -> FrameFault? {
+        if first & forbiddenBits != 0 { return .reservedBits }
         switch first & 0x0f {
-        case 0: place = isMessageOpen ? .header(FrameHeader(first)) : .broken(.nothingToContinue)
-        case 1, 2: place = isMessageOpen ? .broken(.messageNotFinished) : .header(FrameHeader(first))
-        case 8, 9, 10: place = first & 0x80 != 0 ? .header(FrameHeader(first)) : .broken(.fragmentedControlFrame)
-        default: place = .broken(.reservedOpcode)
+        case 0: return isMessageOpen ? nil : .nothingToContinue
+        case 1, 2: return isMessageOpen ? .messageNotFinished : nil
+        case 8, 9, 10: return first & 0x80 != 0 ? nil : .fragmentedControlFrame
+        default: return .reservedOpcode
         }
     }
 

@@ -1,8 +1,8 @@
 import Crypto
 import Primitives
 
-/// `Sec-WebSocket-Key` and the `Sec-WebSocket-Accept` that answers it: they show that whoever answers knows WebSocket, and protect
-/// nothing (RFC 6455 §1.3, §4.2.2).
+/// `Sec-WebSocket-Key` and the `Sec-WebSocket-Accept` that answers it: they show that whoever answers knows WebSocket, and
+/// protect nothing (RFC 6455 §1.3, §4.2.2).
 public enum HandshakeKey {
     /// Whether the value stands for 16 bytes in Base64: 22 letters and the padding.
     ///

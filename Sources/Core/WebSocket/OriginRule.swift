@@ -14,8 +14,8 @@ public struct OriginRule: Sendable {
 
     private init(list: OriginList?) { self.list = list }
 
-    /// - Parameter origins: `https://app.example.com`, `https://*.example.com:8443`, `null`, `*`; empty for the same origin. With a
-    ///   list, the route's own host is one of those let in only where it is listed.
+    /// - Parameter origins: `https://app.example.com`, `https://*.example.com:8443`, `null`, `*`; empty for the same origin. With
+    ///   a list, the route's own host is one of those let in only where it is listed.
     /// - Throws: what no browser sends as its origin.
     public init(_ origins: [String]) throws(InvalidOrigin) {
         guard !origins.isEmpty else {
@@ -30,7 +30,7 @@ public struct OriginRule: Sendable {
     }
 
     /// Whether the handshake may go on. `Origin` as received decides, also where a middleware has kept it from the backend.
-    /// - Parameter scheme: of the request as the client sent it: what a trusted proxy in front tells, else that of the connection.
+    /// - Parameter scheme: of the request as the client sent it: what a trusted proxy tells, else that of the connection.
     public func admits(_ head: borrowing RequestHead, scheme: Scheme) -> Bool {
         var found: Int?
         for i in 0..<head.headers.count where head.headers.fields[i].id == .origin {
@@ -45,8 +45,8 @@ public struct OriginRule: Sendable {
 
     /// Whether host and port are those of the request.
     ///
-    /// A page that came unencrypted is kept from an encrypted socket: whoever sits on the wire can make such pages under any name.
-    /// The reverse is how it looks behind something that takes the encryption off and does not say so.
+    /// A page that came unencrypted is kept from an encrypted socket: whoever sits on the wire can make such pages under any
+    /// name. The reverse is how it looks behind something that takes the encryption off and does not say so.
     private static func isSame(_ origin: RawSpan, _ head: borrowing RequestHead, _ scheme: Scheme) -> Bool {
         let originScheme: Scheme
         if origin.byteCount > 8, origin.extracting(0..<8).equals(ignoringCase: "https://") {

@@ -27,7 +27,7 @@ public enum UpgradeRequest {
         return .webSocket(keyIndex: key)
     }
 
-    /// Judges an extended CONNECT of HTTP/2, which has a `:protocol` in the place of `Upgrade` and needs no key (RFC 8441 §4, §5).
+    /// Judges an extended CONNECT of HTTP/2, which has `:protocol` in the place of `Upgrade` and needs no key (RFC 8441 §4, §5).
     /// - Returns: nil when it opens a WebSocket.
     public static func judge(
         connect head: borrowing RequestHead, protocol name: RawSpan, tokens: borrowing UpgradeTokens

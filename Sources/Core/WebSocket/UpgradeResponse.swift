@@ -29,7 +29,8 @@ public enum UpgradeResponseFault: Equatable, Sendable {
     }
 }
 
-/// Judges the 101 of a backend before a byte of the tunnel is passed on (RFC 9110 §7.8, RFC 6455 §4.1, where the gateway is the client).
+/// Judges the 101 of a backend before a byte of the tunnel is passed on (RFC 9110 §7.8; RFC 6455 §4.1, where the gateway is the
+/// client).
 public enum UpgradeResponse {
     /// - Parameter token: what was offered in `Upgrade`, in any case.
     /// - Returns: nil when the tunnel may begin.
@@ -55,8 +56,8 @@ public enum UpgradeResponse {
         return judgeOffers(in: response.headers, request: request)
     }
 
-    /// Whether extensions and the subprotocol that a backend chose are among those of the request (RFC 6455 §4.1, points 5 and 6);
-    /// also for a backend that answers an extended CONNECT with 200, which has no key.
+    /// Whether extensions and the subprotocol that a backend chose are among those of the request (RFC 6455 §4.1, points 5 and
+    /// 6); also for a backend that answers an extended CONNECT with 200, which has no key.
     public static func judgeOffers(
         in response: borrowing HeaderBlock, request: borrowing HeaderBlock
     ) -> UpgradeResponseFault? {

@@ -3,8 +3,8 @@ import Primitives
 
 /// What a request's wish to change the protocol is worth.
 public enum UpgradeVerdict: Equatable, Sendable {
-    /// It has none, or none that this route grants: it goes on as any other, without `Upgrade` (RFC 9110 §7.8 lets a server ignore
-    /// the field).
+    /// It has none, or none that this route grants: it goes on as any other, without `Upgrade` (RFC 9110 §7.8 lets a server
+    /// ignore the field).
     case ordinary
     /// A handshake as RFC 6455 §4.2.1 wants it; the field at this index holds its key.
     case webSocket(keyIndex: Int)

@@ -24,8 +24,10 @@ import WebSocket
     }
 
     @Test func `a reason that is too long is cut between characters`() {
-        let long: StaticString =
-            "123456789012345678901234567890123456789012345678901234567890123456789012345678901234567890123456789012345678901234567890é€x"
+        let long: StaticString = """
+            123456789012345678901234567890123456789012345678901234567890\
+            123456789012345678901234567890123456789012345678901234567890é€x
+            """
         #expect(long.utf8CodeUnitCount == 126)
         let frame = made(.normal, long, maskKey: 1)
         #expect(frame[1] == 0x80 | 124)

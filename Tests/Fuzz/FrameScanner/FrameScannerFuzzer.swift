@@ -2,8 +2,8 @@ import FuzzSupport
 import Primitives
 import WebSocket
 
-/// Any bytes as one direction of a WebSocket, of either side, with and without extensions: the same frames, messages, close code and
-/// fault however they are cut.
+/// Any bytes as one direction of a WebSocket, of either side, with and without extensions: the same frames, messages, close code
+/// and fault however they are cut.
 @main
 enum FrameScannerFuzzer {
     static func main() {
