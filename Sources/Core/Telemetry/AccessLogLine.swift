@@ -2,7 +2,7 @@ import HTTPMessages
 import Primitives
 
 public enum AccessLogFormat: Sendable {
-    /// One JSON object, all keys always there, in the order of the reference.
+    /// One JSON object, its keys in the order of the reference; all of them are always there but for those that say otherwise.
     case json
     /// What Apache and nginx call `combined`.
     case combined
