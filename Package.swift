@@ -41,12 +41,14 @@ let package = Package(
         .target(name: "CLinux", path: "Sources/C/CLinux"),
         .target(name: "CScan", path: "Sources/C/CScan"),
         .systemLibrary(name: "CYAML", path: "Sources/C/CYAML"),
-        .systemLibrary(name: "COpenSSL", path: "Sources/C/COpenSSL"),
+        .systemLibrary(name: "CNghttp2", path: "Sources/C/CNghttp2"),
+        .target(name: "COpenSSL", path: "Sources/C/COpenSSL"),
 
         // Core: no descriptors, no clock, no threads. Bytes and events in, actions out.
         core("Primitives", ["CScan"]),
         core("HTTPMessages", ["Primitives"]),
         core("HTTP1", ["HTTPMessages", "Primitives"]),
+        core("HTTP2", ["CNghttp2", "HTTP1", "HTTPMessages", "Primitives"]),
         core("Routing", ["HTTPMessages", "Primitives"]),
         core("ProxyProtocol", ["Primitives"]),
         core("Pipeline", ["HTTPMessages", "Primitives"]),
@@ -65,8 +67,10 @@ let package = Package(
         io("Reactor", ["CLinux", "Primitives"]),
         io("Logs", ["Reactor", "Telemetry", "Primitives"]),
         io("ConfigurationFile", ["CYAML", "Configuration"]),
-        io("Downstream", ["Reactor", "Telemetry", "Primitives"]),
-        io("Upstream", ["Reactor", "Pooling", "Balancing", "Health", "Resilience", "Telemetry", "Primitives"]),
+        io("TLS", ["COpenSSL", "Primitives"]),
+        io("Multiplexing", ["HTTP2", "Primitives"]),
+        io("Downstream", ["TLS", "Multiplexing", "Pipeline", "Reactor", "Telemetry", "Primitives"]),
+        io("Upstream", ["TLS", "Multiplexing", "HTTP2", "Reactor", "Pooling", "Balancing", "Health", "Resilience", "Telemetry", "Primitives"]),
         io(
             "HealthChecks",
             ["Upstream", "Reactor", "HTTP1", "HTTPMessages", "Health", "Resilience", "Balancing", "Configuration", "Primitives"]),
@@ -75,7 +79,7 @@ let package = Package(
             [
                 "Downstream", "Upstream", "Reactor", "ProxyProtocol", "HTTP1", "HTTPMessages", "Primitives", "Exchange",
                 "Pooling", "Balancing", "Resilience", "Health",
-                "Pipeline", "Routing", "Configuration", "Telemetry", "Logs",
+                "Pipeline", "Routing", "Configuration", "Telemetry", "Logs", "TLS", "HTTP2", "Multiplexing", "WebSocket", "GRPC",
             ]),
         io(
             "Admin",
@@ -89,7 +93,7 @@ let package = Package(
                 "Admin", "Proxy", "HealthChecks", "HTTPMessages", "Balancing", "Health", "Resilience", "Pooling", "Primitives",
                 "Logs", "Upstream",
                 "Downstream", "Pipeline",
-                "Routing", "ConfigurationFile", "Reactor", "Configuration", "Telemetry",
+                "Routing", "ConfigurationFile", "Reactor", "Configuration", "Telemetry", "TLS", "WebSocket",
             ]),
 
         // The other end of the admin listener, for the command line.

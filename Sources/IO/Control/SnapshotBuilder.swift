@@ -6,8 +6,10 @@ import Primitives
 import Proxy
 import Reactor
 import Routing
+import TLS
 import Telemetry
 import Upstream
+import WebSocket
 
 /// Compiles a configuration into what the workers read.
 struct SnapshotBuilder {
@@ -243,10 +245,16 @@ struct SnapshotBuilder {
                 rewriter: try rewriter(route, rule),
                 bodyLimit: bodyLimit(route.requestBody), allowsBody: route.allowBody, timeouts: route.timeouts,
                 forwarding: try forwarding(route, passHost), responses: responses, priority: route.priority, breaker: breaker,
-                fallback: route.fallback.map { fallback($0, services) })
+                fallback: route.fallback.map { fallback($0, services) }, tunnels: try tunnels(route))
         } catch {
             throw BuildError([diagnostic(index, "\(error)")])
         }
+    }
+
+    private func tunnels(_ route: RouteConfiguration) throws(InvalidOrigin) -> TunnelRules? {
+        guard let webSocket = route.webSocket, !route.upgrade.isEmpty else { return nil }
+        return TunnelRules(
+            protocols: route.upgrade, origins: try OriginRule(webSocket.origins), idleTimeout: webSocket.idleTimeout)
     }
 
     private func chain(_ route: RouteConfiguration, _ stages: [Stage]) -> Chain {

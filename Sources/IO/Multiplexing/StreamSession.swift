@@ -6,6 +6,8 @@ import Primitives
 /// Lives in memory of its own that does not move (`StreamSessionPointer`); whoever made it frees it with `free`.
 public struct StreamSession: ~Copyable {
     public var http2: HTTP2Session
+    /// A stream with more than this to send takes nothing more before it has less; the session tells when.
+    public static var lowWaterBytes: Int { 16_384 }
     /// The exchanges whose streams it carries, by their place in the worker's slab.
     public private(set) var slots: [Int32] = []
     /// Requests that wait for the connection to be made, by their tokens.
@@ -14,12 +16,10 @@ public struct StreamSession: ~Copyable {
     public var frames = ByteBuffer(capacity: 0)
     /// It stands in the list of connections that have something to send.
     public var isDirty = false
-    /// No new streams: it is being drained, by us or by its peer.
+    /// No new streams to this backend's connection.
     public var isDraining = false
-    /// The first of the two GOAWAYs of a drain has gone out.
-    public var hasWarned = false
-    /// Requests that came before their connection may be closed.
-    public var lastProgress = Instant.never
+    /// Since when no request is on it; `.never` while there is one.
+    public var idleSince = Instant.never
 
     public init(_ http2: consuming HTTP2Session) { self.http2 = http2 }
 

@@ -1,5 +1,6 @@
 import Downstream
 import Exchange
+import GRPC
 import HTTP1
 import HTTPMessages
 import Pipeline
@@ -7,6 +8,7 @@ import Primitives
 import Reactor
 import Routing
 import Telemetry
+import WebSocket
 
 /// Answers that Sluice makes itself: refusals, redirects, fixed responses, health.
 extension Worker {
@@ -48,9 +50,15 @@ extension Worker {
         refuse(slot, refusal)
     }
 
-    func refuse(_ slot: Int, _ refusal: Refusal, detail: StaticString = "") {
+    /// A request for another protocol that the route grants and that is not made as it should be.
+    func refuse(_ slot: Int, _ fault: UpgradeFault) {
+        refuse(slot, fault.refusal, upgrade: fault)
+    }
+
+    func refuse(_ slot: Int, _ refusal: Refusal, detail: StaticString = "", upgrade: UpgradeFault? = nil) {
         let exchange = exchanges.pointer(slot)
         if !exchange.pointee.context.hasRequestID { exchange.pointee.context.makeRequestID() }
+        if exchange.pointee.isGRPC { return refuseCall(slot, refusal) }
         let format = AcceptPreference(exchange.pointee.head.headers).format
         let body = refusalBody(refusal, detail, format, exchange.pointee.context)
         var allow: [UInt8] = []
@@ -58,9 +66,21 @@ extension Worker {
         response.clear()
         refusal.fill(
             &response, format: format, bodyBytes: body.count, requestID: RawSpan(), allow: allow.span.bytes)
+        if let upgrade { upgrade.addFields(to: &response, isHTTP2: exchange.pointee.clientStream != nil) }
         exchange.pointee.reason = refusal.reason
         if refusal.closes { exchange.pointee.clientMayContinue = false }
         runOwnResponse(slot, body)
+    }
+
+    /// What a gRPC client gets in the place of a refusal.
+    private func refuseCall(_ slot: Int, _ refusal: Refusal) {
+        let exchange = exchanges.pointer(slot)
+        response.clear()
+        TrailersOnly.fill(&response, with: refusal, requestID: RawSpan())
+        exchange.pointee.hasGRPCStatus = true
+        exchange.pointee.reason = refusal.reason
+        if refusal.closes { exchange.pointee.clientMayContinue = false }
+        runOwnResponse(slot, [])
     }
 
     private func refusalBody(

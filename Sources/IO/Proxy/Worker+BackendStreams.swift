@@ -19,7 +19,7 @@ extension Worker {
         guard let stream = exchange.pointee.backendStream,
             let streams = backends.pointer(Int(exchange.pointee.backend)).pointee.streams
         else { return true }
-        return streams.pointee.http2.pending(stream) == 0
+        return streams.pointee.http2.pending(stream) <= StreamSession.lowWaterBytes
             && streams.pointee.frames.count < Self.backendFramesMax
     }
 
@@ -47,9 +47,10 @@ extension Worker {
         guard let streams = backends.pointer(index).pointee.streams, let stream = exchange.pointee.backendStream else {
             return .failed(SystemError.brokenPipe)
         }
-        if first.count > 0 { streams.pointee.http2.send(stream, first) }
-        if second.count > 0 { streams.pointee.http2.send(stream, second) }
-        frame(backend: index)
+        let isBlocked = !backends.pointer(index).pointee.outgoing.isEmpty
+        gather(streams, stream, first, isBlocked: isBlocked)
+        gather(streams, stream, second, isBlocked: isBlocked)
+        markDirty(backend: index)
         return backendStreamTakes(slot) ? .all : .blocked
     }
 

@@ -94,6 +94,7 @@ extension Worker {
                 return
             }
             let bytes = UnsafeRawBufferPointer(start: receiveBuffer.baseAddress, count: n)
+            if client.pointee.requests == 0, mayBeHTTP2(index), beginsStreams(index, bytes) { return }
             if client.pointee.input.isEmpty {
                 parseHead(index, bytes)
             } else {
@@ -103,6 +104,37 @@ extension Worker {
                 if RequestParser.worthParsing(RawSpan(_unsafeBytes: all), alreadySeen: seen) { parseHead(index, all) }
             }
         }
+    }
+
+    private func mayBeHTTP2(_ index: Int) -> Bool {
+        let client = clients.pointer(index)
+        return listenerRules[listeners[Int(client.pointee.listener)].index ?? 0].takesPlainHTTP2 && client.pointee.tls == nil
+    }
+
+    /// Whether a client knows beforehand that HTTP/2 is spoken here, and speaks it (RFC 9113 §3.3). `PRI` is no method, so that three bytes
+    /// tell; a preface that comes in smaller pieces is put together first.
+    /// - Returns: true when the bytes were dealt with.
+    private func beginsStreams(_ index: Int, _ bytes: UnsafeRawBufferPointer) -> Bool {
+        let client = clients.pointer(index)
+        let rules = listenerRules[listeners[Int(client.pointee.listener)].index ?? 0]
+        let held = client.pointee.input.count
+        if held == 0, bytes.count >= 3 || !rules.takesHTTP1 {
+            guard !rules.takesHTTP1 || bytes[0] == 0x50 && bytes[1] == 0x52 && bytes[2] == 0x49 else { return false }
+            beginStreams(index, bytes)
+            return true
+        }
+        guard held < 3 else { return false }
+        client.pointee.input.append(bytes)
+        let all = client.pointee.input.bytes
+        guard all.count >= 3 else {
+            if client.pointee.headStarted == .never { client.pointee.headStarted = now }
+            return true
+        }
+        var received = client.pointee.input
+        client.pointee.input = Incoming()
+        defer { received.discard() }
+        if all[0] == 0x50, all[1] == 0x52, all[2] == 0x49 { beginStreams(index, all) } else { parseHead(index, all) }
+        return true
     }
 
     /// - Parameter bytes: all that has been received of this request: the receive buffer, or the connection's `input`.

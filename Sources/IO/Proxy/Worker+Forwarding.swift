@@ -1,5 +1,6 @@
 import Downstream
 import Exchange
+import GRPC
 import HTTP1
 import HTTPMessages
 import Pipeline
@@ -99,6 +100,9 @@ extension Worker {
 
     private func writeHead(_ slot: Int) -> Bool {
         let exchange = exchanges.pointer(slot)
+        if exchange.pointee.isGRPC, exchange.pointee.requestDeadline != .never {
+            exchange.pointee.head.headers.removeAll(lowercaseNamed: "grpc-timeout")
+        }
         guard let route = exchange.pointee.route, writeRequestLine(exchange.pointee.head, exchange.pointee.upstreamPath),
             HeadSerialiser.fields(of: exchange.pointee.head.headers, into: &out)
         else { return false }
@@ -110,6 +114,9 @@ extension Worker {
             }
             return forwarding.appendFields(
                 to: &out, head: exchange.pointee.head, context: exchange.pointee.context, authority: RawSpan())
+        }
+        if exchange.pointee.isGRPC, exchange.pointee.requestDeadline != .never {
+            GRPCTimeout.append(exchange.pointee.requestDeadline.since(now), to: &out)
         }
         if exchange.pointee.requestDeadline != .never {
             AnnouncedTimeout.append(exchange.pointee.requestDeadline.since(now), to: &out)

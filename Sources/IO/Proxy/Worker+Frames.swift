@@ -39,6 +39,16 @@ extension Worker {
         _ = streams.pointee.http2.write(into: &streams.pointee.frames, limit: Self.gatheredBytes)
     }
 
+    /// Body bytes for a stream, which go into frames at once where there is room.
+    func gather(_ streams: StreamSessionPointer, _ stream: HTTP2StreamID, _ bytes: UnsafeRawBufferPointer, isBlocked: Bool) {
+        guard bytes.count > 0 else { return }
+        if isBlocked || streams.pointee.frames.count >= Self.gatheredBytes {
+            streams.pointee.http2.send(stream, bytes)
+        } else {
+            streams.pointee.http2.send(stream, bytes, into: &streams.pointee.frames, limit: Self.gatheredBytes)
+        }
+    }
+
     /// Sends what was gathered in this turn. Who takes its bytes may have more to say.
     func sendFrames() {
         var rounds = 0
@@ -84,11 +94,8 @@ extension Worker {
             clientDrained(slot)
         }
         guard clients.isLive(token), case .streams = client.pointee.phase else { return }
-        if streams.pointee.http2.wantsClose || streams.pointee.isDraining && streams.pointee.hasWarned,
-            streams.pointee.slots.isEmpty, client.pointee.outgoing.isEmpty, streams.pointee.http2.pendingTotal == 0
-        {
-            linger(index)
-        }
+        if streams.pointee.http2.failure != nil { return breakStreams(index) }
+        if streams.pointee.http2.wantsClose, streams.pointee.slots.isEmpty, client.pointee.outgoing.isEmpty { linger(index) }
     }
 
     func writeBackendFrames(_ index: Int) {

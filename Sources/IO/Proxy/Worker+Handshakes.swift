@@ -16,16 +16,17 @@ extension Worker {
         let client = clients.pointer(index)
         let listener = listeners[Int(client.pointee.listener)].index ?? 0
         // Not before the client has said something: a silent connection costs nothing.
-        if client.pointee.tls == nil, client.pointee.isReadable {
+        if client.pointee.tls == nil, client.pointee.isReadable || client.pointee.hasUnparsedInput {
             guard let server = listenerRules[listener].tls,
                 let session = server._withUnsafeGuaranteedRef({ tls.accept($0) })
             else { return closeClient(index, reset: true) }
             client.pointee.tls = session
         }
+        guard client.pointee.tls != nil else { return }
         let n = receive(client)
         if n == 0 || n < 0 && n != -SystemError.again {
             let failure = n == -SystemError.protocolError ? tlsFailure : nil
-            return handshakeFailed(index, failure.map { HandshakeFault($0) } ?? .closed)
+            return handshakeFailed(index, failure.map { HandshakeFault(name: $0.reason) ?? .internal } ?? .closed)
         }
         guard let session = client.pointee.tls, session.isEstablished else { return }
         handshakeEnded(index, session, UnsafeRawBufferPointer(start: receiveBuffer.baseAddress, count: max(0, n)))
@@ -99,7 +100,7 @@ extension Worker {
         let token = Token(.backend, index: index, generation: backends.generation(index))
         let n = receive(backend)
         if n == 0 || n < 0 && n != -SystemError.again {
-            let fault = n == -SystemError.protocolError ? tlsFailure.map { HandshakeFault($0) } ?? .internal : .closed
+            let fault = n == -SystemError.protocolError ? tlsFailure.flatMap { HandshakeFault(name: $0.reason) } ?? .internal : .closed
             metrics.upstreamHandshakeFailed(pool.pointee.label, fault)
             report(.backend(pool.pointee.state.key.address), fault.name, UnsafeRawBufferPointer(start: nil, count: 0))
             return connectBroken(index, .tlsFailed)

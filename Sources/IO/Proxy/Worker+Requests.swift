@@ -1,5 +1,6 @@
 import Downstream
 import Exchange
+import GRPC
 import HTTP1
 import HTTPMessages
 import Pipeline
@@ -156,6 +157,7 @@ extension Worker {
         {
             exchange.pointee.requestDeadline = exchange.pointee.started + announced
         }
+        if route.pointee.forwards, GRPCContentType.isGRPC(exchange.pointee.head), let fault = beginCall(slot) { return fault }
         if exchange.pointee.requestDeadline != .never { armExchange(slot) }
         if route.pointee.forwards, shedder.sheds(route.pointee.priority, under: control.pressure, at: now) {
             metrics.shed(route.pointee.priority)
@@ -175,6 +177,20 @@ extension Worker {
             }
         }
         return act(slot, snapshot)
+    }
+
+    /// A gRPC call: its answers have a status of their own, and its client says how long it waits.
+    private func beginCall(_ slot: Int) -> Verdict? {
+        let exchange = exchanges.pointer(slot)
+        exchange.pointee.isGRPC = true
+        do throws(GRPCTimeoutFault) {
+            guard let timeout = try GRPCTimeout.read(exchange.pointee.head.headers), timeout != .forever else { return nil }
+            let deadline = exchange.pointee.started + timeout
+            if deadline < exchange.pointee.requestDeadline { exchange.pointee.requestDeadline = deadline }
+            return nil
+        } catch {
+            return .refuse(.unacceptable, "grpc-timeout cannot be read.")
+        }
     }
 
     private func runRequest(_ slot: Int, _ route: UnsafePointer<RouteRuntime>, from stage: Int) -> ChainOutcome {

@@ -64,10 +64,9 @@ extension Worker {
     /// The connection stands, and its backend speaks HTTP/2: those who have waited for it go on.
     func beginShared(_ index: Int, _ pool: PoolPointer) {
         let backend = backends.pointer(index)
-        let seed = random.next()
-        guard let session = HTTP2Session(
-            .client(pool.pointee.dialect.http2(requestsPerConnection: pool.pointee.pool.policy.requestsPerConnection)), at: now,
-            seed: seed) else {
+        guard
+            let session = http2Session(
+                .client(pool.pointee.dialect.http2(requestsPerConnection: pool.pointee.pool.policy.requestsPerConnection))) else {
             return connectBroken(index, .connectFailed)
         }
         let streams = StreamSessionPointer.make(session)
@@ -189,7 +188,8 @@ extension Worker {
     /// Its time is over, or the session's.
     func sharedBackendTimerFired(_ index: Int) {
         guard let streams = backends.pointer(index).pointee.streams else { return }
-        guard streams.pointee.http2.deadlineFired(at: now) else { return sharedBackendEnded(index) }
+        streams.pointee.http2.deadlineFired(at: now)
+        if streams.pointee.http2.failure != nil { return sharedBackendEnded(index) }
         if streams.pointee.slots.isEmpty { return closeShared(index) }
         if streams.pointee.http2.nextDeadline != .never { armBackend(index, streams.pointee.http2.nextDeadline) }
         markDirty(backend: index)

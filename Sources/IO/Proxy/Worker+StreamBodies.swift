@@ -107,7 +107,7 @@ extension Worker {
         guard let stream = exchange.pointee.clientStream,
             let streams = clients.pointer(Int(exchange.pointee.client)).pointee.streams
         else { return true }
-        return streams.pointee.http2.pending(stream) == 0
+        return streams.pointee.http2.pending(stream) <= StreamSession.lowWaterBytes
             && streams.pointee.http2.pendingTotal < Self.heldBytesMax && streams.pointee.frames.count < Self.framesMax
     }
 
@@ -117,9 +117,10 @@ extension Worker {
         guard let streams = clients.pointer(index).pointee.streams, let stream = exchange.pointee.clientStream else {
             return .failed(SystemError.brokenPipe)
         }
-        if first.count > 0 { streams.pointee.http2.send(stream, first) }
-        if second.count > 0 { streams.pointee.http2.send(stream, second) }
-        frame(client: index)
+        let isBlocked = !clients.pointer(index).pointee.outgoing.isEmpty
+        gather(streams, stream, first, isBlocked: isBlocked)
+        gather(streams, stream, second, isBlocked: isBlocked)
+        markDirty(client: index)
         if streamTakes(slot) { return .all }
         armClientSide(slot, now + listenerLimits(index).writeTimeout)
         return .blocked

@@ -17,8 +17,7 @@ extension Worker {
     func beginStreams(_ index: Int, _ received: UnsafeRawBufferPointer) {
         let client = clients.pointer(index)
         let listener = listeners[Int(client.pointee.listener)].index ?? 0
-        let seed = random.next()
-        guard let session = HTTP2Session(.server(listenerRules[listener].http2), at: now, seed: seed) else {
+        guard let session = http2Session(.server(listenerRules[listener].http2)) else {
             return closeClient(index, reset: true)
         }
         client.pointee.streams = StreamSessionPointer.make(session)
@@ -100,16 +99,17 @@ extension Worker {
         let outcome = RequestParser.parse(
             RawSpan(_unsafeBytes: text), limits: listenerRules[listener].parser, into: &exchange.pointee.head)
         exchange.pointee.headBytes = text.count
+        streams.pointee.http2.takeHead(stream)
         exchange.pointee.streamHasEnded = endsStream
         switch outcome {
         case .head:
             exchange.pointee.head.version = .http2
             if !endsStream, exchange.pointee.head.framing == .none { announceBody(&exchange.pointee.head) }
-            if mustEndStreams(index) { drainStreams(index) }
+            if isTooOld(index) { drainStreams(index) }
             startExchange(slot, rest: UnsafeRawBufferPointer(start: nil, count: 0))
-        case .refused(let fault): refuseHead(slot, fault, text)
+        case .refused(let fault): refuseHead(slot, fault, exchange.pointee.head.headers.storage.unsafeBytes)
         // Its text is complete by construction.
-        case .needMore: refuseHead(slot, .notARequest, text)
+        case .needMore: refuseHead(slot, .notARequest, UnsafeRawBufferPointer(start: nil, count: 0))
         }
     }
 
@@ -145,7 +145,12 @@ extension Worker {
         let unread = exchange.pointee.streamInput.count
         if unread > 0 { streams.pointee.http2.consume(stream, unread) }
         switch ending {
-        case .keep, .close, .linger: break
+        case .keep, .close: break
+        // The answer is there, and the rest of the request is not wanted (RFC 9113 §8.1).
+        case .linger where streams.pointee.http2.pending(stream) == 0:
+            frame(client: index)
+            streams.pointee.http2.reset(stream, .noError)
+        case .linger: break
         case .abort:
             let code: HTTP2ErrorCode = exchange.pointee.reason == .clientClosed ? .cancel : .internalError
             streams.pointee.http2.reset(stream, code)
@@ -155,38 +160,33 @@ extension Worker {
         if streams.pointee.slots.isEmpty { armIdleStreams(index) }
     }
 
-    /// As many requests as a connection may have, or as long as it may last.
-    private func mustEndStreams(_ index: Int) -> Bool {
+    /// It has lasted as long as it may. (How many requests it may have, the session counts itself.)
+    private func isTooOld(_ index: Int) -> Bool {
         let client = clients.pointer(index)
         guard case .serving = phase, let listener = listeners[Int(client.pointee.listener)].index else { return true }
-        let limits = listenerRules[listener].limits
-        return Int(client.pointee.requests) >= limits.requestsPerConnection
-            || limits.connectionMaxAge != .forever && now.since(client.pointee.openedAt) >= limits.connectionMaxAge
+        let age = listenerRules[listener].limits.connectionMaxAge
+        return age != .forever && now.since(client.pointee.openedAt) >= age
     }
 
     /// Tells the client to open no more streams; those that it has opened are served (RFC 9113 §6.8).
     func drainStreams(_ index: Int) {
         let client = clients.pointer(index)
-        guard let streams = client.pointee.streams, !streams.pointee.isDraining else { return }
-        streams.pointee.isDraining = true
+        guard let streams = client.pointee.streams, !streams.pointee.http2.isDraining else { return }
         streams.pointee.http2.drain()
         markDirty(client: index)
-        // What the client had sent before it read that is still let in.
-        armClient(index, now + Self.drainWarning)
+        armIdleStreams(index)
     }
-
-    /// Between the two GOAWAYs of a drain.
-    private static var drainWarning: TimeAmount { .seconds(1) }
 
     /// The time until something must happen on the connection itself, whatever its streams do.
     private func armIdleStreams(_ index: Int) {
         let client = clients.pointer(index)
         guard let streams = client.pointee.streams, client.pointee.outgoing.isEmpty else { return }
         var deadline = streams.pointee.http2.nextDeadline
-        if streams.pointee.isDraining {
-            deadline = min(deadline, now + Self.drainWarning)
-        } else if streams.pointee.slots.isEmpty {
-            deadline = min(deadline, now + listenerLimits(index).keepaliveTimeout)
+        if streams.pointee.slots.isEmpty {
+            if streams.pointee.idleSince == .never { streams.pointee.idleSince = now }
+            deadline = min(deadline, streams.pointee.idleSince + listenerLimits(index).keepaliveTimeout)
+        } else {
+            streams.pointee.idleSince = .never
         }
         if deadline == .never { client.pointee.deadline.clear() } else { armClient(index, deadline) }
     }
@@ -195,18 +195,11 @@ extension Worker {
         let client = clients.pointer(index)
         guard let streams = client.pointee.streams else { return }
         if !client.pointee.outgoing.isEmpty { return abandonStreams(index, .clientTimeout) }
-        guard streams.pointee.http2.deadlineFired(at: now) else { return breakStreams(index) }
-        if streams.pointee.isDraining {
-            if !streams.pointee.hasWarned {
-                streams.pointee.hasWarned = true
-                streams.pointee.http2.drain()
-            }
-            markDirty(client: index)
-            if streams.pointee.slots.isEmpty, streams.pointee.http2.pendingTotal == 0 { return endStreams(index) }
-            return armIdleStreams(index)
-        }
-        if streams.pointee.slots.isEmpty, client.pointee.deadline.instant == .never,
-            now >= streams.pointee.lastProgress
+        if streams.pointee.http2.nextDeadline <= now { streams.pointee.http2.deadlineFired(at: now) }
+        markDirty(client: index)
+        if streams.pointee.http2.failure != nil { return breakStreams(index) }
+        if streams.pointee.slots.isEmpty, streams.pointee.idleSince != .never,
+            now >= streams.pointee.idleSince + listenerLimits(index).keepaliveTimeout
         {
             streams.pointee.http2.goAway(.noError)
             return endStreams(index)
@@ -221,11 +214,11 @@ extension Worker {
     }
 
     /// The client has broken the rules for all its streams: it is told which one, and the connection ends.
-    private func breakStreams(_ index: Int) {
+    func breakStreams(_ index: Int) {
         let client = clients.pointer(index)
         guard let streams = client.pointee.streams else { return }
         if let failure = streams.pointee.http2.failure {
-            metrics.sessionClosed(client.pointee.label, failure)
+            if !isAdmin { metrics.sessionEnded(client.pointee.label, SessionFault(name: failure.reason) ?? .protocolError) }
             report(.client(client.pointee.peer), failure.reason, UnsafeRawBufferPointer(start: nil, count: 0))
         }
         abandonAll(index, .clientClosed)

@@ -22,8 +22,8 @@ extension Worker {
 
     private func receive(encrypted client: UnsafeMutablePointer<ClientConnection>, _ tls: TLSSession) -> Int {
         if client.pointee.hasClosedTLS { return 0 }
-        while client.pointee.isReadable {
-            let n = calls.receive(client.pointee.descriptor, cipherBuffer.baseAddress, Self.receiveBytes)
+        while client.pointee.isReadable || client.pointee.hasUnparsedInput {
+            let n = client.pointee.hasUnparsedInput ? takeCipher(client) : calls.receive(client.pointee.descriptor, cipherBuffer.baseAddress, Self.receiveBytes)
             if n == -SystemError.again || n > 0 && n < Self.receiveBytes && !client.pointee.isHalfClosed {
                 client.pointee.isReadable = false
             }
@@ -44,6 +44,15 @@ extension Worker {
             if received.count > 0 { return received.count }
         }
         return -SystemError.again
+    }
+
+    /// What came behind a PROXY header, in the same piece.
+    private func takeCipher(_ client: UnsafeMutablePointer<ClientConnection>) -> Int {
+        let n = min(client.pointee.input.count, Self.receiveBytes)
+        if let from = client.pointee.input.bytes.baseAddress { cipherBuffer.baseAddress?.copyMemory(from: from, byteCount: n) }
+        client.pointee.input.removeFirst(n)
+        client.pointee.hasUnparsedInput = !client.pointee.input.isEmpty
+        return n
     }
 
     /// Hands bytes to the client's connection, the second behind the first; what the kernel does not take waits in `outgoing`.

@@ -80,13 +80,13 @@ extension Worker {
         guard let upgrade = exchange.pointee.upgrade else { return }
         if exchange.pointee.clientStream != nil {
             response.status = 200
-            response.headers.removeAll(named: "sec-websocket-accept")
+            response.headers.removeAll(lowercaseNamed: "sec-websocket-accept")
         } else if exchange.pointee.sharesBackend {
             response.status = 101
             guard upgrade.isWebSocket else { return }
             var accept = ByteBuffer(capacity: 32)
             guard HandshakeKey.appendAccept(for: exchange.pointee.head.headers.value(upgrade.key), to: &accept) else { return }
-            response.headers.removeAll(named: "sec-websocket-accept")
+            response.headers.removeAll(lowercaseNamed: "sec-websocket-accept")
             response.headers.add(named: "Sec-WebSocket-Accept", value: accept.bytes)
         }
         response.reason = 0..<0

@@ -1,5 +1,6 @@
 import Downstream
 import HTTP1
+import HTTP2
 import HTTPMessages
 import Logs
 import Pipeline
@@ -72,6 +73,10 @@ public final class Worker {
     /// What is received encrypted, on its way to `receiveBuffer`.
     let cipherBuffer: UnsafeMutableRawBufferPointer
     let tls = TLSEngine()
+    /// Why the last one of the calls that receive has failed.
+    var tlsFailure: TLSFailure?
+    /// What all HTTP/2 sessions share; nil until there is one.
+    private var sharedHTTP2Memory: HTTP2Memory?
     /// What is being put together for one send.
     var out = ByteBuffer(capacity: 131_072)
     /// The response that is being passed on; one at a time, since a head is read, changed and written in one go.
@@ -137,6 +142,13 @@ public final class Worker {
     deinit {
         receiveBuffer.deallocate()
         cipherBuffer.deallocate()
+    }
+
+    /// - Returns: nil when there is no memory.
+    func http2Session(_ role: HTTP2Role) -> HTTP2Session? {
+        if sharedHTTP2Memory == nil { sharedHTTP2Memory = HTTP2Memory() }
+        guard let memory = sharedHTTP2Memory else { return nil }
+        return HTTP2Session(role, memory: memory, at: now, seed: random.next())
     }
 
     /// Serves until it is told to stop.

@@ -1,2 +1,0 @@
-/* OpenSSL's digests, for Core/Crypto. */
-#include <openssl/evp.h>
