@@ -41,6 +41,7 @@ let package = Package(
         .target(name: "CLinux", path: "Sources/C/CLinux"),
         .target(name: "CScan", path: "Sources/C/CScan"),
         .systemLibrary(name: "CYAML", path: "Sources/C/CYAML"),
+        .target(name: "COpenSSL", path: "Sources/C/COpenSSL"),
 
         // Core: no descriptors, no clock, no threads. Bytes and events in, actions out.
         core("Primitives", ["CScan"]),
@@ -59,6 +60,7 @@ let package = Package(
 
         // IO: owns descriptors and the clock, carries out the actions.
         io("Reactor", ["CLinux", "Primitives"]),
+        io("TLS", ["COpenSSL", "Primitives"]),
         io("Logs", ["Reactor", "Telemetry", "Primitives"]),
         io("ConfigurationFile", ["CYAML", "Configuration"]),
         io("Downstream", ["Reactor", "Telemetry", "Primitives"]),
@@ -124,6 +126,7 @@ let package = Package(
                 "HealthChecks", "Upstream", "Reactor", "HTTPMessages", "Health", "Resilience", "Configuration", "Primitives",
                 "CLinux",
             ]),
+        tests("TLSTests", "IO", ["TLS", "COpenSSL", "Primitives"]),
         tests("LogsTests", "IO", ["Logs", "Telemetry", "Primitives", "Reactor"]),
         tests(
             "AdminTests", "IO",
