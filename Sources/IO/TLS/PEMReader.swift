@@ -38,7 +38,8 @@ enum PEMReader {
                 "the private key is encrypted, and nobody could type its password: store it decrypted (openssl pkey -in …)")
         }
         guard let key else {
-            let isMissing = lastIsEnd
+            // OpenSSL says the same of a file without a key and of a key of an unknown kind.
+            let isMissing = !file.contains("PRIVATE KEY-----")
             let reason = openSSLText()
             throw TLSLoadError(
                 file.path, isMissing ? "there is no private key in PEM form in it" : "the private key cannot be read: \(reason)")

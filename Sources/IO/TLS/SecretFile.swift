@@ -46,6 +46,9 @@ final class SecretFile {
         base.deallocate()
     }
 
+    /// Whether this text stands in it; no copy is made.
+    func contains(_ text: StaticString) -> Bool { memmem(base, count, text.utf8Start, text.utf8CodeUnitCount) != nil }
+
     /// What the C library calls the error that the last call met.
     static func systemText() -> String {
         let code = errno

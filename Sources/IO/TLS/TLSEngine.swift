@@ -163,6 +163,7 @@ public final class TLSEngine {
             guard agreedOnOffer(session) else { return fail(session, .noSharedProtocol) }
             state.pointee.is_established = 1
             SSL_set_info_callback(ssl, countStep)
+            keepRenewed(session)
             return nil
         }
         guard SSL_get_error(ssl, result) == SSL_ERROR_WANT_READ else {
@@ -171,6 +172,14 @@ public final class TLSEngine {
         }
         guard BIO_number_read(SSL_get_rbio(ssl)) <= TLSLimits.handshakeBytes else { return fail(session, .handshakeTooLong) }
         return nil
+    }
+
+    /// OpenSSL does not call back for a ticket that a resumption in TLS 1.2 brought.
+    private func keepRenewed(_ session: TLSSession) {
+        guard let holder = session.state.pointee.resumption, session.isResumed, session.version == .v1_2,
+            let renewed = SSL_get1_session(session.ssl)
+        else { return }
+        Unmanaged<TLSResumption>.fromOpaque(holder).takeUnretainedValue().put(renewed)
     }
 
     /// A server must choose one of the protocols that it was offered, or none (RFC 7301 §3.2).

@@ -16,7 +16,9 @@ public final class TLSResumption: Sendable {
     /// Keeps a session; the caller's reference becomes ours.
     func put(_ session: OpaquePointer) {
         let surplus: UInt? = sessions.withLock { sessions in
-            sessions.append(UInt(bitPattern: session))
+            let address = UInt(bitPattern: session)
+            if sessions.contains(address) { return address }
+            sessions.append(address)
             return sessions.count > Self.kept ? sessions.removeFirst() : nil
         }
         SSL_SESSION_free(surplus.flatMap { OpaquePointer(bitPattern: $0) })

@@ -35,7 +35,12 @@ final class Link {
         client.free()
     }
 
-    var isEstablished: Bool { server.isEstablished && client.isEstablished }
+    // Asked of the link and not of its sessions, these hold for one that nobody keeps.
+    var isEstablished: Bool { withExtendedLifetime(self) { server.isEstablished && client.isEstablished } }
+    var isResumed: Bool { withExtendedLifetime(self) { server.isResumed } }
+    var serverName: String? {
+        withExtendedLifetime(self) { server.serverName.map { String(decoding: $0, as: UTF8.self) } }
+    }
 
     /// Begins the handshake and carries bytes until both are silent.
     @discardableResult
