@@ -47,7 +47,11 @@ final class SecretFile {
     }
 
     /// Whether this text stands in it; no copy is made.
-    func contains(_ text: StaticString) -> Bool { memmem(base, count, text.utf8Start, text.utf8CodeUnitCount) != nil }
+    func contains(_ text: StaticString) -> Bool {
+        let length = text.utf8CodeUnitCount
+        guard length <= count else { return false }
+        return (0...count - length).contains { memcmp(base + $0, text.utf8Start, length) == 0 }
+    }
 
     /// What the C library calls the error that the last call met.
     static func systemText() -> String {
