@@ -135,6 +135,7 @@ let package = Package(
                 "HealthChecks", "Upstream", "Reactor", "HTTPMessages", "Health", "Resilience", "Configuration", "Primitives",
                 "CLinux",
             ]),
+        tests("TLSTests", "IO", ["TLS", "COpenSSL", "Primitives"]),
         tests("LogsTests", "IO", ["Logs", "Telemetry", "Primitives", "Reactor"]),
         tests(
             "AdminTests", "IO",
