@@ -40,12 +40,14 @@ let package = Package(
         // C: headers and shims only.
         .target(name: "CLinux", path: "Sources/C/CLinux"),
         .target(name: "CScan", path: "Sources/C/CScan"),
+        .systemLibrary(name: "CNghttp2", path: "Sources/C/CNghttp2"),
         .systemLibrary(name: "CYAML", path: "Sources/C/CYAML"),
 
         // Core: no descriptors, no clock, no threads. Bytes and events in, actions out.
         core("Primitives", ["CScan"]),
         core("HTTPMessages", ["Primitives"]),
         core("HTTP1", ["HTTPMessages", "Primitives"]),
+        core("HTTP2", ["CNghttp2", "HTTP1", "HTTPMessages", "Primitives"]),
         core("Routing", ["HTTPMessages", "Primitives"]),
         core("ProxyProtocol", ["Primitives"]),
         core("Pipeline", ["HTTPMessages", "Primitives"]),
@@ -104,6 +106,7 @@ let package = Package(
         tests("PrimitivesTests", "Core", ["Primitives", "CScan"]),
         tests("HTTPMessagesTests", "Core", ["HTTPMessages"]),
         tests("HTTP1Tests", "Core", ["HTTP1"]),
+        tests("HTTP2Tests", "Core", ["HTTP2", "CNghttp2", "HTTP1", "HTTPMessages", "Primitives"]),
         tests("RoutingTests", "Core", ["Routing", "HTTP1"]),
         tests("PipelineTests", "Core", ["Pipeline", "HTTP1"]),
         tests("BalancingTests", "Core", ["Balancing", "Primitives"]),
@@ -165,6 +168,7 @@ if Context.environment["SLUICE_FUZZ"] != nil {
         fuzzer("RequestHead", ["HTTP1", "HTTPMessages"]),
         fuzzer("ResponseHead", ["HTTP1", "HTTPMessages"]),
         fuzzer("Chunked", ["HTTP1", "HTTPMessages"]),
+        fuzzer("HTTP2Session", ["HTTP2", "HTTP1", "HTTPMessages"]),
         fuzzer("ProxyHeader", ["ProxyProtocol"]),
         fuzzer("Target", ["HTTP1", "HTTPMessages", "Routing"]),
         fuzzer("Configuration", ["Configuration", "ConfigurationFile", "Control"]),
