@@ -40,6 +40,7 @@ let package = Package(
         // C: headers and shims only.
         .target(name: "CLinux", path: "Sources/C/CLinux"),
         .target(name: "CScan", path: "Sources/C/CScan"),
+        .systemLibrary(name: "CNghttp2", path: "Sources/C/CNghttp2"),
         .systemLibrary(name: "CYAML", path: "Sources/C/CYAML"),
         .systemLibrary(name: "CNghttp2", path: "Sources/C/CNghttp2"),
         .target(name: "COpenSSL", path: "Sources/C/COpenSSL"),
@@ -112,6 +113,7 @@ let package = Package(
         tests("PrimitivesTests", "Core", ["Primitives", "CScan"]),
         tests("HTTPMessagesTests", "Core", ["HTTPMessages"]),
         tests("HTTP1Tests", "Core", ["HTTP1"]),
+        tests("HTTP2Tests", "Core", ["HTTP2", "CNghttp2", "HTTP1", "HTTPMessages", "Primitives"]),
         tests("RoutingTests", "Core", ["Routing", "HTTP1"]),
         tests("PipelineTests", "Core", ["Pipeline", "HTTP1"]),
         tests("CryptoTests", "Core", ["Crypto", "Primitives"]),
@@ -177,6 +179,7 @@ if Context.environment["SLUICE_FUZZ"] != nil {
         fuzzer("RequestHead", ["HTTP1", "HTTPMessages"]),
         fuzzer("ResponseHead", ["HTTP1", "HTTPMessages"]),
         fuzzer("Chunked", ["HTTP1", "HTTPMessages"]),
+        fuzzer("HTTP2Session", ["HTTP2", "HTTP1", "HTTPMessages"]),
         fuzzer("ProxyHeader", ["ProxyProtocol"]),
         fuzzer("Target", ["HTTP1", "HTTPMessages", "Routing"]),
         fuzzer("Configuration", ["Configuration", "ConfigurationFile", "Control"]),

@@ -1,0 +1,162 @@
+import CNghttp2
+
+/// The records of the streams and the list of events.
+extension SessionState {
+    // MARK: records
+
+    /// Where the record of a live id stands.
+    @inline(__always)
+    func slot(_ stream: HTTP2StreamID) -> Int? {
+        let slot = Int(stream.slot)
+        guard slot < recordsUsed, records[slot].number == stream.number, stream.number != 0 else { return nil }
+        return slot
+    }
+
+    @inline(__always)
+    func id(_ slot: Int) -> HTTP2StreamID { HTTP2StreamID(number: records[slot].number, slot: UInt32(truncatingIfNeeded: slot)) }
+
+    /// The record that nghttp2 knows the stream by.
+    @inline(__always)
+    func slot(number: Int32) -> Int? {
+        guard let data = nghttp2_session_get_stream_user_data(session, number) else { return nil }
+        return Int(bitPattern: data) - 1
+    }
+
+    /// What nghttp2 is given to know a record by; never nil.
+    @inline(__always)
+    static func userData(_ slot: Int) -> UnsafeMutableRawPointer? { UnsafeMutableRawPointer(bitPattern: slot + 1) }
+
+    /// A record for a new stream, which holds one of the places that are allowed at one time.
+    mutating func makeRecord(_ number: Int32) -> Int {
+        let slot: Int
+        if firstFree != .max {
+            slot = Int(firstFree)
+            firstFree = records[slot].nextFree
+        } else {
+            if recordsUsed == recordCapacity { growRecords() }
+            slot = recordsUsed
+            recordsUsed += 1
+        }
+        (records + slot).initialize(to: StreamRecord())
+        records[slot].number = number
+        records[slot].flags = .holdsSlot
+        activeStreams += 1
+        earned.streamOpened()
+        return slot
+    }
+
+    private mutating func growRecords() {
+        let larger = UnsafeMutablePointer<StreamRecord>.allocate(capacity: recordCapacity * 2)
+        larger.moveInitialize(from: records, count: recordCapacity)
+        records.deallocate()
+        records = larger
+        recordCapacity *= 2
+    }
+
+    /// Gives all that a record holds back, and its place.
+    mutating func freeRecord(_ slot: Int) {
+        dropSending(slot)
+        if records[slot].flags.contains(.isDrained) { drainedStreams -= 1 }
+        pool.pointee.give(&records[slot].head)
+        pool.pointee.give(&records[slot].trailers)
+        freePlace(slot)
+        records[slot].number = 0
+        records[slot].flags = []
+        records[slot].nextFree = firstFree
+        firstFree = UInt32(truncatingIfNeeded: slot)
+    }
+
+    /// The stream no longer counts among those that are allowed at one time.
+    mutating func freePlace(_ slot: Int) {
+        guard records[slot].flags.contains(.holdsSlot) else { return }
+        records[slot].flags.remove(.holdsSlot)
+        activeStreams -= 1
+    }
+
+    /// Drops what is not in frames yet.
+    mutating func dropSending(_ slot: Int) {
+        let pending = records[slot].pending
+        if pending > 0 {
+            pendingTotal -= pending
+            pendingStreams -= 1
+        }
+        if records[slot].flags.contains(.isWaiting) {
+            records[slot].flags.remove(.isWaiting)
+            waitingStreams -= 1
+        }
+        records[slot].lent = UnsafeRawBufferPointer(start: nil, count: 0)
+        pool.pointee.give(&records[slot].body)
+        pool.pointee.give(&records[slot].trailersToSend)
+    }
+
+    // MARK: events
+
+    /// An event of a stream.
+    mutating func append(
+        _ kind: StoredEvent.Kind, slot: Int, limit: HeadLimit = .none, value: UInt32 = 0, count: UInt32 = 0,
+        bytes: UnsafeRawPointer? = nil
+    ) {
+        append(
+            StoredEvent(
+                kind: kind, limit: limit, slot: UInt32(truncatingIfNeeded: slot), number: records[slot].number, value: value,
+                count: count, bytes: bytes))
+    }
+
+    /// An event of the connection.
+    mutating func append(_ kind: StoredEvent.Kind, lastStream: Int32 = 0, value: UInt32 = 0) {
+        append(StoredEvent(kind: kind, limit: .none, slot: 0, number: lastStream, value: value, count: 0, bytes: nil))
+    }
+
+    private mutating func append(_ event: StoredEvent) {
+        let to = events.reserve(MemoryLayout<StoredEvent>.stride, pool)
+        UnsafeMutableRawPointer(to).storeBytes(of: event, as: StoredEvent.self)
+        events.wrote(MemoryLayout<StoredEvent>.stride)
+    }
+
+    mutating func popEvent() -> HTTP2Event? {
+        while nextEvent < events.count {
+            guard let base = events.bytes.baseAddress else { break }
+            let event = base.load(fromByteOffset: nextEvent, as: StoredEvent.self)
+            nextEvent += MemoryLayout<StoredEvent>.stride
+            if let result = read(event) { return result }
+        }
+        if nextEvent > 0 {
+            nextEvent = 0
+            pool.pointee.give(&events)
+        }
+        return nil
+    }
+
+    /// The event for the owner; nil when its stream has been released since.
+    private mutating func read(_ event: StoredEvent) -> HTTP2Event? {
+        switch event.kind {
+        case .goAway: return .goAway(lastStream: event.number, HTTP2ErrorCode(rawValue: event.value))
+        case .settings: return .settings
+        case .ping: return .pingAcknowledged
+        case .head, .lastHead, .refusedHead, .data, .trailers, .end, .reset, .resetSafely, .closed: break
+        }
+        let slot = Int(event.slot)
+        let stream = HTTP2StreamID(number: event.number, slot: event.slot)
+        guard records[slot].number == event.number, !records[slot].flags.contains(.isReleased) else { return nil }
+        switch event.kind {
+        case .head, .lastHead:
+            records[slot].headOffset = event.value
+            records[slot].headCount = event.count
+            return .head(stream, endsStream: event.kind == .lastHead)
+        case .refusedHead:
+            records[slot].headOffset = event.value
+            records[slot].headCount = event.count
+            return .refusedHead(stream, event.limit.fault)
+        case .data:
+            // Bytes of a stream that its owner has reset are no longer wanted; `reset` has given them back.
+            guard !records[slot].flags.contains(.resetByOwner) else { return nil }
+            return .data(stream, UnsafeRawBufferPointer(start: event.bytes, count: Int(event.value)))
+        case .trailers: return .trailers(stream)
+        case .end: return .end(stream)
+        case .reset, .resetSafely:
+            return .reset(stream, HTTP2ErrorCode(rawValue: event.value), isSafeToRetry: event.kind == .resetSafely)
+        case .closed: return .closed(stream)
+        case .goAway, .settings, .ping: return nil
+        }
+    }
+}
