@@ -40,7 +40,6 @@ let package = Package(
         // C: headers and shims only.
         .target(name: "CLinux", path: "Sources/C/CLinux"),
         .target(name: "CScan", path: "Sources/C/CScan"),
-        .systemLibrary(name: "CNghttp2", path: "Sources/C/CNghttp2"),
         .systemLibrary(name: "CYAML", path: "Sources/C/CYAML"),
         .systemLibrary(name: "CNghttp2", path: "Sources/C/CNghttp2"),
         .target(name: "COpenSSL", path: "Sources/C/COpenSSL"),

@@ -23,6 +23,7 @@ struct CheckPlan {
         self.authority = authority
         switch check {
         case .tcp: question = .connect
+        case .grpc: question = .unwritable
         case .http(let target, let host, let expectation):
             let request = Self.request(Array(target.utf8), host: host.map { Array($0.utf8) } ?? authority)
             question = request.map { .ask(request: $0, judge: CheckJudge(expectation)) } ?? .unwritable

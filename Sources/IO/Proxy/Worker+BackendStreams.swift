@@ -80,7 +80,7 @@ extension Worker {
         }
     }
 
-    private func feedShared(_ index: Int, _ bytes: UnsafeRawBufferPointer) {
+    func feedShared(_ index: Int, _ bytes: UnsafeRawBufferPointer) {
         let backend = backends.pointer(index)
         guard let streams = backend.pointee.streams else { return }
         let token = Token(.backend, index: index, generation: backends.generation(index))

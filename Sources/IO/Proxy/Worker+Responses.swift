@@ -68,8 +68,6 @@ extension Worker {
 
     private func connectEnded(_ index: Int) {
         let backend = backends.pointer(index)
-        let slot = Int(backend.pointee.exchange)
-        let exchange = exchanges.pointer(slot)
         let error = calls.socketError(backend.pointee.descriptor)
         guard error == 0 else { return connectBroken(index, connectFailure(Int(error))) }
         guard let pool = pools[Int(backend.pointee.pool)] else { return connectBroken(index, .connectFailed) }
