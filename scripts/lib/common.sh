@@ -2,7 +2,7 @@
 # What the scripts share. To be sourced, after `set -euo pipefail`; moves to the repository's root.
 
 root=$(cd "$(dirname "${BASH_SOURCE[0]}")/../.." && pwd)
-cd "$root"
+cd "$root" || exit
 
 say() { printf '%s\n' "$*" >&2; }
 die() { say "${0##*/}: $*"; exit 1; }
