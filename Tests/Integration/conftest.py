@@ -22,7 +22,7 @@ try:
 except ImportError as absent:
     raise pytest.UsageError(f"{absent}; run the tests with .build/python/bin/python, which scripts/test makes") from None
 
-from sluice_harness import (Backend, Certificates, Gateway, H2Backend, ProcessBackend, client_context, server_context,  # noqa: E402
+from sluice_harness import (Backend, Certificates, Gateway, H2Backend, ProcessBackend, server_context,  # noqa: E402
                             sluice_binary)
 from sluice_harness.waiting import SCALE  # noqa: E402
 
@@ -234,7 +234,7 @@ def both_listeners(world, pki, *backends, http2=None, limits=None, route=None, s
     return world.gateway({
         "listeners": [secure_listener(pki.server, http2=http2, limits=limits, **(tls or {})), clear_listener(http2=http2, limits=limits)],
         **proxied(*backends, route=route, **(service or {})), **blocks,
-    }, tls={"secure": client_context(pki.root.ca_file, ALPN_BOTH)})
+    }, tls={"secure": pki.root.ca_file})
 
 
 def h2_gateway(world, *backends, http2=None, limits=None, route=None, service=None, **blocks) -> Gateway:

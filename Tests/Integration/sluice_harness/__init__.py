@@ -2,6 +2,7 @@
 
 from .backend import Backend, BackendConnection, Request, reply
 from .client import Connection, Malformed, Response, Truncated, request_bytes
+from . import names
 from .certificates import Authority, Certificate, Certificates
 from .h2_backend import H2Backend, H2Stream
 from .h2_client import H2Client, H2Response, StreamReset
@@ -15,5 +16,5 @@ from .yaml import dump as yaml_dump
 __all__ = [
     "Authority", "Backend", "BackendConnection", "Certificate", "Certificates", "Connection", "Gateway", "H2Backend", "H2Client", "H2Response",
     "H2Stream", "Malformed", "ProcessBackend", "Request", "Response", "SteadyLoad", "StreamReset", "TLSSocket", "Truncated",
-    "client_context", "deadline", "refusal", "reply", "request_bytes", "server_context", "sluice_binary", "tls_connect", "until", "yaml_dump",
+    "client_context", "deadline", "names", "refusal", "reply", "request_bytes", "server_context", "sluice_binary", "tls_connect", "until", "yaml_dump",
 ]

@@ -19,6 +19,7 @@ from . import yaml
 from .client import Connection, Response
 from .h2_client import H2Client
 from .metrics import Metrics
+from .tls import client_context
 from .waiting import SCALE, deadline, until
 
 REPOSITORY = Path(__file__).resolve().parents[3]
@@ -138,7 +139,8 @@ class Gateway:
     """One running daemon.
 
     `configuration` is a dict, or YAML text in which `@web@`, `@secure@`, `@clear@`, `@other@`, `@admin@` and `@dir@` stand for the
-    addresses and the directory. `tls` maps the name of a listener (`admin` too) to the ssl.SSLContext with which `connect` asks it.
+    addresses and the directory. `tls` maps the name of a listener (`admin` too) to the file of the authority that `connect` and `h2`
+    trust there, or to a whole ssl.SSLContext.
     A dict without `listeners` gets one, named `web`; without `admin` one is added; without `access_log` it goes to a file.
     """
 
@@ -257,8 +259,9 @@ class Gateway:
         return ("127.0.0.1", self.ports[listener])
 
     def connect(self, listener: str = "web", source: str | None = None, **more) -> Connection:
-        if self.tls.get(listener) is not None and "tls" not in more:
-            more = {"server_name": "127.0.0.1" if listener == "admin" else "app.test", **more, "tls": self.tls[listener]}
+        if "tls" in more or self.tls.get(listener) is not None:
+            name = "127.0.0.1" if listener == "admin" else "app.test"
+            more = {"server_name": name, "tls": self.context(listener, "http/1.1"), **more}
         return Connection(self.address(listener), source, **more)
 
     def request(self, method="GET", target="/", headers=(), body: bytes | None = None, listener: str = "web",
@@ -272,10 +275,14 @@ class Gateway:
     def h2(self, listener: str | None = None, **more) -> H2Client:
         """A connection for HTTP/2: to the listener `secure` where there is one, else in clear text to `clear`."""
         name = listener or ("secure" if "secure" in self.configured_ports else "clear")
-        if self.tls.get(name) is not None and "tls" not in more:
-            context = self.tls[name]
-            more = {"server_name": "app.test", **more, "tls": context}
+        if "tls" in more or self.tls.get(name) is not None:
+            more = {"server_name": "app.test", "tls": self.context(name, "h2"), **more}
         return H2Client(self.address(name), **more)
+
+    def context(self, listener: str, protocol: str):
+        """How a client of one protocol speaks TLS to this listener."""
+        known = self.tls.get(listener)
+        return client_context(known, (protocol,)) if isinstance(known, str) else known
 
     def admin(self, method="GET", target="/", json=None, headers=(), body: bytes | str | None = None, token: str | None = None,
               text: bool = False, **more) -> Response:
