@@ -1,8 +1,10 @@
 """Fixtures: backends and daemons that are stopped, and checked, when the test ends.
 
-Run all:      python3 -m pytest Tests/Integration
-Other binary: SLUICE_BIN=/path/to/sluice python3 -m pytest Tests/Integration
-Sanitizers:   SLUICE_TEST_SANITIZED=1 SLUICE_TEST_SCALE=4 SLUICE_BIN=… python3 -m pytest Tests/Integration
+The Python is that of the environment in .build/python (requirements.txt), which scripts/test makes.
+
+Run all:      .build/python/bin/python -m pytest Tests/Integration
+Other binary: SLUICE_BIN=/path/to/sluice .build/python/bin/python -m pytest Tests/Integration
+Sanitizers:   SLUICE_TEST_SANITIZED=1 SLUICE_TEST_SCALE=4 SLUICE_BIN=… .build/python/bin/python -m pytest Tests/Integration
 """
 
 import os
@@ -14,7 +16,14 @@ import pytest
 
 sys.path.insert(0, str(Path(__file__).resolve().parent))
 
-from sluice_harness import Backend, Gateway, ProcessBackend, sluice_binary  # noqa: E402
+try:
+    import cryptography  # noqa: F401
+    import h2  # noqa: F401
+except ImportError as absent:
+    raise pytest.UsageError(f"{absent}; run the tests with .build/python/bin/python, which scripts/test makes") from None
+
+from sluice_harness import (Backend, Certificates, Gateway, H2Backend, ProcessBackend, server_context,  # noqa: E402
+                            sluice_binary)
 from sluice_harness.waiting import SCALE  # noqa: E402
 
 
@@ -47,7 +56,7 @@ class World:
 
     def __init__(self, directory: Path):
         self.directory = directory
-        self.backends: list[Backend | ProcessBackend] = []
+        self.backends: list[Backend | H2Backend | ProcessBackend] = []
         self.gateways: list[Gateway] = []
 
     def backend(self, *arguments, **more) -> Backend:
@@ -60,9 +69,15 @@ class World:
         self.backends.append(made)
         return made
 
+    def h2_backend(self, *arguments, **more) -> H2Backend:
+        made = H2Backend(*arguments, **more)
+        self.backends.append(made)
+        return made
+
     def gateway(self, configuration=None, **more) -> Gateway:
         """Starts a daemon. `more` beside Gateway's own arguments are top-level blocks of the configuration."""
-        own = {key: more.pop(key) for key in ("arguments", "environment", "descriptors", "stdout", "wait_ready", "sockets", "binary") if key in more}
+        own = {key: more.pop(key) for key in ("arguments", "environment", "descriptors", "stdout", "wait_ready", "sockets", "binary", "tls")
+               if key in more}
         whole = configuration if configuration is not None else more
         started = Gateway(whole, self.directory / f"gateway-{len(self.gateways) + 1}", **own)
         self.gateways.append(started)
@@ -116,6 +131,18 @@ def backend(world):
 
 
 @pytest.fixture
+def h2_backend(world):
+    """Makes backends for HTTP/2: `h2_backend(handler)`, `h2_backend(script=…)`."""
+    return world.h2_backend
+
+
+@pytest.fixture(scope="session")
+def pki(tmp_path_factory):
+    """The certificates of the whole run."""
+    return Certificates(tmp_path_factory.mktemp("certificates"))
+
+
+@pytest.fixture
 def process_backend(world):
     """Makes backends that are processes: `process_backend("a", status=503)`."""
     return world.process_backend
@@ -163,3 +190,59 @@ def simple(world):
         whole.update(blocks)
         return world.gateway(whole, **(gateway_options or {})), made
     return start
+
+
+ALPN_BOTH = ("h2", "http/1.1")
+
+
+def secure_listener(*certificates, name: str = "secure", protocols=ALPN_BOTH, http2=None, limits=None, **tls) -> dict:
+    """A TLS listener with these certificates; what else is named goes into its `tls` block."""
+    entries = [one if isinstance(one, dict) else one.entry() for one in certificates]
+    made = {"name": name, "address": f"@{name}@", "protocols": list(protocols), "tls": {"certificates": entries, **tls}}
+    if http2:
+        made["http2"] = http2
+    if limits:
+        made["limits"] = limits
+    return made
+
+
+def clear_listener(name: str = "clear", protocols=("http/1.1", "h2c"), http2=None, limits=None) -> dict:
+    """A listener without TLS that takes HTTP/1.1 and HTTP/2 with prior knowledge."""
+    made = {"name": name, "address": f"@{name}@", "protocols": list(protocols)}
+    if http2:
+        made["http2"] = http2
+    if limits:
+        made["limits"] = limits
+    return made
+
+
+def to_backend(backend, **instance) -> dict:
+    """A backend as an instance, with the protocol that it speaks."""
+    return {"url": backend.url, **({"protocol": backend.protocol} if isinstance(backend, H2Backend) else {}), **instance}
+
+
+def proxied(*backends, route=None, **service) -> dict:
+    """The blocks `services` and `routes` that send everything to these backends, by HTTP/2 where that is what they speak."""
+    return {
+        "services": {"app": {"instances": [one if isinstance(one, dict) else to_backend(one) for one in backends], **service}},
+        "routes": [{"name": "all", "match": {"path": "/*"}, "service": "app", **(route or {})}],
+    }
+
+
+def both_listeners(world, pki, *backends, http2=None, limits=None, route=None, service=None, tls=None, **blocks) -> Gateway:
+    """A daemon that takes HTTP/1.1 and HTTP/2 on `secure` (TLS) and `clear`."""
+    return world.gateway({
+        "listeners": [secure_listener(pki.server, http2=http2, limits=limits, **(tls or {})), clear_listener(http2=http2, limits=limits)],
+        **proxied(*backends, route=route, **(service or {})), **blocks,
+    }, tls={"secure": pki.root.ca_file})
+
+
+def h2_gateway(world, *backends, http2=None, limits=None, route=None, service=None, **blocks) -> Gateway:
+    """A daemon that takes HTTP/2 with prior knowledge, and HTTP/1.1, on `clear`: what has nothing to do with TLS is tried here."""
+    return world.gateway({
+        "listeners": [clear_listener(http2=http2, limits=limits)], **proxied(*backends, route=route, **(service or {})), **blocks})
+
+
+def tls_backend_context(pki, alpn=(), **more):
+    """The context of a backend that `pki.root` vouches for as backend.internal, localhost and 127.0.0.1."""
+    return server_context(pki.backend, alpn, **more)

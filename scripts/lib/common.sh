@@ -2,7 +2,7 @@
 # What the scripts share. To be sourced, after `set -euo pipefail`; moves to the repository's root.
 
 root=$(cd "$(dirname "${BASH_SOURCE[0]}")/../.." && pwd)
-cd "$root"
+cd "$root" || exit
 
 say() { printf '%s\n' "$*" >&2; }
 die() { say "${0##*/}: $*"; exit 1; }
@@ -58,6 +58,28 @@ need_swift() {
     need libssl-dev test -e /usr/include/openssl/ssl.h
     need python3
     need procps have ps
+}
+
+# The Python in which the tests in Python run: an environment with the packages of Tests/Integration/requirements.txt, at just these
+# versions. Made anew when that list or Debian's Python changes; prints its path.
+need_test_python() { need python3-venv base_python -c 'import ensurepip, venv'; }
+
+# Debian's own Python: the packages come as wheels for it, and another on the PATH may be of any age.
+base_python() {
+    if [ -x /usr/bin/python3 ]; then /usr/bin/python3 "$@"; else python3 "$@"; fi
+}
+
+test_python() {
+    local list=Tests/Integration/requirements.txt environment=$root/.build/python wanted
+    wanted=$({ base_python --version; cat "$list"; } | sha256sum)
+    if [ "$(cat "$environment/made-from" 2>/dev/null)" != "$wanted" ]; then
+        say "making .build/python from $list"
+        mkdir -p "$root/.build"
+        base_python -m venv --clear "$environment" >&2 || die "python3 -m venv does not work: install python3-venv"
+        "$environment/bin/pip" --disable-pip-version-check install -q -r "$list" >&2 || die "pip could not install $list"
+        printf '%s\n' "$wanted" >"$environment/made-from"
+    fi
+    printf '%s\n' "$environment/bin/python"
 }
 
 # CPU ticks that the processes of a session have used so far.

@@ -2,13 +2,19 @@
 
 from .backend import Backend, BackendConnection, Request, reply
 from .client import Connection, Malformed, Response, Truncated, request_bytes
+from . import names
+from .certificates import Authority, Certificate, Certificates
+from .h2_backend import H2Backend, H2Stream
+from .h2_client import H2Client, H2Response, StreamReset
 from .load import SteadyLoad
 from .process import Gateway, sluice_binary
 from .process_backend import ProcessBackend
+from .tls import TLSSocket, client_context, refusal, server_context, tls_connect
 from .waiting import deadline, until
 from .yaml import dump as yaml_dump
 
 __all__ = [
-    "Backend", "BackendConnection", "Connection", "Gateway", "Malformed", "ProcessBackend", "Request", "Response", "SteadyLoad",
-    "Truncated", "deadline", "reply", "request_bytes", "sluice_binary", "until", "yaml_dump",
+    "Authority", "Backend", "BackendConnection", "Certificate", "Certificates", "Connection", "Gateway", "H2Backend", "H2Client", "H2Response",
+    "H2Stream", "Malformed", "ProcessBackend", "Request", "Response", "SteadyLoad", "StreamReset", "TLSSocket", "Truncated",
+    "client_context", "deadline", "names", "refusal", "reply", "request_bytes", "server_context", "sluice_binary", "tls_connect", "until", "yaml_dump",
 ]

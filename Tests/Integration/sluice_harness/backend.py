@@ -8,11 +8,13 @@ fixture checks when the test ends: the gateway must never write a request that i
 import os
 import re
 import socket
+import ssl
 import struct
 import threading
 import time
 
 from .client import CHUNK_SIZE, TOKEN, parse_fields
+from .tls import TLSSocket
 from .waiting import deadline
 
 REQUEST_LINE = re.compile(rb"^([!#$%&'*+\-.^_`|~0-9A-Za-z]+) ([\x21-\x7e]+) (HTTP/1\.[01])$")
@@ -229,10 +231,16 @@ class BackendConnection:
             self.socket.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
         except OSError:
             pass
-        self.close()
+        self.note_end("closed here")
+        getattr(self.socket, "raw", self.socket).close()
 
     def half_close(self):
         self.socket.shutdown(socket.SHUT_WR)
+
+    def truncate(self):
+        """Over TLS: ends with a FIN but without close_notify, as an attacker on the way would."""
+        self.note_end("closed here")
+        self.socket.truncate()
 
     def close(self):
         self.note_end("closed here")
@@ -264,10 +272,13 @@ class BackendConnection:
 
 
 class Backend:
-    """A listening backend on a free port of 127.0.0.1, or on a Unix socket."""
+    """A listening backend on a free port of 127.0.0.1, or on a Unix socket.
+
+    With `tls`, an ssl.SSLContext, it speaks HTTP/1.1 over TLS; handshakes that fail are kept in `tls_failures`.
+    """
 
     def __init__(self, handler=None, script=None, unix: str | None = None, backlog: int = 1024, record: bool = True,
-                 name: str = "", host: str = "127.0.0.1"):
+                 name: str = "", host: str = "127.0.0.1", tls=None):
         self.handler = handler or (lambda request, connection: reply(200, b"ok"))
         self.script = script
         self.name = name
@@ -279,6 +290,8 @@ class Backend:
         self.partial: list[bytes] = []       # heads cut off by the end of their connection
         self.violations: list[str] = []
         self.unix = unix
+        self.tls = tls
+        self.tls_failures: list[str] = []
         self.stopping = False
         self.listener = socket.socket(socket.AF_UNIX if unix else socket.AF_INET, socket.SOCK_STREAM)
         if unix:
@@ -295,7 +308,7 @@ class Backend:
 
     @property
     def url(self) -> str:
-        return f"unix:{self.unix}" if self.unix else f"http://127.0.0.1:{self.port}"
+        return f"unix:{self.unix}" if self.unix else f"{'https' if self.tls else 'http'}://127.0.0.1:{self.port}"
 
     @property
     def address(self):
@@ -318,7 +331,23 @@ class Backend:
                 self.changed.notify_all()
             threading.Thread(target=self.serve, args=(connection,), daemon=True).start()
 
+    def encrypted(self, connection: BackendConnection) -> bool:
+        """Shakes hands; false where that fails."""
+        try:
+            connection.socket.settimeout(30)
+            connection.socket = TLSSocket(connection.socket, self.tls, server=True)
+            return True
+        except (ssl.SSLError, OSError) as error:
+            with self.changed:
+                self.tls_failures.append(getattr(error, "reason", None) or repr(error))
+                connection.ended = "no handshake"
+                self.changed.notify_all()
+            connection.socket.close()
+            return False
+
     def serve(self, connection: BackendConnection):
+        if self.tls is not None and not self.encrypted(connection):
+            return
         try:
             if self.script is not None:
                 self.script(connection)
@@ -333,7 +362,7 @@ class Backend:
             pass
         except Violation as violation:
             self.violations.append(str(violation))
-        except (TimeoutError, ConnectionResetError, BrokenPipeError):
+        except (TimeoutError, ConnectionResetError, BrokenPipeError, ssl.SSLError):
             pass
         except Exception as error:  # A fault of the test's own script: it must not go unseen.
             if not self.stopping and connection.ended is None:
@@ -373,7 +402,7 @@ class Backend:
         self.thread.join(5)
         for connection in self.connections:
             try:
-                connection.socket.shutdown(socket.SHUT_RDWR)
+                getattr(connection.socket, "raw", connection.socket).shutdown(socket.SHUT_RDWR)
             except OSError:
                 pass
         if self.unix and os.path.exists(self.unix):

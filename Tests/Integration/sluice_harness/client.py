@@ -6,6 +6,7 @@ import socket
 import struct
 import time
 
+from .tls import TLSSocket
 from .waiting import deadline
 
 TOKEN = re.compile(rb"^[!#$%&'*+\-.^_`|~0-9A-Za-z]+$")
@@ -82,9 +83,13 @@ def parse_fields(block: bytes) -> list[tuple[bytes, bytes]]:
 
 
 class Connection:
-    """A client's connection. `address` is (host, port), or a path for a Unix socket."""
+    """A client's connection. `address` is (host, port), or a path for a Unix socket.
 
-    def __init__(self, address, source: str | None = None, timeout: float = 10.0, receive_buffer: int | None = None):
+    With `tls`, an ssl.SSLContext, it is encrypted; `server_name` is then the SNI, `session` one to resume.
+    """
+
+    def __init__(self, address, source: str | None = None, timeout: float = 10.0, receive_buffer: int | None = None, tls=None,
+                 server_name: str | None = None, session=None):
         self.timeout = timeout
         unix = isinstance(address, str)
         family = socket.AF_UNIX if unix else (socket.AF_INET6 if ":" in address[0] else socket.AF_INET)
@@ -99,6 +104,12 @@ class Connection:
             self.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         self.buffer = bytearray()
         self.was_reset = False
+        if tls is not None:
+            try:
+                self.socket = TLSSocket(self.socket, tls, server_name, session)
+            except BaseException:
+                self.socket.close()
+                raise
 
     # Sending
 
@@ -126,7 +137,7 @@ class Connection:
     def reset(self):
         """Ends the connection with an RST."""
         self.socket.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
-        self.socket.close()
+        getattr(self.socket, "raw", self.socket).close()
 
     def close(self):
         self.socket.close()

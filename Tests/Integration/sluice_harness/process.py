@@ -17,7 +17,9 @@ from pathlib import Path
 
 from . import yaml
 from .client import Connection, Response
+from .h2_client import H2Client
 from .metrics import Metrics
+from .tls import client_context
 from .waiting import SCALE, deadline, until
 
 REPOSITORY = Path(__file__).resolve().parents[3]
@@ -136,17 +138,20 @@ class Successor:
 class Gateway:
     """One running daemon.
 
-    `configuration` is a dict, or YAML text in which `@web@`, `@admin@` and `@dir@` stand for the addresses and the directory.
+    `configuration` is a dict, or YAML text in which `@web@`, `@secure@`, `@clear@`, `@other@`, `@admin@` and `@dir@` stand for the
+    addresses and the directory. `tls` maps the name of a listener (`admin` too) to the file of the authority that `connect` and `h2`
+    trust there, or to a whole ssl.SSLContext.
     A dict without `listeners` gets one, named `web`; without `admin` one is added; without `access_log` it goes to a file.
     """
 
     def __init__(self, configuration, directory: Path, arguments=(), environment=None, descriptors: int | None = None,
-                 stdout=None, wait_ready: bool = True, sockets=(), binary: str | None = None):
+                 stdout=None, wait_ready: bool = True, sockets=(), binary: str | None = None, tls=None):
+        self.tls = dict(tls or {})
         self.directory = Path(directory)
         self.directory.mkdir(parents=True, exist_ok=True)
         self.config_path = self.directory / "sluice.yaml"
         self.access_path = self.directory / "access.log"
-        self.ports: dict[str, int] = {"web": free_port(), "admin": free_port()}
+        self.ports: dict[str, int] = {name: free_port() for name in ("web", "admin", "secure", "clear", "other")}
         self.expected_socket_change = 0     # a test that adds or removes a listener by reload says so here
         self.check_descriptors = True
         self.expected_exit = 0
@@ -254,6 +259,9 @@ class Gateway:
         return ("127.0.0.1", self.ports[listener])
 
     def connect(self, listener: str = "web", source: str | None = None, **more) -> Connection:
+        if "tls" in more or self.tls.get(listener) is not None:
+            name = "127.0.0.1" if listener == "admin" else "app.test"
+            more = {"server_name": name, "tls": self.context(listener, "http/1.1"), **more}
         return Connection(self.address(listener), source, **more)
 
     def request(self, method="GET", target="/", headers=(), body: bytes | None = None, listener: str = "web",
@@ -263,6 +271,18 @@ class Gateway:
             more.setdefault("host", f"127.0.0.1:{self.ports['admin']}")
         with self.connect(listener, source) as connection:
             return connection.request(method, target, headers, body, **more)
+
+    def h2(self, listener: str | None = None, **more) -> H2Client:
+        """A connection for HTTP/2: to the listener `secure` where there is one, else in clear text to `clear`."""
+        name = listener or ("secure" if "secure" in self.configured_ports else "clear")
+        if "tls" in more or self.tls.get(name) is not None:
+            more = {"server_name": "app.test", "tls": self.context(name, "h2"), **more}
+        return H2Client(self.address(name), **more)
+
+    def context(self, listener: str, protocol: str):
+        """How a client of one protocol speaks TLS to this listener."""
+        known = self.tls.get(listener)
+        return client_context(known, (protocol,)) if isinstance(known, str) else known
 
     def admin(self, method="GET", target="/", json=None, headers=(), body: bytes | str | None = None, token: str | None = None,
               text: bool = False, **more) -> Response:

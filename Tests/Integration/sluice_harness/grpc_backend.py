@@ -1,0 +1,174 @@
+"""A gRPC server and its clients without generated code: messages are bytes, methods are generic handlers."""
+
+import os
+import threading
+import time
+from concurrent import futures
+
+os.environ.setdefault("GRPC_ENABLE_FORK_SUPPORT", "0")
+os.environ.setdefault("GRPC_VERBOSITY", "NONE")
+
+import grpc  # noqa: E402
+
+SERVICE = "sluice.test.Echo"
+OPTIONS = [("grpc.max_receive_message_length", -1), ("grpc.max_send_message_length", -1), ("grpc.enable_http_proxy", 0),
+           ("grpc.so_reuseport", 0)]
+HEALTH = "/grpc.health.v1.Health/Check"
+SERVING, NOT_SERVING = 1, 2
+
+
+class GrpcBackend:
+    """Methods of sluice.test.Echo:
+
+    Unary         returns the message; metadata tell it what else to do: `want-status` (a number), `want-message`, `want-delay` (s), `want-trailer`
+    ServerStream  the message is a count: so many messages, each its number
+    ClientStream  returns the number of messages and of their bytes
+    Bidi          returns each message as it comes; `fail-after` (metadata): so many, and then status 10
+    Hang          unary, returns when it is cancelled
+    And grpc.health.v1.Health/Check, which says `health[service]`, or status 5 where it is not known.
+    """
+
+    def __init__(self, credentials: grpc.ServerCredentials | None = None, name: str = ""):
+        self.name = name
+        self.violations: list[str] = []
+        self.calls: list[tuple[str, dict, float | None]] = []      # method, metadata, seconds left at its start
+        self.cancelled: list[str] = []
+        self.health = {"": SERVING}
+        self.health_asked: list[str] = []
+        self.changed = threading.Condition()
+        self.server = grpc.server(futures.ThreadPoolExecutor(max_workers=64), options=OPTIONS)
+        self.server.add_generic_rpc_handlers((self,))
+        self.tls = credentials is not None
+        self.port = (self.server.add_secure_port("127.0.0.1:0", credentials) if credentials
+                     else self.server.add_insecure_port("127.0.0.1:0"))
+        self.server.start()
+
+    @property
+    def url(self) -> str:
+        return f"{'https' if self.tls else 'http'}://127.0.0.1:{self.port}"
+
+    @property
+    def protocol(self) -> str:
+        return "h2" if self.tls else "h2c"
+
+    # grpc.GenericRpcHandler
+
+    def service(self, details):
+        known = {
+            f"/{SERVICE}/Unary": grpc.unary_unary_rpc_method_handler(self.unary),
+            f"/{SERVICE}/ServerStream": grpc.unary_stream_rpc_method_handler(self.server_stream),
+            f"/{SERVICE}/ClientStream": grpc.stream_unary_rpc_method_handler(self.client_stream),
+            f"/{SERVICE}/Bidi": grpc.stream_stream_rpc_method_handler(self.bidi),
+            f"/{SERVICE}/Hang": grpc.unary_unary_rpc_method_handler(self.hang),
+            HEALTH: grpc.unary_unary_rpc_method_handler(self.check),
+        }
+        return known.get(details.method)
+
+    def service_name(self):
+        return None
+
+    def note(self, method: str, context) -> dict:
+        metadata = {key: value for key, value in context.invocation_metadata()}
+        with self.changed:
+            self.calls.append((method, metadata, context.time_remaining()))
+            self.changed.notify_all()
+
+        def ended():
+            if not context.code():
+                with self.changed:
+                    self.cancelled.append(method)
+                    self.changed.notify_all()
+        context.add_callback(ended)
+        return metadata
+
+    def unary(self, message, context):
+        wants = self.note("Unary", context)
+        if "want-delay" in wants:
+            with self.changed:
+                self.changed.wait_for(lambda: not context.is_active(), float(wants["want-delay"]))
+        if "want-trailer" in wants:
+            context.set_trailing_metadata((("got-trailer", wants["want-trailer"]), ("got-trailer-bin", b"\x00\x01\xff")))
+        context.send_initial_metadata((("got-initial", "yes"),))
+        if "want-status" in wants:
+            context.abort(STATUS[int(wants["want-status"])], wants.get("want-message", "as told"))
+        context.set_code(grpc.StatusCode.OK)
+        return message
+
+    def server_stream(self, message, context):
+        self.note("ServerStream", context)
+        for number in range(int(message)):
+            yield b"%d" % number
+        context.set_code(grpc.StatusCode.OK)
+
+    def client_stream(self, messages, context):
+        self.note("ClientStream", context)
+        count = size = 0
+        for message in messages:
+            count += 1
+            size += len(message)
+        context.set_code(grpc.StatusCode.OK)
+        return b"%d %d" % (count, size)
+
+    def bidi(self, messages, context):
+        wants = self.note("Bidi", context)
+        count = 0
+        for message in messages:
+            yield message
+            count += 1
+            if count == int(wants.get("fail-after", 0)):
+                context.abort(grpc.StatusCode.ABORTED, "enough")
+        context.set_code(grpc.StatusCode.OK)
+
+    def hang(self, message, context):
+        self.note("Hang", context)
+        gone = threading.Event()
+        context.add_callback(gone.set)
+        gone.wait(60)
+        return b""
+
+    def check(self, message, context):
+        # HealthCheckRequest: field 1, the service's name.
+        service = message[2:2 + message[1]].decode() if len(message) > 1 else ""
+        with self.changed:
+            self.health_asked.append(service)
+            self.changed.notify_all()
+        if service not in self.health:
+            context.abort(grpc.StatusCode.NOT_FOUND, "unknown service")
+        return bytes([0x08, self.health[service]])
+
+    def wait_for(self, condition, seconds: float = 5.0, what: str = ""):
+        from .waiting import SCALE
+        with self.changed:
+            assert self.changed.wait_for(condition, seconds * SCALE), f"gRPC backend: not within {seconds} s: {what}; saw {self.calls}"
+
+    def stop(self):
+        self.server.stop(0).wait(5)
+
+
+STATUS = {code.value[0]: code for code in grpc.StatusCode}
+
+
+class Calls:
+    """A client of sluice.test.Echo on a channel of its own."""
+
+    def __init__(self, target: str, ca_pem: bytes | None = None, name: str | None = None, certificate=None):
+        options = list(OPTIONS)
+        if name:
+            options += [("grpc.ssl_target_name_override", name), ("grpc.default_authority", name)]
+        if ca_pem is not None:
+            credentials = grpc.ssl_channel_credentials(
+                ca_pem, certificate.key_pem if certificate else None, certificate.pem if certificate else None)
+            self.channel = grpc.secure_channel(target, credentials, options)
+        else:
+            self.channel = grpc.insecure_channel(target, options)
+        self.unary = self.channel.unary_unary(f"/{SERVICE}/Unary")
+        self.server_stream = self.channel.unary_stream(f"/{SERVICE}/ServerStream")
+        self.client_stream = self.channel.stream_unary(f"/{SERVICE}/ClientStream")
+        self.bidi = self.channel.stream_stream(f"/{SERVICE}/Bidi")
+        self.hang = self.channel.unary_unary(f"/{SERVICE}/Hang")
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        self.channel.close()
