@@ -28,7 +28,7 @@ extension ControlThread {
     /// These are in force.
     func keepCertificates(_ snapshot: GatewaySnapshot, _ admin: GatewaySnapshot) {
         let servers = (snapshot.listeners + admin.listeners).compactMap(\.tls)
-        let clients = snapshot.services.flatMap { $0.dialects.compactMap(\.tls) }
+        let clients = snapshot.services.flatMap { $0.dialects.flatMap { [$0.tls, $0.tlsOfHTTP1].compactMap { $0 } } }
         tls.keep(servers, clients)
         for warning in servers.flatMap(\.warnings) + clients.flatMap(\.warnings) {
             log.warn("certificate", ["warning": .string("\(warning)")])

@@ -60,6 +60,7 @@ extension SnapshotBuilder {
                 case .h2, .h2c: .http2
                 }
             var client: TLSClient?
+            var clientOfHTTP1: TLSClient?
             if instance.isSecure {
                 let protocols: [TLSProtocol] =
                     switch http {
@@ -68,14 +69,18 @@ extension SnapshotBuilder {
                     case .negotiated: [.h2, .http11]
                     }
                 do throws(TLSLoadError) {
-                    client = try tls.client(service.tls ?? TLSClientConfiguration(), protocols: protocols, at: now)
+                    let configured = service.tls ?? TLSClientConfiguration()
+                    client = try tls.client(configured, protocols: protocols, at: now)
+                    if http == .negotiated { clientOfHTTP1 = try tls.client(configured, protocols: [.http11], at: now) }
                 } catch {
                     let place = places.serviceTLS.indices.contains(index) ? places.serviceTLS[index] : places.admin
                     throw BuildError([Diagnostic(.error, mark: place.mark, path: place.path, message: error.description)])
                 }
             }
             dialects.append(
-                BackendDialect(http, tls: client, name: serverName(instance.address), streamsMax: service.pool.maxStreams))
+                BackendDialect(
+                    http, tls: client, tlsOfHTTP1: clientOfHTTP1, name: serverName(instance.address),
+                    streamsMax: service.pool.maxStreams))
         }
         return dialects
     }

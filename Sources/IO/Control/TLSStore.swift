@@ -20,7 +20,12 @@ final class TLSStore {
 
     private var servers: [ServerEntry] = []
     private var clients: [ClientEntry] = []
-    private var authorities: [String: TLSAuthorities] = [:]
+    private struct AuthoritiesEntry {
+        let authorities: TLSAuthorities
+        let stamps: TLSFileStamps
+    }
+
+    private var authorities: [String: AuthoritiesEntry] = [:]
     private var ticketKeys: TLSTicketKeys?
     private var nextRotation = Instant.never
     /// The files, as they were when they were looked at last.
@@ -60,6 +65,7 @@ final class TLSStore {
         var options = TLSClient.Options()
         options.verifies = configuration.verify
         options.caFile = configuration.caFile
+        if configuration.verify { options.authorities = try authorities(configuration.caFile) }
         options.serverName = configuration.serverName.flatMap { TLSServerName($0) }
         options.certificateFile = configuration.certFile
         options.keyFile = configuration.keyFile
@@ -108,6 +114,17 @@ final class TLSStore {
         guard let ticketKeys, now >= nextRotation else { return }
         nextRotation = now + rotation
         try ticketKeys.rotate(at: now)
+    }
+
+    /// The same for all who trust them: the system's alone take some megabytes.
+    private func authorities(_ file: String?) throws(TLSLoadError) -> TLSAuthorities? {
+        guard let path = file ?? TLSAuthorities.systemFile else { return nil }
+        let known = authorities[path]
+        if let known, !known.stamps.haveChanged() { return known.authorities }
+        let stamps = TLSFileStamps([path])
+        let authorities = try TLSAuthorities(file: path, at: Self.unixSeconds)
+        self.authorities[path] = AuthoritiesEntry(authorities: authorities, stamps: stamps)
+        return authorities
     }
 
     private static func clientAuth(_ configuration: ClientAuthConfiguration) -> TLSClientAuth {

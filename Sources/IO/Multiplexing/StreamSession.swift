@@ -10,8 +10,10 @@ public struct StreamSession: ~Copyable {
     public static var lowWaterBytes: Int { 16_384 }
     /// The exchanges whose streams it carries, by their place in the worker's slab.
     public private(set) var slots: [Int32] = []
-    /// Requests that wait for the connection to be made, by their tokens.
+    /// Requests that wait for the peer's SETTINGS, by their tokens.
     public var waiters: [UInt64] = []
+    /// The peer's SETTINGS have come.
+    public var hasSettings = false
     /// Frames for the end of the turn; empty in between, so that an idle connection owns no memory for them.
     public var frames = ByteBuffer(capacity: 0)
     /// It stands in the list of connections that have something to send.

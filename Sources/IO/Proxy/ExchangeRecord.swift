@@ -111,6 +111,10 @@ struct ExchangeRecord: ~Copyable {
     var isGRPC = false
     /// The status of the call has been passed on, or will be with the trailers.
     var hasGRPCStatus = false
+    /// It, for the log; nil while unknown.
+    var grpcStatus: UInt8?
+    /// What the backend's stream was reset with.
+    var resetCode: UInt32?
 
     var requestBody = BodyReader(.none)
     /// Bytes of the request's body that were read.
@@ -162,6 +166,8 @@ struct ExchangeRecord: ~Copyable {
     var headBytes = 0
     var status: UInt16 = 0
     var upstreamStatus: UInt16 = 0
+    /// What the backend was spoken to with; nil where none was asked.
+    var upstreamVersion: HTTPVersion?
     var reason = Reason.ok
     var responseBytes: UInt64 = 0
     /// When the request's first byte arrived.
@@ -220,6 +226,8 @@ struct ExchangeRecord: ~Copyable {
         tunnel = nil
         isGRPC = false
         hasGRPCStatus = false
+        grpcStatus = nil
+        resetCode = nil
         if !collected.isEmpty { collected = [] }
         responseTrailers.discard()
         clientFraming = .none
@@ -235,6 +243,7 @@ struct ExchangeRecord: ~Copyable {
         headBytes = 0
         status = 0
         upstreamStatus = 0
+        upstreamVersion = nil
         reason = .ok
         responseBytes = 0
         queuedAt = .never

@@ -85,7 +85,7 @@ extension Worker {
         let admission = pool.pointee.requestStarted()
         guard admission != .busy else { return .failed(.noInstance) }
         exchanges.pointer(slot).pointee.isOnTrial = admission == .onTrial
-        let isShared = pool.pointee.speaksHTTP2
+        let isShared = pool.pointee.speaksHTTP2 && !wantsOwnConnection(slot, pool)
         if !isShared, !exchanges.pointer(slot).pointee.wantsFresh, reuse(slot, pool: pool, instance: instance) {
             if let transitions { transitions.leased(slot, pool.pointee.state.key.address) }
             return .connected
@@ -98,6 +98,11 @@ extension Worker {
             transitions.leased(slot, pool.pointee.state.key.address)
         }
         return found
+    }
+
+    /// A request that changes the protocol gets a connection of HTTP/1.1 where the backend has that too: not every one knows RFC 8441.
+    func wantsOwnConnection(_ slot: Int, _ pool: PoolPointer) -> Bool {
+        exchanges.pointer(slot).pointee.upgrade != nil && pool.pointee.dialect.http == .negotiated
     }
 
     /// An idle connection, if the pool has one.

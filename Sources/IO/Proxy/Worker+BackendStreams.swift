@@ -30,9 +30,11 @@ extension Worker {
         let index = Int(exchange.pointee.backend)
         let backend = backends.pointer(index)
         guard let streams = backend.pointee.streams else { return false }
+        let isWebSocket = exchange.pointee.upgrade?.isWebSocket ?? false
         let stream = streams.pointee.http2.submitRequest(
             out.unsafeBytes, scheme: backend.pointee.tls == nil ? .http : .https,
-            endsStream: exchange.pointee.machine.requestRead, token: exchange.pointee.context.exchangeToken)
+            endsStream: exchange.pointee.machine.requestRead && !isWebSocket, token: exchange.pointee.context.exchangeToken,
+            upgrade: isWebSocket ? "websocket" : nil)
         out.clear()
         guard let stream else { return false }
         exchange.pointee.backendStream = stream
@@ -59,9 +61,20 @@ extension Worker {
         let exchange = exchanges.pointer(slot)
         let index = Int(exchange.pointee.backend)
         guard let streams = backends.pointer(index).pointee.streams, let stream = exchange.pointee.backendStream else { return }
-        let trailers = exchange.pointee.requestTrailers.bytes
-        streams.pointee.http2.end(stream, trailers: trailers.count > 0 ? trailers : nil)
-        frame(backend: index)
+        out.clear()
+        if !exchange.pointee.requestTrailers.isEmpty {
+            var block = HeaderBlock(bytes: exchange.pointee.requestTrailers.count, fields: 8)
+            let section = RawSpan(_unsafeBytes: exchange.pointee.requestTrailers.bytes)
+            // Malformed ones are left out: the body is whole, and the backend has it.
+            if TrailerParser.parse(section, limits: .response, into: &block) == nil, HeadSerialiser.fields(of: block, into: &out),
+                !out.isEmpty
+            {
+                out.append("\r\n")
+            }
+        }
+        streams.pointee.http2.end(stream, trailers: out.isEmpty ? nil : out.unsafeBytes)
+        out.clear()
+        markDirty(backend: index)
     }
 
     // The answer.
@@ -132,6 +145,7 @@ extension Worker {
             markDirty(backend: index)
         case .settings:
             if waitingCount > 0 { hasQueueWork = true }
+            settingsReceived(index, streams)
         case .pingAcknowledged: break
         }
     }
@@ -232,6 +246,7 @@ extension Worker {
 
     private func backendStreamReset(_ slot: Int, _ code: HTTP2ErrorCode, _ isSafeToRetry: Bool) {
         let exchange = exchanges.pointer(slot)
+        exchange.pointee.resetCode = code.rawValue
         if isSafeToRetry { return backendBroken(slot, .streamRefused) }
         if case .relaying = exchange.pointee.machine.state { return backendBroken(slot, .truncated) }
         backendBroken(slot, code == .protocolError ? .malformed : .closed)

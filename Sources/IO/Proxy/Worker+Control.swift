@@ -308,6 +308,7 @@ extension Worker {
             closeListener(i)
         }
         phase = .draining(until: until)
+        closeTunnels()
         for i in 0..<clients.capacity where clients.isTaken(i) { hurryIdle(i, min(until, now + .seconds(1))) }
     }
 

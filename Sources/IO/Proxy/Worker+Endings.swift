@@ -18,6 +18,7 @@ extension Worker {
             attemptEnded(slot, exchange.pointee.reason)
             if ending.keepsBackend { returnBackend(slot) } else { dropBackend(slot) }
         }
+        if let tunnel = exchange.pointee.tunnel { countTunnel(slot, tunnel) }
         if exchange.pointee.permit != nil { giveBackPermit(slot) }
         if exchange.pointee.holdsRetry || exchange.pointee.retriedFor != nil { retryEnded(slot, .failure) }
         if case .queued = exchange.pointee.step { leaveQueue(slot) }
@@ -57,6 +58,7 @@ extension Worker {
     /// broken off, so that nobody takes the part for the whole (RFC 9112 §8).
     func abandonExchange(_ slot: Int, _ reason: Reason) {
         let exchange = exchanges.pointer(slot)
+        let hasSaidWhy = endsCall(slot, reason)
         if let transitions { transitions.aborted(slot) }
         if case .queued = exchange.pointee.step { leaveQueue(slot) }
         exchange.pointee.reason = reason
@@ -66,7 +68,9 @@ extension Worker {
             attemptEnded(slot, reason)
             dropBackend(slot)
         }
-        finish(slot, exchange.pointee.machine.clientAborted())
+        var ending = exchange.pointee.machine.clientAborted()
+        if hasSaidWhy { ending.client = exchange.pointee.streamHasEnded ? .keep : .linger }
+        finish(slot, ending)
     }
 
     /// Counts one attempt.
@@ -187,7 +191,7 @@ extension Worker {
         let figures = RequestFigures(
             listener: snapshot.listenerLabels[Int(exchange.pointee.listener)],
             route: route >= 0 ? snapshot.routeLabels[route] : .none, service: serviceLabel(slot),
-            method: exchange.pointee.head.method, status: exchange.pointee.status, reason: exchange.pointee.reason,
+            method: exchange.pointee.head.method, version: exchange.pointee.head.version, status: exchange.pointee.status, reason: exchange.pointee.reason,
             duration: total, overhead: overhead,
             bytesIn: UInt64(exchange.pointee.headBytes) + exchange.pointee.requestBytes,
             bytesOut: exchange.pointee.responseBytes)

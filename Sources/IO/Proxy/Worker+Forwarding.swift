@@ -22,6 +22,7 @@ extension Worker {
         let backendIndex = Int(exchange.pointee.backend)
         let backend = backends.pointer(backendIndex)
         exchange.pointee.step = .forwarded
+        exchange.pointee.upstreamVersion = exchange.pointee.sharesBackend ? .http2 : .http11
         // Read anew: what came before it in this turn was the gateway's own time.
         exchange.pointee.forwardedAt = Instant(nanoseconds: calls.monotonic())
         exchange.pointee.machine.connected(reused: backend.pointee.isReused)

@@ -82,6 +82,8 @@ extension Worker {
     /// The connection stands; now it is to be encrypted.
     func startBackendHandshake(_ index: Int, _ pool: PoolPointer, _ client: TLSClient) {
         let backend = backends.pointer(index)
+        let slot = Int(backend.pointee.exchange)
+        let client = wantsOwnConnection(slot, pool) ? pool.pointee.dialect.tlsOfHTTP1 ?? client : client
         guard let session = tls.connect(client, to: pool.pointee.dialect.name, resumption: pool.pointee.dialect.resumption) else {
             return connectBroken(index, .tlsFailed)
         }

@@ -62,6 +62,9 @@ extension Worker {
             return refuseUnsent(slot, refusal)
         }
         switch acquire(slot) {
+        case .connected where exchanges.pointer(slot).pointee.upgrade != nil:
+            stash(rest, of: slot)
+            sendOnConnection(slot)
         case .connected: sendRequest(slot, rest)
         case .waiting: stash(rest, of: slot)
         case .failed(let failure):
@@ -89,6 +92,9 @@ extension Worker {
         if let fault = CanonicalTarget.resolve(&exchange.pointee.head, policy: target) {
             return reject(slot, fault.refusal, fault.reason, fault.message)
         }
+        if snapshot.listenerRules[Int(exchange.pointee.listener)].asksForCertificates, !mayServe(slot) {
+            return .refuse(.misdirected, "")
+        }
         if case .options = exchange.pointee.head.method, let answer = preflight(slot, snapshot) {
             return .answer(answer, responseFrom: -1, reason: .response)
         }
@@ -110,6 +116,13 @@ extension Worker {
         case .noRoute: return unrouted(slot)
         }
         return enterRoute(slot, snapshot)
+    }
+
+    /// The host's rules for clients' certificates are those that its connection was made under (RFC 9110 §15.5.20).
+    private func mayServe(_ slot: Int) -> Bool {
+        let exchange = exchanges.pointer(slot)
+        guard let session = clients.pointer(Int(exchange.pointee.client)).pointee.tls else { return true }
+        return session.mayServe(host: exchange.pointee.head.bytes(exchange.pointee.head.host))
     }
 
     /// The answer to a browser that asks whether it may send a request, from the route that would take that one.
@@ -157,7 +170,9 @@ extension Worker {
         {
             exchange.pointee.requestDeadline = exchange.pointee.started + announced
         }
-        if route.pointee.forwards, GRPCContentType.isGRPC(exchange.pointee.head), let fault = beginCall(slot) { return fault }
+        if route.pointee.forwards, GRPCContentType.isGRPC(exchange.pointee.head), !beginCall(slot) {
+            return .refuse(.unacceptable, "grpc-timeout cannot be read.")
+        }
         if exchange.pointee.requestDeadline != .never { armExchange(slot) }
         if route.pointee.forwards, shedder.sheds(route.pointee.priority, under: control.pressure, at: now) {
             metrics.shed(route.pointee.priority)
@@ -177,20 +192,6 @@ extension Worker {
             }
         }
         return act(slot, snapshot)
-    }
-
-    /// A gRPC call: its answers have a status of their own, and its client says how long it waits.
-    private func beginCall(_ slot: Int) -> Verdict? {
-        let exchange = exchanges.pointer(slot)
-        exchange.pointee.isGRPC = true
-        do throws(GRPCTimeoutFault) {
-            guard let timeout = try GRPCTimeout.read(exchange.pointee.head.headers), timeout != .forever else { return nil }
-            let deadline = exchange.pointee.started + timeout
-            if deadline < exchange.pointee.requestDeadline { exchange.pointee.requestDeadline = deadline }
-            return nil
-        } catch {
-            return .refuse(.unacceptable, "grpc-timeout cannot be read.")
-        }
     }
 
     private func runRequest(_ slot: Int, _ route: UnsafePointer<RouteRuntime>, from stage: Int) -> ChainOutcome {

@@ -86,7 +86,7 @@ extension Worker {
         let slot = Int(backend.pointee.exchange)
         if pool.pointee.dialect.speaksHTTP2(backend.pointee.tls) { return beginShared(index, pool) }
         backend.pointee.phase = .lent
-        if pool.pointee.speaksHTTP2 {
+        if pool.pointee.speaksHTTP2, exchange.pointee.sharesBackend {
             // It did until now.
             pool.pointee.speaksHTTP2 = false
             pool.pointee.shared.removeAll { $0 == Int32(index) }
@@ -100,6 +100,17 @@ extension Worker {
     /// The exchange has a connection, or a stream of one: it is sent if it still may be.
     func sendOnConnection(_ slot: Int) {
         let exchange = exchanges.pointer(slot)
+        if exchange.pointee.upgrade != nil, exchange.pointee.sharesBackend {
+            let index = Int(exchange.pointee.backend)
+            guard let allows = allowsTunnels(index) else {
+                exchange.pointee.step = .connecting
+                exchange.pointee.waitDeadline = now + connectTimeout(slot)
+                backends.pointer(index).pointee.streams?.pointee.waiters.append(exchange.pointee.context.exchangeToken)
+                return armExchange(slot)
+            }
+            exchange.pointee.waitDeadline = .never
+            guard allows, exchange.pointee.upgrade?.isWebSocket == true else { return backendBroken(slot, .malformed) }
+        }
         if let refusal = stillMayBeSent(slot) {
             dropBackend(slot)
             exchange.pointee.step = .idle
@@ -270,6 +281,7 @@ extension Worker {
         let exchange = exchanges.pointer(slot)
         guard let route = exchange.pointee.route else { return backendBroken(slot, .malformed) }
         guard stripResponse(slot) else { return backendBroken(slot, .malformed) }
+        if exchange.pointee.isGRPC { noteCallStatus(slot) }
         exchange.pointee.upstreamStatus = response.status
         exchange.pointee.responseBody =
             !exchange.pointee.sharesBackend || response.framing == .none

@@ -127,6 +127,25 @@ extension Worker {
         }
     }
 
+    /// A WebSocket on a stream has to wait until the backend has said whether it knows that (RFC 8441 §3).
+    /// - Returns: nil while that is not known.
+    func allowsTunnels(_ index: Int) -> Bool? {
+        guard let streams = backends.pointer(index).pointee.streams else { return false }
+        if streams.pointee.http2.peerAllowsExtendedConnect { return true }
+        return streams.pointee.hasSettings ? false : nil
+    }
+
+    func settingsReceived(_ index: Int, _ streams: StreamSessionPointer) {
+        streams.pointee.hasSettings = true
+        let waiting = streams.pointee.waiters
+        streams.pointee.waiters = []
+        for raw in waiting where exchanges.isLive(Token(raw: raw)) {
+            let slot = Token(raw: raw).index
+            guard exchanges.pointer(slot).pointee.backend == Int32(index) else { continue }
+            sendOnConnection(slot)
+        }
+    }
+
     // Leaving it.
 
     /// The request is done with its stream. - Parameter isWhole: both directions were; otherwise the stream is cancelled.

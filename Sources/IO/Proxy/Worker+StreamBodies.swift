@@ -147,11 +147,19 @@ extension Worker {
 
     /// The answer is complete.
     func endClientStream(_ slot: Int) {
+        guard composeTrailers(slot) else {
+            out.clear()
+            return sendEndOfStream(slot, trailers: UnsafeRawBufferPointer(start: nil, count: 0))
+        }
+        sendEndOfStream(slot, trailers: out.unsafeBytes)
+        out.clear()
+    }
+
+    func sendEndOfStream(_ slot: Int, trailers: UnsafeRawBufferPointer) {
         let exchange = exchanges.pointer(slot)
         let index = Int(exchange.pointee.client)
         guard let streams = clients.pointer(index).pointee.streams, let stream = exchange.pointee.clientStream else { return }
-        let trailers = exchange.pointee.responseTrailers.bytes
         streams.pointee.http2.end(stream, trailers: trailers.count > 0 ? trailers : nil)
-        frame(client: index)
+        markDirty(client: index)
     }
 }

@@ -326,6 +326,13 @@ extension Worker {
         out.clear()
     }
 
+    func countTunnel(_ slot: Int, _ tunnel: Tunnel) {
+        guard !isAdmin else { return }
+        let label = routeLabel(slot)
+        metrics.tunnelEnded(label)
+        if tunnel.isWebSocket { metrics.tunnelMessages(label, in: tunnel.messages.up, out: tunnel.messages.down) }
+    }
+
     /// Of a process that ends: no tunnel is as short as its patience.
     func closeTunnels() {
         for slot in 0..<exchanges.capacity where exchanges.isTaken(slot) {
