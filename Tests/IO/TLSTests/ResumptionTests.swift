@@ -171,7 +171,7 @@ import Testing
         try Link(server, client, resumption: kept).open()
         var taken: [OpaquePointer] = []
         while let session = kept.take() { taken.append(session) }
-        #expect(taken.count == 2)
+        #expect(taken.count == 1)
         #expect(Set(taken).count == taken.count)
         // The same session twice is kept once.
         for session in taken + taken {
@@ -185,6 +185,6 @@ import Testing
             left += 1
             SSL_SESSION_free(session)
         }
-        #expect(left >= 2 && left <= 4)
+        #expect(left >= 1 && left <= 4)
     }
 }
