@@ -21,11 +21,16 @@ static int take(BIO *bio, char *to, size_t room, size_t *count) {
     return 1;
 }
 
-/* Appends to the output, always all of it; fails only when memory is short. */
+/* Appends to the output, always all of it; fails only when memory is short. What another session left there is dropped: whoever should
+   have sent it did not, and this one's peer must never get it. */
 static int put(BIO *bio, const char *from, size_t count, size_t *written) {
     struct copenssl_session *session = BIO_get_data(bio);
     struct copenssl_buffers *buffers = session->buffers;
     BIO_clear_retry_flags(bio);
+    if (buffers->writer != session) {
+        buffers->writer = session;
+        buffers->output_count = 0;
+    }
     if (count > buffers->output_capacity - buffers->output_count) {
         size_t larger = buffers->output_capacity < 32768 ? 32768 : buffers->output_capacity;
         while (larger - buffers->output_count < count) larger *= 2;
@@ -86,6 +91,11 @@ struct copenssl_session *copenssl_session_new(SSL_CTX *context, struct copenssl_
 }
 
 void copenssl_session_free(struct copenssl_session *session) {
+    struct copenssl_buffers *buffers = session->buffers;
+    if (buffers->writer == session) {
+        buffers->writer = NULL;
+        buffers->output_count = 0;
+    }
     SSL_free(session->ssl);
     free(session);
 }

@@ -73,8 +73,9 @@ final class ServerContext: Sendable {
 
     deinit { SSL_CTX_free(context) }
 
-    /// In TLS 1.3, where each may be used once: one for the next connection, one for another beside it.
-    private static var ticketCount: Int { 2 }
+    /// In TLS 1.3, at the end of a handshake. Each costs about as much as the rest of what is not public-key work; a client that opens
+    /// several connections gets one with each of them.
+    private static var ticketCount: Int { 1 }
 
     /// Makes a session one of this context, whatever it was made from. SSL_set_SSL_CTX changes certificates and authorities alone.
     func adopt(_ ssl: OpaquePointer) {

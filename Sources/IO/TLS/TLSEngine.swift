@@ -3,9 +3,11 @@ import COpenSSL
 /// TLS as a filter on bytes, for the sessions of one thread: ciphertext and plaintext go in, plaintext and ciphertext come out. It
 /// never touches a descriptor, never blocks, and has no clock.
 ///
-/// What is to be sent to a peer is appended to `output`, whichever session it is of: take it before the next session's turn.
+/// What is to be sent to a peer is appended to `output`: take it before the next session's turn, which drops it.
 public final class TLSEngine {
     private let buffers: UnsafeMutablePointer<copenssl_buffers>
+    /// Where two pieces become one record, whose length is the longest (RFC 8446 §5.1).
+    private let joint = UnsafeMutableRawBufferPointer.allocate(byteCount: 1 << 14, alignment: 16)
     private var lastError: UInt = 0
     private var lastVerdict = Int(X509_V_OK)
 
@@ -18,6 +20,7 @@ public final class TLSEngine {
     deinit {
         copenssl_output_clear(buffers, 0)
         buffers.deallocate()
+        joint.deallocate()
     }
 
     /// Ciphertext of the calls since it was cleared; good until the next call.
@@ -92,16 +95,31 @@ public final class TLSEngine {
         return received
     }
 
-    /// Encrypts and appends to `output`. False: the session is not established, or broken.
+    /// Encrypts and appends to `output`. False: the session is not established, or broken, and nothing of this was appended.
     public func send(_ session: TLSSession, _ plaintext: UnsafeRawBufferPointer) -> Bool {
         let state = session.state
         guard state.pointee.is_established != 0, state.pointee.has_failed == 0 else { return false }
         guard plaintext.count > 0 else { return true }
+        let before = buffers.pointee.output_count
         copenssl_errors_clear()
         var count = 0
         if SSL_write_ex(state.pointee.ssl, plaintext.baseAddress, plaintext.count, &count) == 1 { return true }
         _ = fail(session)
+        buffers.pointee.output_count = min(before, buffers.pointee.output_count)
         return false
+    }
+
+    /// Encrypts two pieces, the second behind the first, as one: a head and a short body become one record.
+    public func send(_ session: TLSSession, _ first: UnsafeRawBufferPointer, _ second: UnsafeRawBufferPointer) -> Bool {
+        guard let from = second.baseAddress, second.count > 0 else { return send(session, first) }
+        guard let head = first.baseAddress, first.count > 0 else { return send(session, second) }
+        guard first.count < joint.count else { return send(session, first) && send(session, second) }
+        let share = min(second.count, joint.count - first.count)
+        let to = joint.baseAddress.unsafelyUnwrapped
+        to.copyMemory(from: head, byteCount: first.count)
+        (to + first.count).copyMemory(from: from, byteCount: share)
+        guard send(session, UnsafeRawBufferPointer(start: to, count: first.count + share)) else { return false }
+        return send(session, UnsafeRawBufferPointer(rebasing: second[share...]))
     }
 
     /// Says that nothing more will come (close_notify). What the peer still sends can be received.

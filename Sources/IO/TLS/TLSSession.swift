@@ -6,7 +6,7 @@ public struct TLSSession {
 
     var ssl: OpaquePointer? { state.pointee.ssl }
 
-    /// Gives everything back. Neither this handle nor a copy of it may be used afterwards.
+    /// Gives everything back, and drops output that was not taken. Neither this handle nor a copy of it may be used afterwards.
     public func free() {
         let owner = state.pointee.owner
         let resumption = state.pointee.resumption

@@ -5,9 +5,6 @@ import Synchronization
 /// The keys that session tickets are sealed with: one for all servers and workers of the process, kept over reloads, and never
 /// written down. A ticket can be used until its key has been replaced twice.
 public final class TLSTicketKeys: Sendable {
-    /// How old the key may be that new tickets are sealed with. Whoever learns it can read what TLS 1.2 sessions said that it sealed.
-    public static var age: TimeAmount { .seconds(12 * 3600) }
-
     struct Ring {
         /// Another number for each ring.
         var generation: UInt64
@@ -33,15 +30,13 @@ public final class TLSTicketKeys: Sendable {
         }
     }
 
-    /// Replaces the key when it is older than `age`. - Returns: whether it did.
-    public func rotateIfDue(at now: Instant) throws(TLSLoadError) -> Bool {
-        guard ring.withLock({ now.since($0.since) >= Self.age }) else { return false }
+    /// Replaces the key when it has sealed for `age`. Whoever learns it can read what the TLS 1.2 sessions said that it sealed.
+    /// - Returns: whether it did.
+    public func rotateIfDue(after age: TimeAmount, at now: Instant) throws(TLSLoadError) -> Bool {
+        guard ring.withLock({ now.since($0.since) >= age }) else { return false }
         try rotate(at: now)
         return true
     }
-
-    /// When the next rotation is due.
-    public var nextRotation: Instant { ring.withLock { $0.since + Self.age } }
 
     var currentGeneration: UInt64 { generation.load(ordering: .acquiring) }
 

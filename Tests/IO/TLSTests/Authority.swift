@@ -20,6 +20,11 @@ final class Authority: Sendable {
         pem = pemText { PEM_write_bio_X509($0, own) }
     }
 
+    deinit {
+        X509_free(certificate)
+        EVP_PKEY_free(key)
+    }
+
     func issue(
         _ name: String, names: String? = nil, rawNames: [UInt8]? = nil, key kind: Key = .ecdsa, days: ClosedRange<Int> = -1...90,
         usage: String? = "serverAuth,clientAuth"
@@ -101,6 +106,11 @@ final class Leaf: Sendable {
         self.key = key
         pem = pemText { PEM_write_bio_X509($0, certificate) }
         keyPEM = pemText { PEM_write_bio_PrivateKey($0, key, nil, nil, 0, nil, nil) }
+    }
+
+    deinit {
+        X509_free(certificate)
+        EVP_PKEY_free(key)
     }
 
     /// The key as a file with a password has it.

@@ -24,6 +24,8 @@
 #include <openssl/x509_vfy.h>
 #include <openssl/x509v3.h>
 
+struct copenssl_session;
+
 /* Where the sessions of one thread take ciphertext from and leave it: nothing here touches a descriptor. */
 struct copenssl_buffers {
     const uint8_t *feed;      /* what the peer sent and OpenSSL has not taken yet */
@@ -31,6 +33,7 @@ struct copenssl_buffers {
     uint8_t *output;          /* what is to be sent to the peer; malloc */
     size_t output_count;
     size_t output_capacity;
+    struct copenssl_session *writer;   /* whose the output is */
 };
 
 /* One session. Belongs to the thread of its buffers. */
@@ -48,6 +51,7 @@ struct copenssl_session {
 
 /* NULL when memory is short. The session neither retains nor releases what `owner` and `resumption` name. */
 struct copenssl_session *copenssl_session_new(SSL_CTX *context, struct copenssl_buffers *buffers, int is_client);
+/* Output of the session that nobody took is dropped. */
 void copenssl_session_free(struct copenssl_session *session);
 static inline struct copenssl_session *copenssl_session_of(const SSL *ssl) {
     return (struct copenssl_session *)BIO_get_data(SSL_get_rbio(ssl));
