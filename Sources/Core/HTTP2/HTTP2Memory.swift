@@ -1,11 +1,13 @@
 import CNghttp2
 
 /// What the sessions of one worker share: blocks of memory that go round among them, room for the fields of a head that is being
-/// sent, and nghttp2's tables of callbacks and options. For one thread.
+/// sent, nghttp2's small objects, and its tables of callbacks and options. For one thread.
 ///
 /// An idle session holds no block, and a request in steady state takes its blocks from here and brings them back.
 public final class HTTP2Memory {
     let pool: UnsafeMutablePointer<BlockPool>
+    let objects: UnsafeMutablePointer<SmallObjects>
+    let allocator: UnsafeMutablePointer<nghttp2_mem>
     let callbacks: OpaquePointer
     let option: OpaquePointer
 
@@ -24,12 +26,21 @@ public final class HTTP2Memory {
         self.option = option
         pool = .allocate(capacity: 1)
         pool.initialize(to: BlockPool())
+        objects = .allocate(capacity: 1)
+        objects.initialize(to: SmallObjects())
+        allocator = .allocate(capacity: 1)
+        allocator.initialize(to: makeAllocator(objects))
     }
 
     deinit {
         pool.pointee.release()
         pool.deinitialize(count: 1)
         pool.deallocate()
+        objects.pointee.release()
+        objects.deinitialize(count: 1)
+        objects.deallocate()
+        allocator.deinitialize(count: 1)
+        allocator.deallocate()
         nghttp2_option_del(option)
         nghttp2_session_callbacks_del(callbacks)
     }

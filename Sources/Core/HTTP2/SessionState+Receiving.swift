@@ -28,7 +28,7 @@ extension SessionState {
     }
 
     mutating func fieldReceived(_ number: Int32, _ name: OpaquePointer, _ value: OpaquePointer) -> Int32 {
-        switch assembly.fieldReceived(name, value, rules, &random, pool) {
+        switch assembly.fieldReceived(name, value, &random, pool) {
         case .good: return 0
         case .malformed: return malformed(number)
         case .farOverLimit: return fail(.headerLists)
@@ -67,7 +67,7 @@ extension SessionState {
     mutating func headersEnded(_ number: Int32, endsStream: Bool) -> Int32 {
         let slot = Int(assembly.slot)
         guard assembly.kind != .none, records[slot].number == number else { return 0 }
-        let step = assembly.end(rules, &random, pool)
+        let step = assembly.end(&random, pool)
         if step == .malformed {
             let verdict = malformed(number)
             return verdict == cnghttp2_give_up_stream() ? 0 : verdict

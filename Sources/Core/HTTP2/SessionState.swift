@@ -12,7 +12,6 @@ struct SessionState: ~Copyable {
     let session: OpaquePointer
     let pool: UnsafeMutablePointer<BlockPool>
     let policy: HTTP2ServerPolicy
-    let rules: HeadRules
     let isServer: Bool
     let pingTimeout: TimeAmount
 
@@ -58,7 +57,7 @@ struct SessionState: ~Copyable {
     /// Streams that our side reset last: frames for them may still be on their way.
     var recentResets = InlineArray<64, Int32>(repeating: 0)
     var recentResetCount = 0
-    var assembly = HeadAssembly()
+    var assembly: HeadAssembly
 
     // The peer.
     var peerMaxConcurrent = 100
@@ -98,8 +97,8 @@ struct SessionState: ~Copyable {
             pingTimeout = client.pingTimeout
             walker = FrameWalker(preface: 0)
         }
-        rules = HeadRules(
-            isServer: isServer, scheme: policy.scheme, extendedConnect: policy.extendedConnect, limits: policy.limits)
+        assembly = HeadAssembly(
+            HeadRules(scheme: policy.scheme, extendedConnect: policy.extendedConnect, limits: policy.limits))
         self.now = now
         random = RandomSource(seed: seed)
         resets = .resets(at: now)
