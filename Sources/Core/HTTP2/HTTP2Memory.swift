@@ -1,11 +1,13 @@
 import CNghttp2
 
 /// What the sessions of one worker share: blocks of memory that go round among them, room for the fields of a head that is being
-/// sent, and nghttp2's tables of callbacks and options. For one thread.
+/// sent, nghttp2's small objects, and its tables of callbacks and options. For one thread.
 ///
 /// An idle session holds no block, and a request in steady state takes its blocks from here and brings them back.
 public final class HTTP2Memory {
     let pool: UnsafeMutablePointer<BlockPool>
+    let objects: UnsafeMutablePointer<SmallObjects>
+    let allocator: UnsafeMutablePointer<nghttp2_mem>
     let callbacks: OpaquePointer
     let option: OpaquePointer
 
@@ -24,12 +26,21 @@ public final class HTTP2Memory {
         self.option = option
         pool = .allocate(capacity: 1)
         pool.initialize(to: BlockPool())
+        objects = .allocate(capacity: 1)
+        objects.initialize(to: SmallObjects())
+        allocator = .allocate(capacity: 1)
+        allocator.initialize(to: makeAllocator(objects))
     }
 
     deinit {
         pool.pointee.release()
         pool.deinitialize(count: 1)
         pool.deallocate()
+        objects.pointee.release()
+        objects.deinitialize(count: 1)
+        objects.deallocate()
+        allocator.deinitialize(count: 1)
+        allocator.deallocate()
         nghttp2_option_del(option)
         nghttp2_session_callbacks_del(callbacks)
     }
@@ -45,7 +56,8 @@ public final class HTTP2Memory {
         nghttp2_option_set_stream_reset_rate_limit(option, 200, 20)
         nghttp2_option_set_max_settings(option, 32)
         nghttp2_option_set_max_outbound_ack(option, 256)
-        nghttp2_option_set_max_continuations(option, 8)
+        // Ours is eight. This one counts each read that a frame's header comes in, nine at most.
+        nghttp2_option_set_max_continuations(option, 80)
         nghttp2_option_set_max_reserved_remote_streams(option, 0)
         nghttp2_option_set_max_send_header_block_length(option, 1 << 20)
     }

@@ -31,8 +31,8 @@ public struct HTTP2Session: ~Copyable {
         var made: OpaquePointer?
         let result =
             switch role {
-            case .server: nghttp2_session_server_new2(&made, memory.callbacks, state, memory.option)
-            case .client: nghttp2_session_client_new2(&made, memory.callbacks, state, memory.option)
+            case .server: nghttp2_session_server_new3(&made, memory.callbacks, state, memory.option, memory.allocator)
+            case .client: nghttp2_session_client_new3(&made, memory.callbacks, state, memory.option, memory.allocator)
             }
         guard result == 0, let made else {
             state.deallocate()

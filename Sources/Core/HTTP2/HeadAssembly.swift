@@ -5,7 +5,6 @@ import Primitives
 
 /// What the text of a received head must keep to.
 struct HeadRules {
-    var isServer: Bool
     var scheme: Scheme
     var extendedConnect: Bool
     var limits: Limits
@@ -32,6 +31,7 @@ struct HeadAssembly {
         case farOverLimit
     }
 
+    let rules: HeadRules
     private(set) var kind = Kind.none
     private(set) var slot: UInt32 = 0
     /// The text so far.
@@ -54,6 +54,8 @@ struct HeadAssembly {
     private var hasHost = false
     /// The end of the Cookie line; 0 when there is none.
     private var cookieEnd = 0
+
+    init(_ rules: HeadRules) { self.rules = rules }
 
     /// Begins a block. What was left of another is dropped.
     mutating func begin(_ kind: Kind, slot: UInt32, _ pool: UnsafeMutablePointer<BlockPool>) {
@@ -85,7 +87,7 @@ struct HeadAssembly {
 
     /// A field of the block, in nghttp2's counted buffers.
     mutating func fieldReceived(
-        _ nameBuffer: OpaquePointer, _ valueBuffer: OpaquePointer, _ rules: HeadRules, _ random: inout RandomSource,
+        _ nameBuffer: OpaquePointer, _ valueBuffer: OpaquePointer, _ random: inout RandomSource,
         _ pool: UnsafeMutablePointer<BlockPool>
     ) -> Step {
         let name = view(nameBuffer)
@@ -98,12 +100,12 @@ struct HeadAssembly {
         if listBytes > rules.limits.headerBytes || fieldCount > rules.limits.fieldCount
             || (!isPseudo && name.count &+ value.count &+ 2 > rules.limits.fieldBytes)
         {
-            return tooLarge(name.count &+ value.count, rules, &random, pool)
+            return tooLarge(&random, pool)
         }
         guard limit == .none else { return .good }
         if isPseudo { return pseudoField(name, value, valueBuffer) }
         if !isStarted {
-            let step = start(rules, &random, pool)
+            let step = start(&random, pool)
             guard step == .good else { return step }
         }
         switch name.count {
@@ -120,10 +122,10 @@ struct HeadAssembly {
 
     /// The block is complete. On `.good` the text is too.
     mutating func end(
-        _ rules: HeadRules, _ random: inout RandomSource, _ pool: UnsafeMutablePointer<BlockPool>
+        _ random: inout RandomSource, _ pool: UnsafeMutablePointer<BlockPool>
     ) -> Step {
         if limit == .none, !isStarted {
-            let step = start(rules, &random, pool)
+            let step = start(&random, pool)
             guard step != .malformed else { return step }
         }
         if kind == .request, limit == .none, authority == nil, !hasHost { return .malformed }
@@ -197,11 +199,11 @@ struct HeadAssembly {
 
     /// Writes the start line, and Host from `:authority`.
     private mutating func start(
-        _ rules: HeadRules, _ random: inout RandomSource, _ pool: UnsafeMutablePointer<BlockPool>
+        _ random: inout RandomSource, _ pool: UnsafeMutablePointer<BlockPool>
     ) -> Step {
         isStarted = true
         switch kind {
-        case .request: return startRequest(rules, &random, pool)
+        case .request: return startRequest(&random, pool)
         case .response:
             guard status != 0 else { return .malformed }
             text.append("HTTP/1.1 ", pool)
@@ -220,7 +222,7 @@ struct HeadAssembly {
     }
 
     private mutating func startRequest(
-        _ rules: HeadRules, _ random: inout RandomSource, _ pool: UnsafeMutablePointer<BlockPool>
+        _ random: inout RandomSource, _ pool: UnsafeMutablePointer<BlockPool>
     ) -> Step {
         guard let method else { return .malformed }
         let name = view(method)
@@ -316,12 +318,12 @@ struct HeadAssembly {
     /// A field that makes the block exceed a limit, or one behind it.
     @inline(never)
     private mutating func tooLarge(
-        _ bytes: Int, _ rules: HeadRules, _ random: inout RandomSource, _ pool: UnsafeMutablePointer<BlockPool>
+        _ random: inout RandomSource, _ pool: UnsafeMutablePointer<BlockPool>
     ) -> Step {
         if listBytes > 4 &* rules.limits.headerBytes || fieldCount > 4 &* rules.limits.fieldCount { return .farOverLimit }
         guard limit == .none else { return .good }
         if !isStarted, method != nil, scheme != nil || kind == .response {
-            guard start(rules, &random, pool) != .malformed else { return .malformed }
+            guard start(&random, pool) != .malformed else { return .malformed }
         }
         limit =
             fieldCount > rules.limits.fieldCount

@@ -28,17 +28,25 @@ extension SessionState {
     }
 
     mutating func fieldReceived(_ number: Int32, _ name: OpaquePointer, _ value: OpaquePointer) -> Int32 {
-        switch assembly.fieldReceived(name, value, rules, &random, pool) {
+        switch assembly.fieldReceived(name, value, &random, pool) {
         case .good: return 0
         case .malformed: return malformed(number)
         case .farOverLimit: return fail(.headerLists)
         case .overLimit:
-            counters.headersTooLarge &+= 1
+            // A request's is judged when it is complete, so that it can be answered.
+            return assembly.kind == .request ? 0 : overLimit(number)
+        }
+    }
+
+    /// A block over the limits. Long lists of fields are the cheap way to make a server hold memory (CVE-2026-49975), so that the second
+    /// ends the connection; a long field is one mistake.
+    private mutating func chargeOverLimit() -> Int32 {
+        counters.headersTooLarge &+= 1
+        switch assembly.limit {
+        case .list, .count:
             headOffences += 1
-            if headOffences > 1 { return fail(.headerLists) }
-            let verdict = controlGlitch(10)
-            if verdict != 0 || assembly.kind == .request { return verdict }
-            return overLimit(number)
+            return headOffences > 1 ? fail(.headerLists) : controlGlitch(10)
+        case .target, .field, .none: return controlGlitch()
         }
     }
 
@@ -53,6 +61,8 @@ extension SessionState {
 
     /// A response's head or trailers over the limits: nobody can be asked for less.
     private mutating func overLimit(_ number: Int32) -> Int32 {
+        let verdict = chargeOverLimit()
+        guard verdict == 0 else { return verdict }
         let slot = Int(assembly.slot)
         if assembly.kind == .response, records[slot].number == number {
             records[slot].flags.formUnion([.isAnnounced, .resetReported])
@@ -67,10 +77,14 @@ extension SessionState {
     mutating func headersEnded(_ number: Int32, endsStream: Bool) -> Int32 {
         let slot = Int(assembly.slot)
         guard assembly.kind != .none, records[slot].number == number else { return 0 }
-        let step = assembly.end(rules, &random, pool)
+        let step = assembly.end(&random, pool)
         if step == .malformed {
             let verdict = malformed(number)
             return verdict == cnghttp2_give_up_stream() ? 0 : verdict
+        }
+        if step == .overLimit {
+            let verdict = chargeOverLimit()
+            guard verdict == 0 else { return verdict }
         }
         if endsStream { records[slot].flags.insert(.remoteEnded) }
         switch assembly.kind {

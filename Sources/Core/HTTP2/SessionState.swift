@@ -12,7 +12,6 @@ struct SessionState: ~Copyable {
     let session: OpaquePointer
     let pool: UnsafeMutablePointer<BlockPool>
     let policy: HTTP2ServerPolicy
-    let rules: HeadRules
     let isServer: Bool
     let pingTimeout: TimeAmount
 
@@ -40,6 +39,8 @@ struct SessionState: ~Copyable {
     var isBlockOpen = false
     /// One was begun since the last look.
     var isBlockNew = false
+    /// CONTINUATION frames of the header block under way (CVE-2024-28182).
+    var continuationCount = 0
     var pingsUnderWay = 0
 
     // Streams.
@@ -58,7 +59,7 @@ struct SessionState: ~Copyable {
     /// Streams that our side reset last: frames for them may still be on their way.
     var recentResets = InlineArray<64, Int32>(repeating: 0)
     var recentResetCount = 0
-    var assembly = HeadAssembly()
+    var assembly: HeadAssembly
 
     // The peer.
     var peerMaxConcurrent = 100
@@ -98,8 +99,8 @@ struct SessionState: ~Copyable {
             pingTimeout = client.pingTimeout
             walker = FrameWalker(preface: 0)
         }
-        rules = HeadRules(
-            isServer: isServer, scheme: policy.scheme, extendedConnect: policy.extendedConnect, limits: policy.limits)
+        assembly = HeadAssembly(
+            HeadRules(scheme: policy.scheme, extendedConnect: policy.extendedConnect, limits: policy.limits))
         self.now = now
         random = RandomSource(seed: seed)
         resets = .resets(at: now)
@@ -200,9 +201,12 @@ struct SessionState: ~Copyable {
         case FrameType.headers:
             isBlockOpen = frame.flags & FrameFlag.endHeaders == 0
             isBlockNew = true
+            continuationCount = 0
             return isServer ? requireOpen(frame.stream) : 0
         case FrameType.continuation:
             isBlockOpen = frame.flags & FrameFlag.endHeaders == 0
+            continuationCount += 1
+            if continuationCount > 8 { return fail(.tooManyContinuations) }
             return frame.length == 0 ? controlGlitch() : 0
         case FrameType.settings: return frame.flags & FrameFlag.acknowledgement == 0 ? controlGlitch() : 0
         case FrameType.ping:
@@ -215,7 +219,8 @@ struct SessionState: ~Copyable {
     }
 
     /// A frame with content for a stream that nghttp2 has opened and closed: an error unless our side has reset it, since then what was
-    /// on its way is no fault (RFC 9113 §5.1).
+    /// on its way is no fault (RFC 9113 §5.1). nghttp2 would pass over it. What comes in the same read as the stream's opening is judged
+    /// by nghttp2 alone.
     private mutating func requireOpen(_ stream: Int32) -> Int32 {
         guard stream > 0, stream <= lastPeerStream, stream & 1 == 1, drainStep == .open, failure == nil,
             nghttp2_session_find_stream(session, stream) == nil

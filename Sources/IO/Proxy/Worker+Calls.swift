@@ -73,7 +73,7 @@ extension Worker {
     func endsCall(_ slot: Int, _ reason: Reason) -> Bool {
         let exchange = exchanges.pointer(slot)
         guard exchange.pointee.isGRPC, !exchange.pointee.hasGRPCStatus, exchange.pointee.clientStream != nil,
-            exchange.pointee.clientFraming != .none, case .relaying = exchange.pointee.machine.state
+            exchange.pointee.clientFraming != .none, exchange.pointee.firstByteAt != .never
         else { return false }
         let status: GRPCStatus
         switch reason {

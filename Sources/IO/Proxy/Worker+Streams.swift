@@ -76,7 +76,10 @@ extension Worker {
         case .end(let stream):
             guard let slot = exchange(on: streams, stream) else { return }
             bodyEnded(slot)
-        case .reset(let stream, _, _), .closed(let stream):
+        case .reset(let stream, _, _):
+            guard let slot = exchange(on: streams, stream) else { return }
+            abandonExchange(slot, .clientClosed)
+        case .closed(let stream):
             guard let slot = exchange(on: streams, stream) else { return }
             abandonExchange(slot, .clientClosed)
         case .goAway, .settings, .pingAcknowledged: break

@@ -71,6 +71,8 @@ func request(
     [(":method", method), (":scheme", scheme), (":authority", authority), (":path", path)] + more
 }
 
+func request(_ more: Fields) -> Fields { request("GET", "/", more) }
+
 /// Takes frames apart, and undoes HPACK with nghttp2's own inflater.
 final class FrameReader {
     private var rest: [UInt8] = []
