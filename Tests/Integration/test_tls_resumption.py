@@ -137,8 +137,8 @@ def test_a_session_does_not_outlive_the_revocation_of_its_client(listening, pki)
     assert cannot_use(sluice, context, "secure", "app.test", session)
 
 
-def test_a_session_is_not_taken_for_another_name_of_the_same_policy_or_shows_its_certificate(listening, pki):
-    """A session belongs to its name; where a listener resumes it all the same, the request is answered as on a connection of that name."""
+def test_a_session_is_not_resumed_for_another_name(listening, pki):
+    """Hardening 136: a session belongs to its name."""
     sluice = listening(secure_listener(pki.server, pki.other))
     context = client_context(pki.root.ca_file)
     session, _, _ = session_of(sluice, context)

@@ -172,6 +172,13 @@ class Frames:
                 raise Ended(f"the connection ended ({self.ended}) with {bytes(self.buffer[:60])!r}")
         return frame
 
+    def read_to_end(self, timeout: float | None = None) -> bytes:
+        """All bytes until the peer closes, whatever they are."""
+        end = deadline(timeout or self.timeout)
+        while self.fill(end):
+            pass
+        return bytes(self.buffer)
+
     def close(self):
         self.socket.close()
 
