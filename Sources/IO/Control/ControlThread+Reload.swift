@@ -139,6 +139,7 @@ extension ControlThread {
     }
 
     private func conclude(_ verdict: ReloadVerdict, _ callers: [AdminCaller]) {
+        certificateReloads.ended(verdict.result != .refused)
         switch verdict.result {
         case .applied, .unchanged:
             store.configuration.reloadsSucceeded += 1

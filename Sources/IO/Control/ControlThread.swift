@@ -56,6 +56,9 @@ public final class ControlThread {
     var registry = InstanceRegistry(workers: 1)
     var store: MetricsStore
     let tls = TLSStore()
+    var certificateReloads = CertificateReloads()
+    /// The admin listener in force.
+    var adminListener: ListenerRuntime?
     /// What was last heard of services.
     var history = ServiceHistory()
     /// For circuit breakers that an administrator opens.
@@ -346,6 +349,7 @@ public final class ControlThread {
             case .metrics(let openMetrics):
                 var text = ByteBuffer(capacity: 65_536)
                 store.services = readings
+                store.certificates = certificateReadings
                 PrometheusText.render(&store, at: Clock.monotonic, openMetrics: openMetrics, into: &text)
                 let answer = Answer(
                     status: 200, fields: [("Cache-Control", "no-store")], body: text.bytes.array(),

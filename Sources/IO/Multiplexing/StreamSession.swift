@@ -20,6 +20,8 @@ public struct StreamSession: ~Copyable {
     public var isDirty = false
     /// No new streams to this backend's connection.
     public var isDraining = false
+    /// Its last frames are being written, and then it closes.
+    public var isEnding = false
     /// Since when no request is on it; `.never` while there is one.
     public var idleSince = Instant.never
 

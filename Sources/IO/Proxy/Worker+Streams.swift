@@ -230,8 +230,11 @@ extension Worker {
 
     /// What is to be said is said, and then the connection closes in order.
     func endStreams(_ index: Int) {
-        guard clients.pointer(index).pointee.streams != nil else { return }
+        let token = Token(.client, index: index, generation: clients.generation(index))
+        guard let streams = clients.pointer(index).pointee.streams, !streams.pointee.isEnding else { return }
+        streams.pointee.isEnding = true
         writeFrames(index)
+        guard clients.isLive(token), case .streams = clients.pointer(index).pointee.phase else { return }
         linger(index)
     }
 
