@@ -1,0 +1,360 @@
+"""Floods of frames: the one who sends them loses its connection, the one beside it nothing, and memory stays (hardening 79 to 86, 100)."""
+
+import os
+import threading
+
+import hpack
+import pytest
+
+from conftest import h2_gateway
+from sluice_harness import Bystander, names, reply, until
+from sluice_harness import frames as f
+from sluice_harness.frames import raw_frame
+
+COUNT = 200_000          # of a flood whose frames are small
+ALLOWED = 1024           # KiB by which the daemon may grow
+
+
+@pytest.fixture
+def road(world):
+    """A daemon with its default budgets, warmed up, so that what grows then is the attack's."""
+    server = world.backend(lambda request, connection: reply(200, request.body or b"ok"))
+    sluice = h2_gateway(world, server, limits={"connections_per_client": 1024})
+    for _ in range(3):
+        with sluice.h2() as client:
+            for _ in range(30):
+                client.request("POST", "/warm", body=b"x" * 1000)
+    with sluice.h2() as client:
+        streams = [client.start("GET", f"/warm/{number}") for number in range(100)]
+        for stream in streams:
+            client.finish(stream)
+    return sluice, server
+
+
+def flood(client, data: bytes, count: int, batch: int = 2000):
+    """Sends `count` times the same bytes and reads what comes, until the gateway has had enough."""
+    client.socket.setblocking(False)
+    sent = 0
+    waiting = memoryview(b"")
+    raw = client.socket
+    end = False
+    while (sent < count or len(waiting)) and not end:
+        if not len(waiting):
+            step = min(batch, count - sent)
+            waiting = memoryview(data * step)
+            sent += step
+        try:
+            waiting = waiting[raw.send(waiting):]
+        except BlockingIOError:
+            pass
+        except OSError:
+            end = True
+        try:
+            while piece := raw.recv(1 << 18):
+                client.buffer += piece
+                while (frame := client.buffered_frame()) is not None:
+                    if isinstance(frame, f.GoAwayFrame):
+                        client.goaways.append(frame)
+                        end = True
+            end = True
+        except BlockingIOError:
+            pass
+        except OSError:
+            end = True
+    raw.setblocking(True)
+
+
+def ends(client, *codes: int, seconds: float = 5):
+    """The connection is closed, with a GOAWAY that says why where it could still be delivered."""
+    if client.ended is None:
+        try:
+            client.wait_closed(seconds)
+        except AssertionError as error:
+            raise AssertionError(f"after the flood: {error}") from None
+        except OSError:
+            pass
+    assert all(frame.error_code in codes for frame in client.goaways[-1:]), client.goaways
+
+
+CALM = (f.ENHANCE_YOUR_CALM, f.PROTOCOL_ERROR, f.INTERNAL_ERROR, f.FLOW_CONTROL_ERROR, f.NO_ERROR)
+
+FLOODS = {
+    "PING": raw_frame(f.PING_TYPE, 0, 0, b"01234567"),
+    "acknowledged PING": raw_frame(f.PING_TYPE, f.ACK, 0, b"01234567"),
+    "SETTINGS": raw_frame(f.SETTINGS_TYPE),
+    "SETTINGS with values": raw_frame(f.SETTINGS_TYPE, 0, 0, b"\0\x04\0\0\xff\xff" * 20),
+    "SETTINGS that turn the window up and down": raw_frame(f.SETTINGS_TYPE, 0, 0, b"\0\x04\0\0\0\0") + raw_frame(f.SETTINGS_TYPE, 0, 0, b"\0\x04\0\x10\0\0"),
+    "acknowledged SETTINGS": raw_frame(f.SETTINGS_TYPE, f.ACK),
+    "PRIORITY": raw_frame(f.PRIORITY_TYPE, 0, 1001, b"\0\0\0\0\x10"),
+    "WINDOW_UPDATE of 1 on the connection": raw_frame(f.WINDOW_TYPE, 0, 0, b"\0\0\0\x01"),
+    "unknown frames": raw_frame(0xF7, 0, 0, b""),
+    "unknown frames with a payload": raw_frame(0xF7, 0, 0, b"x" * 100),
+    "RST_STREAM on a closed stream": raw_frame(f.RST_TYPE, 0, 1, b"\0\0\0\x08"),
+    "WINDOW_UPDATE on a closed stream": raw_frame(f.WINDOW_TYPE, 0, 1, b"\0\0\0\x01"),
+    "DATA on a closed stream": raw_frame(f.DATA_TYPE, 0, 1, b""),
+    "PRIORITY_UPDATE": raw_frame(0x10, 0, 0, b"\0\0\0\x01u=1"),
+    "ORIGIN": raw_frame(0x0C, 0, 0, b"\0\x01a"),
+    "ALTSVC": raw_frame(0x0A, 0, 0, b"\0\x01a" + b"b"),
+}
+
+
+@pytest.mark.parametrize("kind", FLOODS)
+@pytest.mark.seconds(60)
+def test_a_flood_of_frames_that_move_nothing_ends_its_connection_and_costs_nobody_else(road, kind):
+    """Hardening 82; CVE-2019-9512, 9515, 9513, 9518."""
+    sluice, _ = road
+    before = sluice.rss_kib()
+    closed = names.h2_closed(sluice)
+    with Bystander(sluice.h2) as beside, sluice.h2(behave=()) as client:
+        client.wait_settings()
+        client.settings(ack=True)
+        client.start("GET", "/first")
+        client.finish(1)
+        flood(client, FLOODS[kind], COUNT)
+        ends(client, *CALM)
+    beside.unharmed()
+    names.wait_count(lambda: names.h2_closed(sluice), closed + 1)
+    small(sluice, before)
+
+
+def small(sluice, before: int, allowed: int = ALLOWED):
+    if os.environ.get("SLUICE_TEST_SANITIZED"):
+        return    # a sanitizer's memory is not the daemon's
+    until(lambda: sluice.rss_kib() - before < allowed, 5, f"memory stays: it was {before} KiB and is {sluice.rss_kib()}")
+
+
+@pytest.mark.parametrize("kind", ["empty DATA", "padding only", "WINDOW_UPDATE of 1"])
+@pytest.mark.seconds(60)
+def test_a_flood_on_an_open_stream_ends_its_connection(road, kind):
+    """Hardening 82; CVE-2019-9518."""
+    sluice, server = road
+    before = sluice.rss_kib()
+    data = {"padding only": raw_frame(f.DATA_TYPE, f.PADDED, 1, b"\x05" + b"\0" * 5), "WINDOW_UPDATE of 1": raw_frame(f.WINDOW_TYPE, 0, 1, b"\0\0\0\x01")}.get(
+        kind, raw_frame(f.DATA_TYPE, 0, 1, b""))
+    with Bystander(sluice.h2) as beside, sluice.h2(behave=()) as client:
+        client.wait_settings()
+        client.settings(ack=True)
+        client.start("POST", "/open", end=False)
+        flood(client, data, COUNT)
+        ends(client, *CALM)
+    beside.unharmed()
+    small(sluice, before)
+
+
+@pytest.mark.seconds(60)
+def test_rapid_reset_ends_the_connection_and_the_backend_sees_few_of_the_requests(road):
+    """Hardening 80; CVE-2023-44487."""
+    sluice, server = road
+    seen = len(server.heads)
+    before = sluice.rss_kib()
+    with Bystander(sluice.h2) as beside, sluice.h2(behave=()) as client:
+        client.wait_settings()
+        client.settings(ack=True)
+        block = client.literal_block(client.fields("GET", "/reset"))
+        for start in range(1, 20001, 200):
+            data = b"".join(raw_frame(f.HEADERS_TYPE, f.END_HEADERS | f.END_STREAM, stream, block) + raw_frame(f.RST_TYPE, 0, stream, b"\0\0\0\x08")
+                            for stream in range(start, start + 200, 2))
+            if not client.try_send(data):
+                break
+        ends(client, *CALM)
+    beside.unharmed()
+    assert len([head for head in server.heads[seen:] if head.target == "/reset"]) <= 400
+    small(sluice, before)
+
+
+MADE_TO_RESET = {
+    "a malformed head": lambda client, stream: raw_frame(
+        f.HEADERS_TYPE, f.END_HEADERS | f.END_STREAM, stream, client.literal_block([*client.fields("GET", "/made"), ("connection", "close")])),
+    "WINDOW_UPDATE of 0": lambda client, stream: raw_frame(
+        f.HEADERS_TYPE, f.END_HEADERS, stream, client.literal_block(client.fields("POST", "/made"))) + raw_frame(f.WINDOW_TYPE, 0, stream, b"\0\0\0\0"),
+    "a window too large": lambda client, stream: raw_frame(
+        f.HEADERS_TYPE, f.END_HEADERS, stream, client.literal_block(client.fields("POST", "/made"))) + raw_frame(f.WINDOW_TYPE, 0, stream, b"\x7f\xff\xff\xff"),
+    "a wrong length": lambda client, stream: raw_frame(
+        f.HEADERS_TYPE, f.END_HEADERS | f.END_STREAM, stream, client.literal_block([*client.fields("POST", "/made"), ("content-length", "5")])),
+    "more than announced": lambda client, stream: raw_frame(
+        f.HEADERS_TYPE, f.END_HEADERS, stream, client.literal_block([*client.fields("POST", "/made"), ("content-length", "1")])) + raw_frame(
+        f.DATA_TYPE, f.END_STREAM, stream, b"12345"),
+    "DATA behind the end": lambda client, stream: raw_frame(
+        f.HEADERS_TYPE, f.END_HEADERS | f.END_STREAM, stream, client.literal_block(client.fields("GET", "/made"))) + raw_frame(f.DATA_TYPE, 0, stream, b"x"),
+}
+
+
+@pytest.mark.parametrize("kind", MADE_TO_RESET)
+@pytest.mark.seconds(60)
+def test_a_client_that_makes_us_reset_ends_by_the_same_budget(road, kind):
+    """Hardening 81; CVE-2025-8671."""
+    sluice, server = road
+    before = sluice.rss_kib()
+    seen = len(server.heads)
+    with Bystander(sluice.h2) as beside, sluice.h2(behave=()) as client:
+        client.wait_settings()
+        client.settings(ack=True)
+        for stream in range(1, 4000, 2):
+            if not client.try_send(MADE_TO_RESET[kind](client, stream)):
+                break
+        ends(client, *CALM, f.STREAM_CLOSED)
+    beside.unharmed()
+    assert len([head for head in server.heads[seen:] if head.target == "/made"]) <= 400
+    small(sluice, before)
+
+
+def test_resets_within_the_budget_are_nobodys_fault(road):
+    sluice, _ = road
+    with sluice.h2() as client:
+        for _ in range(100):
+            client.cancel(client.start("GET", "/cancelled"))
+        assert client.request().status == 200 and not client.goaways
+
+
+def bomb(fields: int) -> bytes:
+    """A block of a few KB that stands for many megabytes: one long field in the table, then its index again and again."""
+    encoder = hpack.Encoder()
+    head = encoder.encode([(":method", "GET"), (":scheme", "http"), (":authority", "app.test"), (":path", "/bomb")])
+    return head + b"\x40\x01x\x7f\x81\x16" + b"v" * 2944 + b"\xbe" * fields
+
+
+@pytest.mark.parametrize("fields", [200, 57_800])
+@pytest.mark.seconds(60)
+def test_a_head_that_unpacks_to_megabytes_is_not_kept(road, fields):
+    """Hardening 79; CVE-2026-49975: 59,677 bytes for 169 MB."""
+    sluice, server = road
+    before = sluice.rss_kib()
+    seen = len(server.heads)
+    with Bystander(sluice.h2) as beside, sluice.h2() as client:
+        client.wait_settings()
+        block = bomb(fields)
+        for _ in range(3):
+            stream = client.open_stream()
+            try:
+                client.header_block(stream, block, end_stream=True)
+                client.pump(lambda: client.streams[stream].over or client.goaways, 10, "an answer to the bomb")
+            except (OSError, f.Ended):
+                break
+            if client.goaways:
+                break
+            state = client.streams[stream]
+            assert state.reset is not None or state.status == 431, state
+    beside.unharmed()
+    assert not [head for head in server.heads[seen:] if head.target == "/bomb"]
+    small(sluice, before)
+
+
+@pytest.mark.parametrize("kind", ["cookies", "never indexed", "fields of no length"])
+def test_a_bomb_of_another_make_is_not_kept_either(road, kind):
+    """Hardening 79, 91: cookies count, and so does what every field costs (RFC 9113 §6.5.2: 32 bytes)."""
+    sluice, server = road
+    before = sluice.rss_kib()
+    seen = len(server.heads)
+    with sluice.h2() as client:
+        client.wait_settings()
+        fields = client.fields("GET", "/bomb")
+        more = {"cookies": [("cookie", "a=" + "b" * 500)] * 2000, "never indexed": [("x", "y" * 1000)] * 1000,
+                "fields of no length": [("x", "")] * 30000}[kind]
+        stream = client.open_stream()
+        try:
+            client.header_block(stream, client.literal_block([*fields, *more])[:130_000] if kind == "never indexed" else client.block([*fields, *more]), end_stream=True)
+            client.pump(lambda: client.streams[stream].over or client.goaways, 10, "an answer")
+            state = client.streams[stream]
+            assert client.goaways or state.reset is not None or state.status == 431, state
+        except (OSError, f.Ended):
+            pass
+    assert not [head for head in server.heads[seen:] if head.target == "/bomb"]
+    small(sluice, before)
+
+
+@pytest.mark.parametrize("piece", [b"", b"\x00\x01x\x01y"], ids=["empty", "with fields"])
+@pytest.mark.seconds(60)
+def test_continuation_without_an_end_is_cut_off(road, piece):
+    """Hardening 83; CVE-2024-28182."""
+    sluice, server = road
+    before = sluice.rss_kib()
+    with Bystander(sluice.h2) as beside, sluice.h2(behave=()) as client:
+        client.wait_settings()
+        client.settings(ack=True)
+        client.header_block(1, client.literal_block(client.fields("GET", "/continued")), end_headers=False)
+        flood(client, raw_frame(f.CONTINUATION_TYPE, 0, 1, piece), 50_000)
+        ends(client, *CALM)
+    beside.unharmed()
+    small(sluice, before)
+
+
+def test_nine_continuations_are_too_many_or_are_a_head(road):
+    """Hardening 83."""
+    sluice, _ = road
+    with sluice.h2() as client:
+        client.wait_settings()
+        block = client.block(client.fields("GET", "/nine", [("x-long", "z" * 60)]))
+        stream = client.open_stream()
+        client.header_block(stream, block, end_stream=True, frame_size=max(1, len(block) // 10))
+        try:
+            client.pump(lambda: client.streams[stream].over or client.goaways, 5, "an answer")
+        except f.Ended:
+            pass
+        assert client.ended or client.goaways or client.streams[stream].status == 200 or client.streams[stream].reset is not None
+    with sluice.h2() as other:
+        assert other.request().status == 200
+
+
+@pytest.mark.seconds(60)
+def test_answers_to_pings_that_nobody_reads_are_not_piled_up(road):
+    """Hardening 100."""
+    sluice, _ = road
+    before = sluice.rss_kib()
+    with Bystander(sluice.h2) as beside, sluice.h2(behave=(), receive_buffer=4096) as client:
+        client.wait_settings()
+        client.settings(ack=True)
+        client.socket.settimeout(2)
+        data = raw_frame(f.PING_TYPE, 0, 0, b"01234567") * 4000
+        try:
+            for _ in range(100):
+                client.socket.sendall(data)
+        except OSError:
+            pass
+        until(lambda: names.h2_closed(sluice) >= 1, 10, "the connection is closed")
+    beside.unharmed()
+    small(sluice, before)
+
+
+@pytest.mark.seconds(60)
+def test_floods_on_sixty_four_connections_at_once_leave_one_good_client_alone(road):
+    """All kinds together; nobody else notices."""
+    sluice, _ = road
+    before = sluice.rss_kib()
+    kinds = list(FLOODS.values())
+
+    def attack(number):
+        try:
+            with sluice.h2(behave=()) as client:
+                client.wait_settings()
+                flood(client, kinds[number % len(kinds)], 20_000)
+        except (OSError, AssertionError):
+            pass
+    with Bystander(sluice.h2) as beside:
+        threads = [threading.Thread(target=attack, args=(number,)) for number in range(64)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+    beside.unharmed(seconds=5)
+    small(sluice, before, 8 * ALLOWED)
+
+
+def test_the_log_names_the_reason(road):
+    sluice, _ = road
+    start = len(sluice.stderr.lines)
+    with sluice.h2(behave=()) as client:
+        client.wait_settings()
+        flood(client, FLOODS["PING"], COUNT)
+    until(lambda: any("ping" in line.lower() or "control frames" in line.lower() or "flood" in line.lower()
+                      for line in list(sluice.stderr.lines)[start:]), 5, "a line in the log that names the reason")
+
+
+def test_a_client_that_behaves_in_large_is_no_flood(road):
+    """A busy connection: thousands of requests, a PING every ten, windows given back as bytes come."""
+    sluice, _ = road
+    with sluice.h2() as client:
+        for number in range(1000):
+            if number % 50 == 0:
+                client.alive()
+            assert client.request("POST", "/busy", body=b"x" * 2000).status == 200
+        assert not client.goaways
