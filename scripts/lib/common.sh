@@ -55,6 +55,7 @@ need_swift() {
     need libc6-dev test -e "/usr/lib/$(uname -m)-linux-gnu/crt1.o"
     need libstdc++-12-dev compgen -G "/usr/lib/gcc/*/*/libstdc++.so"
     need libyaml-dev test -e /usr/include/yaml.h
+    need libnghttp2-dev test -e /usr/include/nghttp2/nghttp2.h
     need python3
     need procps have ps
 }

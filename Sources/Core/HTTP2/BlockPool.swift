@@ -123,7 +123,7 @@ struct Block {
             start = 0
             return (base + count).assumingMemoryBound(to: UInt8.self)
         }
-        var larger = pool.pointee.take(max(count + more, min(capacity * 2, capacity + 65_536)))
+        var larger = pool.pointee.take(max(count + more, capacity * 2))
         let bytes = self.bytes
         if let to = larger.base, let from = bytes.baseAddress { to.copyMemory(from: from, byteCount: count) }
         larger.count = count

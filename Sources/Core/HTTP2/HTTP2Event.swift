@@ -18,7 +18,8 @@ public enum HTTP2Event {
     /// The body is complete.
     case end(HTTP2StreamID)
     /// The stream ended with an error: the peer's RST_STREAM, its GOAWAY, or a malformed message. It is safe to send a request again
-    /// that the peer has promised not to have looked at (RFC 9113 §8.7).
+    /// that the peer has promised not to have looked at (RFC 9113 §8.7). A server that has answered in full and resets the stream with
+    /// NO_ERROR only wants no more of the request (§8.1): that is `.closed` alone.
     case reset(HTTP2StreamID, HTTP2ErrorCode, isSafeToRetry: Bool)
     /// The stream is gone; the last of its events. Its record lives until `released`.
     case closed(HTTP2StreamID)

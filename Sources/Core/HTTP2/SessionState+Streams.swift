@@ -42,6 +42,7 @@ extension SessionState {
         records[slot].flags = .holdsSlot
         activeStreams += 1
         earned.streamOpened()
+        liveRecords += 1
         return slot
     }
 
@@ -64,6 +65,18 @@ extension SessionState {
         records[slot].flags = []
         records[slot].nextFree = firstFree
         firstFree = UInt32(truncatingIfNeeded: slot)
+        liveRecords -= 1
+        if liveRecords == 0 { shrinkRecords() }
+    }
+
+    /// An idle session goes back to the few places that it began with.
+    private mutating func shrinkRecords() {
+        recordsUsed = 0
+        firstFree = .max
+        guard recordCapacity > 16 else { return }
+        records.deallocate()
+        recordCapacity = 4
+        records = .allocate(capacity: recordCapacity)
     }
 
     /// The stream no longer counts among those that are allowed at one time.
@@ -137,7 +150,9 @@ extension SessionState {
         }
         let slot = Int(event.slot)
         let stream = HTTP2StreamID(number: event.number, slot: event.slot)
-        guard records[slot].number == event.number, !records[slot].flags.contains(.isReleased) else { return nil }
+        guard slot < recordsUsed, records[slot].number == event.number, !records[slot].flags.contains(.isReleased) else {
+            return nil
+        }
         switch event.kind {
         case .head, .lastHead:
             records[slot].headOffset = event.value

@@ -48,6 +48,7 @@ struct SessionState: ~Copyable {
     var recordCapacity: Int
     /// Places that were never used follow this one.
     var recordsUsed = 0
+    var liveRecords = 0
     /// The first place that was used and is free; `UInt32.max` for none.
     var firstFree = UInt32.max
     /// Streams that hold one of the places that are allowed at one time.
