@@ -33,7 +33,7 @@ extension SessionState {
             slot = Int(firstFree)
             firstFree = records[slot].nextFree
         } else {
-            if recordsUsed == recordCapacity { growRecords() }
+            if (recordsUsed + 1) * MemoryLayout<StreamRecord>.stride > recordMemory.capacity { growRecords() }
             slot = recordsUsed
             recordsUsed += 1
         }
@@ -46,12 +46,15 @@ extension SessionState {
         return slot
     }
 
+    /// Twice as many places as before.
     private mutating func growRecords() {
-        let larger = UnsafeMutablePointer<StreamRecord>.allocate(capacity: recordCapacity * 2)
-        larger.moveInitialize(from: records, count: recordCapacity)
-        records.deallocate()
-        records = larger
-        recordCapacity *= 2
+        let larger = pool.pointee.take(max(recordMemory.capacity * 2, 1))
+        guard let base = larger.base else { preconditionFailure("a block that was just taken has memory") }
+        let moved = base.bindMemory(to: StreamRecord.self, capacity: larger.capacity / MemoryLayout<StreamRecord>.stride)
+        moved.moveInitialize(from: records, count: recordsUsed)
+        pool.pointee.give(&recordMemory)
+        recordMemory = larger
+        records = moved
     }
 
     /// Gives all that a record holds back, and its place.
@@ -66,17 +69,12 @@ extension SessionState {
         records[slot].nextFree = firstFree
         firstFree = UInt32(truncatingIfNeeded: slot)
         liveRecords -= 1
-        if liveRecords == 0 { shrinkRecords() }
-    }
-
-    /// An idle session goes back to the few places that it began with.
-    private mutating func shrinkRecords() {
-        recordsUsed = 0
-        firstFree = .max
-        guard recordCapacity > 16 else { return }
-        records.deallocate()
-        recordCapacity = 4
-        records = .allocate(capacity: recordCapacity)
+        // An idle session keeps no places.
+        if liveRecords == 0 {
+            recordsUsed = 0
+            firstFree = .max
+            pool.pointee.give(&recordMemory)
+        }
     }
 
     /// The stream no longer counts among those that are allowed at one time.

@@ -44,8 +44,9 @@ struct SessionState: ~Copyable {
     var pingsUnderWay = 0
 
     // Streams.
+    /// In `recordMemory`; of no use while that is empty, as in an idle session.
     var records: UnsafeMutablePointer<StreamRecord>
-    var recordCapacity: Int
+    var recordMemory = Block()
     /// Places that were never used follow this one.
     var recordsUsed = 0
     var liveRecords = 0
@@ -106,8 +107,8 @@ struct SessionState: ~Copyable {
         random = RandomSource(seed: seed)
         resets = .resets(at: now)
         control = .controlFrames(at: now)
-        recordCapacity = 4
-        records = .allocate(capacity: 4)
+        guard let nowhere = UnsafeMutablePointer<StreamRecord>(bitPattern: 64) else { preconditionFailure("64 is not 0") }
+        records = nowhere
         settingsDeadline = now + policy.settingsTimeout
     }
 
@@ -120,7 +121,7 @@ struct SessionState: ~Copyable {
             pool.pointee.give(&records[slot].body)
             pool.pointee.give(&records[slot].trailersToSend)
         }
-        records.deallocate()
+        pool.pointee.give(&recordMemory)
         pool.pointee.give(&events)
     }
 
