@@ -1,7 +1,7 @@
 import CNghttp2
 
-/// Blocks of seven sizes, from 1 to 64 KiB, kept for the next user up to a limit for each size; larger ones come from the heap and
-/// go back to it.
+/// Blocks of seven sizes, from 1 to 64 KiB, kept for the next user up to a limit for each size; larger ones come from the heap
+/// and go back to it.
 struct BlockPool {
     private static var sizes: Int { 7 }
     private static var smallest: Int { 1024 }

@@ -39,8 +39,8 @@ extension SessionState {
         }
     }
 
-    /// A block over the limits. Long lists of fields are the cheap way to make a server hold memory (CVE-2026-49975), so that the second
-    /// ends the connection; a long field is one mistake.
+    /// A block over the limits. Long lists of fields are the cheap way to make a server hold memory (CVE-2026-49975), so that the
+    /// second ends the connection; a long field is one mistake.
     private mutating func chargeOverLimit() -> Int32 {
         counters.headersTooLarge &+= 1
         switch assembly.limit {

@@ -228,7 +228,8 @@ import Testing
         #expect(
             server.respond(
                 1,
-                "HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Accept: z\r\nSec-WebSocket-Protocol: p\r\n\r\n",
+                "HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
+                    + "Sec-WebSocket-Accept: z\r\nSec-WebSocket-Protocol: p\r\n\r\n",
                 end: false))
         _ = server.write()
         #expect(server.reader.blocks.last?.fields == [":status: 200", "sec-websocket-protocol: p"])
