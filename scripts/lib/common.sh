@@ -56,6 +56,7 @@ need_swift() {
     need libstdc++-12-dev compgen -G "/usr/lib/gcc/*/*/libstdc++.so"
     need libyaml-dev test -e /usr/include/yaml.h
     need libssl-dev test -e /usr/include/openssl/ssl.h
+    need libnghttp2-dev test -e /usr/include/nghttp2/nghttp2.h
     need python3
     need procps have ps
 }

@@ -1,7 +1,7 @@
 import CNghttp2
 
-/// Blocks of seven sizes, from 1 to 64 KiB, kept for the next user up to a limit for each size; larger ones come from the heap and
-/// go back to it.
+/// Blocks of seven sizes, from 1 to 64 KiB, kept for the next user up to a limit for each size; larger ones come from the heap
+/// and go back to it.
 struct BlockPool {
     private static var sizes: Int { 7 }
     private static var smallest: Int { 1024 }
@@ -123,7 +123,7 @@ struct Block {
             start = 0
             return (base + count).assumingMemoryBound(to: UInt8.self)
         }
-        var larger = pool.pointee.take(max(count + more, min(capacity * 2, capacity + 65_536)))
+        var larger = pool.pointee.take(max(count + more, capacity * 2))
         let bytes = self.bytes
         if let to = larger.base, let from = bytes.baseAddress { to.copyMemory(from: from, byteCount: count) }
         larger.count = count

@@ -28,8 +28,8 @@ enum FrameFlag {
 
 /// Steps from frame to frame through the bytes of a connection and reads nothing but the headers.
 ///
-/// nghttp2 says nothing of the frames that it ignores (unknown types, frames on streams that are gone), and tells of the others once
-/// it has done their work. The budgets want to see each frame, and before that.
+/// nghttp2 says nothing of the frames that it ignores (unknown types, frames on streams that are gone), and tells of the others
+/// once it has done their work. The budgets want to see each frame, and before that.
 struct FrameWalker {
     /// Bytes of the payload under way, or of the preface, that have not come yet.
     private(set) var remaining: Int

@@ -48,8 +48,8 @@ public final class HTTP2Memory {
     /// Bytes that wait to be used again.
     public var idleBytes: Int { pool.pointee.idleBytes }
 
-    /// The limits that nghttp2 has are set to ours, as a second line behind the budgets. Never `no_http_messaging`, nor without the
-    /// check of white space around values: its checks of messages are what the text of a head relies on.
+    /// The limits that nghttp2 has are set to ours, as a second line behind the budgets. Never `no_http_messaging`, nor without
+    /// the check of white space around values: its checks of messages are what the text of a head relies on.
     private static func configure(_ option: OpaquePointer) {
         nghttp2_option_set_no_auto_window_update(option, 1)
         nghttp2_option_set_no_closed_streams(option, 1)

@@ -83,7 +83,8 @@ public enum HTTP2Role: Sendable {
     case server(HTTP2ServerPolicy)
     case client(HTTP2ClientPolicy)
 
-    /// A server's policy, whichever the role, so that a session holds one form: a client has no scheme to compare, no drain of its own.
+    /// A server's policy, whichever the role, so that a session holds one form: a client has no scheme to compare, no drain of
+    /// its own.
     var policy: HTTP2ServerPolicy {
         switch self {
         case .server(let policy): policy

@@ -22,8 +22,8 @@ extension HTTP2Session {
 
     // MARK: what was received
 
-    /// The head of the `.head` event that was returned last for this stream; good until `takeHead`, `released`, or the next event of
-    /// the stream.
+    /// The head of the `.head` event that was returned last for this stream; good until `takeHead`, `released`, or the next event
+    /// of the stream.
     public func headText(_ stream: HTTP2StreamID) -> UnsafeRawBufferPointer {
         guard let slot = state.pointee.slot(stream) else { return UnsafeRawBufferPointer(start: nil, count: 0) }
         let record = state.pointee.records + slot
@@ -51,8 +51,8 @@ extension HTTP2Session {
         return state.pointee.records[slot].trailers.bytes
     }
 
-    /// Whether the request is a WebSocket handshake by extended CONNECT (RFC 8441). Its text says so in the words of HTTP/1.1, and a
-    /// response head with 101 is sent as the 200 that it means here.
+    /// Whether the request is a WebSocket handshake by extended CONNECT (RFC 8441). Its text says so in the words of HTTP/1.1,
+    /// and a response head with 101 is sent as the 200 that it means here.
     public func isExtendedConnect(_ stream: HTTP2StreamID) -> Bool {
         guard let slot = state.pointee.slot(stream) else { return false }
         return state.pointee.records[slot].flags.contains(.isExtendedConnect)
@@ -73,8 +73,8 @@ extension HTTP2Session {
         }
     }
 
-    /// The owner is done with the stream and its work: its place is free, and what it left unread is given back. Before `.closed` this
-    /// is for streams that were reset; no more events come then.
+    /// The owner is done with the stream and its work: its place is free, and what it left unread is given back. Before `.closed`
+    /// this is for streams that were reset; no more events come then.
     public mutating func released(_ stream: HTTP2StreamID) {
         guard let slot = state.pointee.slot(stream) else { return }
         giveBack(slot)
@@ -125,8 +125,8 @@ extension HTTP2Session {
     /// A request of a client.
     /// - Parameters:
     ///   - head: the text of HTTP/1.1; its Host becomes `:authority`.
-    ///   - upgrade: the protocol of an extended CONNECT (RFC 8441), which the peer must allow. What the handshake says in the words of
-    ///     HTTP/1.1 is left out then.
+    ///   - upgrade: the protocol of an extended CONNECT (RFC 8441), which the peer must allow. What the handshake says in the
+    ///     words of HTTP/1.1 is left out then.
     /// - Returns: nil when no stream can be opened (`canOpenStream`), or the text is no head.
     public mutating func submitRequest(
         _ head: UnsafeRawBufferPointer, scheme: Scheme, endsStream: Bool, token: UInt64, upgrade: StaticString? = nil
@@ -165,8 +165,8 @@ extension HTTP2Session {
         return true
     }
 
-    /// Body bytes that are put into frames in `out` at once, as far as windows and `limit` allow, with all else that there is to write;
-    /// only the rest is copied. What `write` would have returned is not known then: ask `wantsWrite`.
+    /// Body bytes that are put into frames in `out` at once, as far as windows and `limit` allow, with all else that there is to
+    /// write; only the rest is copied. What `write` would have returned is not known then: ask `wantsWrite`.
     @discardableResult
     public mutating func send(
         _ stream: HTTP2StreamID, _ bytes: UnsafeRawBufferPointer, into out: inout ByteBuffer, limit: Int
@@ -201,8 +201,8 @@ extension HTTP2Session {
         return true
     }
 
-    /// Ends the stream with an error, or, a server's whose response is complete, tells a client with `.noError` that the rest of the
-    /// request is not wanted. `.closed` follows when the frame is written.
+    /// Ends the stream with an error, or, a server's whose response is complete, tells a client with `.noError` that the rest of
+    /// the request is not wanted. `.closed` follows when the frame is written.
     /// - Parameter isPeersFault: counts against the budget of resets.
     public mutating func reset(_ stream: HTTP2StreamID, _ code: HTTP2ErrorCode, isPeersFault: Bool = false) {
         guard let slot = sendable(stream) else { return }

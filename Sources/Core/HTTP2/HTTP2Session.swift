@@ -2,13 +2,13 @@ import CNghttp2
 import HTTP1
 import Primitives
 
-/// One connection of HTTP/2, as a server or as a client, without a descriptor and without a clock: bytes in, events out; heads and
-/// bodies in, bytes out. Frames, HPACK, flow control and the states of streams are nghttp2's work (RFC 9113, RFC 7541); limits, budgets
-/// and the form of heads are ours.
+/// One connection of HTTP/2, as a server or as a client, without a descriptor and without a clock: bytes in, events out; heads
+/// and bodies in, bytes out. Frames, HPACK, flow control and the states of streams are nghttp2's work (RFC 9113, RFC 7541);
+/// limits, budgets and the form of heads are ours.
 ///
 /// Heads go in and come out as the text of HTTP/1.1, so that one parser judges both protocols. The order of a turn: `receive` (or
-/// `deadlineFired`), `nextEvent` until nil, what follows from the events, `write` until it has no more, and `nextEvent` again, since
-/// streams also close when their last frame is written.
+/// `deadlineFired`), `nextEvent` until nil, what follows from the events, `write` until it has no more, and `nextEvent` again,
+/// since streams also close when their last frame is written.
 public struct HTTP2Session: ~Copyable {
     let state: UnsafeMutablePointer<SessionState>
     let memory: HTTP2Memory
@@ -197,8 +197,8 @@ public struct HTTP2Session: ~Copyable {
     /// Whether a client may send another request now.
     public var canOpenStream: Bool { state.pointee.canOpenStream }
 
-    /// Begins or goes on with an orderly end (RFC 9113 §6.8). A server tells the peer first to open no more streams, and serves those
-    /// that are on their way; called again, or `drainGrace` later, it says which was the last.
+    /// Begins or goes on with an orderly end (RFC 9113 §6.8). A server tells the peer first to open no more streams, and serves
+    /// those that are on their way; called again, or `drainGrace` later, it says which was the last.
     public mutating func drain() {
         switch state.pointee.drainStep {
         case .open: state.pointee.beginDrain()

@@ -12,10 +12,10 @@ struct HeadRules {
 
 /// Turns one header block, field by field, into the text of an HTTP/1.1 head or trailer section.
 ///
-/// Only one block is under way on a connection (RFC 9113 §4.3), so a session has one of these. The pseudo-fields come first, in any
-/// order; they are held as nghttp2's own counted buffers until the first other field, which is when the start line is written. Each
-/// name is checked to be a token and each value to have no control byte while it is copied, whatever nghttp2 has checked before: a
-/// line end that got into the text would be a request of the peer's own making (RFC 9113 §10.3).
+/// Only one block is under way on a connection (RFC 9113 §4.3), so a session has one of these. The pseudo-fields come first, in
+/// any order; they are held as nghttp2's own counted buffers until the first other field, which is when the start line is
+/// written. Each name is checked to be a token and each value to have no control byte while it is copied, whatever nghttp2 has
+/// checked before: a line end that got into the text would be a request of the peer's own making (RFC 9113 §10.3).
 struct HeadAssembly {
     enum Kind {
         case none, request, response, trailers

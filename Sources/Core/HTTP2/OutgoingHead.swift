@@ -4,9 +4,9 @@ import Primitives
 
 /// Reads the text of an HTTP/1.1 head that is to be sent, and lists its fields for nghttp2.
 ///
-/// The text comes from `HeadSerialiser`, which has checked every byte; whatever is not a head all the same is refused. nghttp2 copies
-/// the fields within the call that they are listed for, and lowers the letters of the names. Fields that belong to a connection of
-/// HTTP/1.1 are left out (RFC 9113 §8.2.2).
+/// The text comes from `HeadSerialiser`, which has checked every byte; whatever is not a head all the same is refused. nghttp2
+/// copies the fields within the call that they are listed for, and lowers the letters of the names. Fields that belong to a
+/// connection of HTTP/1.1 are left out (RFC 9113 §8.2.2).
 struct OutgoingHead {
     private let pool: UnsafeMutablePointer<BlockPool>
     private(set) var count = 0
@@ -17,8 +17,8 @@ struct OutgoingHead {
     var fields: UnsafeMutablePointer<nghttp2_nv> { pool.pointee.fields }
 
     /// `HTTP/1.1 200 …` CRLF and the fields.
-    /// - Parameter isExtendedConnect: the answer to a WebSocket handshake over HTTP/2: 101 is 200 there, without the proof of the key
-    ///   (RFC 8441 §5).
+    /// - Parameter isExtendedConnect: the answer to a WebSocket handshake over HTTP/2: 101 is 200 there, without the proof of the
+    ///   key (RFC 8441 §5).
     mutating func readResponse(_ text: UnsafeRawBufferPointer, isExtendedConnect: Bool) -> Bool {
         guard let start = text.baseAddress, text.count > 14 else { return false }
         let base = start.assumingMemoryBound(to: UInt8.self)
@@ -32,7 +32,8 @@ struct OutgoingHead {
     }
 
     /// `METHOD target HTTP/1.1` CRLF and the fields.
-    /// - Parameter upgrade: the protocol of an extended CONNECT (RFC 8441 §4), and then the method is CONNECT whatever the text says.
+    /// - Parameter upgrade: the protocol of an extended CONNECT (RFC 8441 §4), and then the method is CONNECT whatever the text
+    ///   says.
     mutating func readRequest(_ text: UnsafeRawBufferPointer, scheme: Scheme, upgrade: StaticString?) -> Bool {
         guard let start = text.baseAddress else { return false }
         let base = start.assumingMemoryBound(to: UInt8.self)

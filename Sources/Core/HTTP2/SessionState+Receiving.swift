@@ -27,6 +27,7 @@ extension SessionState {
         return verdict == 0 ? cnghttp2_give_up_stream() : verdict
     }
 
+    @inline(__always)
     mutating func fieldReceived(_ number: Int32, _ name: OpaquePointer, _ value: OpaquePointer) -> Int32 {
         switch assembly.fieldReceived(name, value, &random, pool) {
         case .good: return 0
@@ -38,8 +39,8 @@ extension SessionState {
         }
     }
 
-    /// A block over the limits. Long lists of fields are the cheap way to make a server hold memory (CVE-2026-49975), so that the second
-    /// ends the connection; a long field is one mistake.
+    /// A block over the limits. Long lists of fields are the cheap way to make a server hold memory (CVE-2026-49975), so that the
+    /// second ends the connection; a long field is one mistake.
     private mutating func chargeOverLimit() -> Int32 {
         counters.headersTooLarge &+= 1
         switch assembly.limit {
@@ -64,7 +65,7 @@ extension SessionState {
         let verdict = chargeOverLimit()
         guard verdict == 0 else { return verdict }
         let slot = Int(assembly.slot)
-        if assembly.kind == .response, records[slot].number == number {
+        if assembly.kind == .response, slot < recordsUsed, records[slot].number == number {
             records[slot].flags.formUnion([.isAnnounced, .resetReported])
             append(.refusedHead, slot: slot, limit: assembly.limit)
         }
@@ -76,7 +77,7 @@ extension SessionState {
     /// END_HEADERS, and nghttp2 has found nothing wrong.
     mutating func headersEnded(_ number: Int32, endsStream: Bool) -> Int32 {
         let slot = Int(assembly.slot)
-        guard assembly.kind != .none, records[slot].number == number else { return 0 }
+        guard assembly.kind != .none, slot < recordsUsed, records[slot].number == number else { return 0 }
         let step = assembly.end(&random, pool)
         if step == .malformed {
             let verdict = malformed(number)
@@ -159,8 +160,9 @@ extension SessionState {
         guard let slot = slot(number: number) else { return resetGlitch() }
         // A server that has answered and wants no more of the request says so in this way (RFC 9113 §8.1).
         let isOrderly = !isServer && code == HTTP2ErrorCode.noError.rawValue && records[slot].flags.contains(.remoteEnded)
+        if isOrderly { return 0 }
         report(reset: slot, code)
-        return isOrderly ? 0 : resetGlitch()
+        return resetGlitch()
     }
 
     mutating func report(reset slot: Int, _ code: UInt32) {
@@ -218,7 +220,7 @@ extension SessionState {
         if assembly.kind != .none, Int(assembly.slot) == slot { assembly.drop(pool) }
         let flags = records[slot].flags
         let isAnnounced = flags.contains(.isAnnounced) || !isServer
-        if isAnnounced, code != 0 || !flags.contains(.remoteEnded) { report(reset: slot, code) }
+        if isAnnounced, code != HTTP2ErrorCode.noError.rawValue || !flags.contains(.remoteEnded) { report(reset: slot, code) }
         records[slot].flags.insert(.isClosed)
         dropSending(slot)
         // The work of a stream that did not run its course goes on until the owner has stopped it.

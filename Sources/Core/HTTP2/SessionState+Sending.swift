@@ -47,7 +47,9 @@ extension SessionState {
 
     /// Writes one DATA frame: its header, and body bytes straight from where they are.
     mutating func sendData(_ number: Int32, _ slot: Int, _ header: UnsafePointer<UInt8>, _ count: Int) -> Int32 {
-        guard let out, records[slot].number == number, count <= records[slot].pending else { return cnghttp2_give_up_stream() }
+        guard let out, slot < recordsUsed, records[slot].number == number, count <= records[slot].pending else {
+            return cnghttp2_give_up_stream()
+        }
         guard out.pointee.count < outLimit else {
             limitReached = true
             return cnghttp2_would_block()

@@ -33,7 +33,7 @@ extension SessionState {
             slot = Int(firstFree)
             firstFree = records[slot].nextFree
         } else {
-            if recordsUsed == recordCapacity { growRecords() }
+            if (recordsUsed + 1) * MemoryLayout<StreamRecord>.stride > recordMemory.capacity { growRecords() }
             slot = recordsUsed
             recordsUsed += 1
         }
@@ -42,15 +42,19 @@ extension SessionState {
         records[slot].flags = .holdsSlot
         activeStreams += 1
         earned.streamOpened()
+        liveRecords += 1
         return slot
     }
 
+    /// Twice as many places as before.
     private mutating func growRecords() {
-        let larger = UnsafeMutablePointer<StreamRecord>.allocate(capacity: recordCapacity * 2)
-        larger.moveInitialize(from: records, count: recordCapacity)
-        records.deallocate()
-        records = larger
-        recordCapacity *= 2
+        let larger = pool.pointee.take(max(recordMemory.capacity * 2, 1))
+        guard let base = larger.base else { preconditionFailure("a block that was just taken has memory") }
+        let moved = base.bindMemory(to: StreamRecord.self, capacity: larger.capacity / MemoryLayout<StreamRecord>.stride)
+        moved.moveInitialize(from: records, count: recordsUsed)
+        pool.pointee.give(&recordMemory)
+        recordMemory = larger
+        records = moved
     }
 
     /// Gives all that a record holds back, and its place.
@@ -64,6 +68,13 @@ extension SessionState {
         records[slot].flags = []
         records[slot].nextFree = firstFree
         firstFree = UInt32(truncatingIfNeeded: slot)
+        liveRecords -= 1
+        // An idle session keeps no places.
+        if liveRecords == 0 {
+            recordsUsed = 0
+            firstFree = .max
+            pool.pointee.give(&recordMemory)
+        }
     }
 
     /// The stream no longer counts among those that are allowed at one time.
@@ -137,7 +148,9 @@ extension SessionState {
         }
         let slot = Int(event.slot)
         let stream = HTTP2StreamID(number: event.number, slot: event.slot)
-        guard records[slot].number == event.number, !records[slot].flags.contains(.isReleased) else { return nil }
+        guard slot < recordsUsed, records[slot].number == event.number, !records[slot].flags.contains(.isReleased) else {
+            return nil
+        }
         switch event.kind {
         case .head, .lastHead:
             records[slot].headOffset = event.value

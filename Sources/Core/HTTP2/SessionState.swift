@@ -5,8 +5,8 @@ import Primitives
 
 /// All that a session keeps, at an address that does not change, since nghttp2's callbacks get it as their user data.
 ///
-/// No method in here calls into the two functions of nghttp2 that call back (`mem_recv`, `mem_send`), so that no callback finds the
-/// state in use.
+/// No method in here calls into the two functions of nghttp2 that call back (`mem_recv`, `mem_send`), so that no callback finds
+/// the state in use.
 struct SessionState: ~Copyable {
     /// Whoever holds a session made it with memory that lives longer.
     let session: OpaquePointer
@@ -44,10 +44,12 @@ struct SessionState: ~Copyable {
     var pingsUnderWay = 0
 
     // Streams.
+    /// In `recordMemory`; of no use while that is empty, as in an idle session.
     var records: UnsafeMutablePointer<StreamRecord>
-    var recordCapacity: Int
+    var recordMemory = Block()
     /// Places that were never used follow this one.
     var recordsUsed = 0
+    var liveRecords = 0
     /// The first place that was used and is free; `UInt32.max` for none.
     var firstFree = UInt32.max
     /// Streams that hold one of the places that are allowed at one time.
@@ -105,8 +107,8 @@ struct SessionState: ~Copyable {
         random = RandomSource(seed: seed)
         resets = .resets(at: now)
         control = .controlFrames(at: now)
-        recordCapacity = 4
-        records = .allocate(capacity: 4)
+        guard let nowhere = UnsafeMutablePointer<StreamRecord>(bitPattern: 64) else { preconditionFailure("64 is not 0") }
+        records = nowhere
         settingsDeadline = now + policy.settingsTimeout
     }
 
@@ -119,7 +121,7 @@ struct SessionState: ~Copyable {
             pool.pointee.give(&records[slot].body)
             pool.pointee.give(&records[slot].trailersToSend)
         }
-        records.deallocate()
+        pool.pointee.give(&recordMemory)
         pool.pointee.give(&events)
     }
 
@@ -218,9 +220,9 @@ struct SessionState: ~Copyable {
         }
     }
 
-    /// A frame with content for a stream that nghttp2 has opened and closed: an error unless our side has reset it, since then what was
-    /// on its way is no fault (RFC 9113 §5.1). nghttp2 would pass over it. What comes in the same read as the stream's opening is judged
-    /// by nghttp2 alone.
+    /// A frame with content for a stream that nghttp2 has opened and closed: an error unless our side has reset it, since then
+    /// what was on its way is no fault (RFC 9113 §5.1). nghttp2 would pass over it. What comes in the same read as the stream's
+    /// opening is judged by nghttp2 alone.
     private mutating func requireOpen(_ stream: Int32) -> Int32 {
         guard stream > 0, stream <= lastPeerStream, stream & 1 == 1, drainStep == .open, failure == nil,
             nghttp2_session_find_stream(session, stream) == nil

@@ -1,7 +1,8 @@
 import CNghttp2
 
-/// nghttp2's allocator: it makes and drops some twenty objects for each request, of few sizes, in bursts that overflow the caches of
-/// malloc. Those up to 1 KiB are kept here for the next that is as large, up to a limit for each size; larger ones are malloc's.
+/// nghttp2's allocator: it makes and drops some twenty objects for each request, of few sizes, in bursts that overflow the caches
+/// of malloc. Those up to 1 KiB are kept here for the next that is as large, up to a limit for each size; larger ones are
+/// malloc's.
 ///
 /// Each object has a word before it that says which size it is.
 struct SmallObjects {

@@ -161,6 +161,28 @@ import Testing
         #expect(dataBytes(frames) == 60_000 && frames.last?.flags == 1)
     }
 
+    @Test func `a frame that the limit held back is dropped when its stream is reset`() {
+        for isOwner in [true, false] {
+            let server = serverThatSends(60_000, window: 1 << 20)
+            // The head alone reaches the limit, and the first DATA frame is made and not written.
+            _ = server.reader.read(server.writeOnce(limit: 10).bytes)
+            #expect(server.writeOnce(limit: 1).isMore)
+            if isOwner {
+                _ = server.with(1) { $0.reset($1, .internalError) }
+            } else {
+                _ = server.receive(reset(1, 8))
+            }
+            let frames = server.write()
+            #expect(frames.filter { $0.type == 3 }.map(\.code) == (isOwner ? [2] : []))
+            #expect(dataBytes(frames) == 0)
+            #expect(server.withSession { $0.pendingTotal } == 0)
+            _ = server.events()
+            _ = server.receive(headers(3, request()))
+            #expect(server.respond(3, "HTTP/1.1 200 OK\r\n\r\n", end: false) && server.send(3, [1, 2]) && server.end(3))
+            #expect(server.write().map(\.type) == [1, 0])
+        }
+    }
+
     @Test func `the windows are given back as the body is consumed`() {
         let server = Endpoint.openServer(window: 65_536)
         server.isObliging = false

@@ -110,7 +110,10 @@ import Testing
             ("a line end in a value", headers(1, response + [("x", "a\r\nb")]), .stream(1)),
             ("an upper-case name", headers(1, response + [("X", "a")]), .stream(1)),
             ("a request's pseudo-field", headers(1, response + [(":path", "/")]), .stream(1)),
-            ("less than the announced length", headers(1, response + [("content-length", "3")], end: false) + data(1, [1], end: true), .stream(1)),
+            (
+                "less than the announced length",
+                headers(1, response + [("content-length", "3")], end: false) + data(1, [1], end: true), .stream(1)
+            ),
             ("trailers that do not end the stream", head + headers(1, [("x", "y")], end: false), .stream(1)),
             ("GOAWAY for an even stream", goAway(2, 0), .connection(1)),
             ("GOAWAY that goes up", goAway(1, 0) + goAway(3, 0), .connection(1)),
@@ -134,7 +137,9 @@ import Testing
     }
 
     @Test func `what is no HTTP 2 preface ends the connection`() {
-        for text in ["GET / HTTP/1.1\r\nHost: a\r\n\r\n", "PRI * HTTP/2.0\r\n\r\nSM\r\n\r!", String(repeating: "\u{0}", count: 100)] {
+        for text in [
+            "GET / HTTP/1.1\r\nHost: a\r\n\r\n", "PRI * HTTP/2.0\r\n\r\nSM\r\n\r!", String(repeating: "\u{0}", count: 100),
+        ] {
             let server = Endpoint.server()
             #expect(server.receive(bytes(text)).isEmpty)
             #expect(!server.isOpen)

@@ -68,13 +68,19 @@ import Testing
     @Test func `sound requests of the table become exactly this text`() {
         let table: [(Fields, String)] = [
             (request(), "GET / HTTP/1.1\r\nHost: a\r\n\r\n"),
-            ([(":path", "/x"), (":authority", "a:8"), (":scheme", "http"), (":method", "PUT")], "PUT /x HTTP/1.1\r\nHost: a:8\r\n\r\n"),
+            (
+                [(":path", "/x"), (":authority", "a:8"), (":scheme", "http"), (":method", "PUT")],
+                "PUT /x HTTP/1.1\r\nHost: a:8\r\n\r\n"
+            ),
             (request("OPTIONS", "*"), "OPTIONS * HTTP/1.1\r\nHost: a\r\n\r\n"),
             (
                 [(":method", "GET"), (":scheme", "http"), (":path", "/"), ("x", ""), ("host", "h")],
                 "GET / HTTP/1.1\r\nx: \r\nhost: h\r\n\r\n"
             ),
-            (request(authority: "A.b", [("host", "a.B"), ("te", "trailers")]), "GET / HTTP/1.1\r\nHost: A.b\r\nte: trailers\r\n\r\n"),
+            (
+                request(authority: "A.b", [("host", "a.B"), ("te", "trailers")]),
+                "GET / HTTP/1.1\r\nHost: A.b\r\nte: trailers\r\n\r\n"
+            ),
             ([(":method", "CONNECT"), (":authority", "a:443")], "CONNECT a:443 HTTP/1.1\r\nHost: a:443\r\n\r\n"),
             (request([("x", "\u{1f600}")]), "GET / HTTP/1.1\r\nHost: a\r\nx: \u{f0}\u{9f}\u{98}\u{80}\r\n\r\n"),
         ]
@@ -111,7 +117,8 @@ import Testing
         for byte in UInt8.min...UInt8.max {
             for isName in [true, false] {
                 let server = Endpoint.openServer()
-                let field = isName ? (name: [UInt8(ascii: "x"), byte], value: bytes("y")) : (name: bytes("x"), value: [97, byte, 98])
+                let field =
+                    isName ? (name: [UInt8(ascii: "x"), byte], value: bytes("y")) : (name: bytes("x"), value: [97, byte, 98])
                 let pseudo = request().map { (name: bytes($0.0), value: bytes($0.1)) }
                 let seen = server.receive(frame(1, 5, 1, block(pseudo + [field])))
                 let isLower = ASCII.isToken(byte) && !ASCII.isUpper(byte)
@@ -201,7 +208,8 @@ import Testing
 
     @Test func `a WebSocket handshake by extended CONNECT becomes one by GET`() {
         let server = Endpoint.openServer(extended: true)
-        let fields = request("CONNECT", "/chat", [(":protocol", "websocket"), ("sec-websocket-version", "13"), ("sec-websocket-key", "x")])
+        let fields = request(
+            "CONNECT", "/chat", [(":protocol", "websocket"), ("sec-websocket-version", "13"), ("sec-websocket-key", "x")])
         guard case .head(1, let text, ends: false) = server.receive(headers(1, fields, end: false)).first else {
             Issue.record("no head")
             return
@@ -217,7 +225,12 @@ import Testing
         #expect(wantsUpgrade)
         #expect(server.with(1) { $0.isExtendedConnect($1) } == true)
         // 101 is said with 200, and the proof of the key is left out.
-        #expect(server.respond(1, "HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Accept: z\r\nSec-WebSocket-Protocol: p\r\n\r\n", end: false))
+        #expect(
+            server.respond(
+                1,
+                "HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
+                    + "Sec-WebSocket-Accept: z\r\nSec-WebSocket-Protocol: p\r\n\r\n",
+                end: false))
         _ = server.write()
         #expect(server.reader.blocks.last?.fields == [":status: 200", "sec-websocket-protocol: p"])
         #expect(server.send(1, [1, 2]))

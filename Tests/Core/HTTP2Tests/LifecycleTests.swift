@@ -136,7 +136,8 @@ import Testing
         let server = Endpoint.openServer()
         for i in 0..<50 {
             let stream = Int32(1 + 2 * i)
-            _ = server.receive(headers(stream, request("POST"), end: false) + data(stream, [1, 2]) + headers(stream, [("x", "y")]))
+            _ = server.receive(
+                headers(stream, request("POST"), end: false) + data(stream, [1, 2]) + headers(stream, [("x", "y")]))
             #expect(server.respond(stream, "HTTP/1.1 200 OK\r\n\r\n", end: false))
             #expect(server.send(stream, [1]) && server.end(stream, trailers: "a: b\r\n\r\n"))
             _ = server.write()
@@ -144,5 +145,32 @@ import Testing
         }
         // Head, trailers, event list, body, trailers to send: all that was ever taken is back, and no more was ever made.
         #expect(server.memory.idleBytes <= 8 * 1024)
+    }
+
+    @Test func `events of streams that are gone by then are passed over`() {
+        let server = Endpoint.openServer()
+        var all = [UInt8]()
+        for i in 0..<40 { all += headers(Int32(1 + 2 * i), request("POST"), end: false) + data(Int32(1 + 2 * i), [1]) }
+        let copy = UnsafeMutableRawBufferPointer.allocate(byteCount: all.count, alignment: 1)
+        defer { copy.deallocate() }
+        copy.copyBytes(from: all)
+        #expect(server.withSession { $0.receive(UnsafeRawBufferPointer(copy), at: Instant(nanoseconds: 1_000_000_000)) })
+        // Each stream is reset and released at its head, and closed by the write in between, before its data is looked at.
+        var heads = 0
+        var others = 0
+        while let event = server.withSession({ $0.nextEvent() }) {
+            guard case .head(let stream, _) = event else {
+                others += 1
+                continue
+            }
+            heads += 1
+            server.withSession {
+                $0.reset(stream, .cancel)
+                $0.released(stream)
+            }
+            _ = server.write()
+        }
+        #expect(heads == 40 && others == 0)
+        #expect(server.withSession { $0.activeStreams } == 0)
     }
 }

@@ -18,8 +18,12 @@ import Testing
         var idle = 0
         while done < 10_000 {
             // In batches, between which nothing is under way.
-            while opened < done / 500 * 500 + 500, let stream = client.request("POST /\(opened) HTTP/1.1\r\nHost: a\r\n\r\n", end: false) {
-                #expect(client.send(stream, Array(body[..<(opened * 7919 % 5000)])) && client.end(stream, trailers: "n: \(opened)\r\n\r\n"))
+            while opened < done / 500 * 500 + 500,
+                let stream = client.request("POST /\(opened) HTTP/1.1\r\nHost: a\r\n\r\n", end: false)
+            {
+                #expect(
+                    client.send(stream, Array(body[..<(opened * 7919 % 5000)]))
+                        && client.end(stream, trailers: "n: \(opened)\r\n\r\n"))
                 opened += 1
             }
             for event in server.receive(client.writeBytes(limit: 20_000)) {
