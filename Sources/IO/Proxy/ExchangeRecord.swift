@@ -39,6 +39,8 @@ struct ExchangeRecord: ~Copyable {
     }
 
     var machine = ProxyExchange(method: .get, hasBody: false)
+    /// A request of HTTP/1 to a backend of HTTP/1, as most are: what belongs to streams, calls and tunnels was not touched.
+    var isPlain = true
     var step = Step.idle
     /// The stage that waits, in a suspended step.
     var suspendedStage = 0
@@ -106,7 +108,8 @@ struct ExchangeRecord: ~Copyable {
 
     /// The protocol that it changes to, if the backend agrees.
     var upgrade: Upgrade?
-    var tunnel: Tunnel?
+    /// In memory of its own, since few have one; freed when the exchange ends.
+    var tunnel: UnsafeMutablePointer<Tunnel>?
     /// Its answers are gRPC's (`application/grpc`).
     var isGRPC = false
     /// The status of the call has been passed on, or will be with the trailers.
@@ -190,10 +193,7 @@ struct ExchangeRecord: ~Copyable {
         step = .idle
         head.clear()
         client = -1
-        clientStream = nil
         backend = -1
-        sharesBackend = false
-        backendStream = nil
         route = nil
         instance = -1
         service = nil
@@ -218,16 +218,6 @@ struct ExchangeRecord: ~Copyable {
         owesContinue = false
         uploadFailed = false
         requestTrailers.discard()
-        streamInput.discard()
-        streamHasEnded = false
-        backendInput.discard()
-        backendHasEnded = false
-        upgrade = nil
-        tunnel = nil
-        isGRPC = false
-        hasGRPCStatus = false
-        grpcStatus = nil
-        resetCode = nil
         if !collected.isEmpty { collected = [] }
         responseTrailers.discard()
         clientFraming = .none
@@ -236,8 +226,6 @@ struct ExchangeRecord: ~Copyable {
         heldResponse = nil
         waitDeadline = .never
         requestDeadline = .never
-        clientDeadline = .never
-        upstreamDeadline = .never
         responseStage = -1
         isCounted = false
         headBytes = 0
@@ -252,6 +240,25 @@ struct ExchangeRecord: ~Copyable {
         forwardedAt = .never
         upstreamTime = .zero
         firstByteAt = .never
+        if !isPlain { clearProtocols() }
+    }
+
+    private mutating func clearProtocols() {
+        isPlain = true
+        clientStream = nil
+        sharesBackend = false
+        backendStream = nil
+        streamInput.discard()
+        streamHasEnded = false
+        backendInput.discard()
+        backendHasEnded = false
+        upgrade = nil
+        isGRPC = false
+        hasGRPCStatus = false
+        grpcStatus = nil
+        resetCode = nil
+        clientDeadline = .never
+        upstreamDeadline = .never
     }
 }
 

@@ -15,6 +15,7 @@ extension Worker {
     func beginCall(_ slot: Int) -> Bool {
         let exchange = exchanges.pointer(slot)
         exchange.pointee.isGRPC = true
+        exchange.pointee.isPlain = false
         do throws(GRPCTimeoutFault) {
             guard let timeout = try GRPCTimeout.read(exchange.pointee.head.headers), timeout != .forever else { return true }
             let deadline = exchange.pointee.started + timeout

@@ -18,7 +18,7 @@ extension Worker {
             attemptEnded(slot, exchange.pointee.reason)
             if ending.keepsBackend { returnBackend(slot) } else { dropBackend(slot) }
         }
-        if let tunnel = exchange.pointee.tunnel { countTunnel(slot, tunnel) }
+        if let tunnel = exchange.pointee.tunnel { forgetTunnel(slot, tunnel) }
         if exchange.pointee.permit != nil { giveBackPermit(slot) }
         if exchange.pointee.holdsRetry || exchange.pointee.retriedFor != nil { retryEnded(slot, .failure) }
         if case .queued = exchange.pointee.step { leaveQueue(slot) }

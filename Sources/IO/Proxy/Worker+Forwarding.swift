@@ -123,7 +123,7 @@ extension Worker {
             AnnouncedTimeout.append(exchange.pointee.requestDeadline.since(now), to: &out)
         }
         if exchange.pointee.machine.isRetry { out.append("X-Sluice-Retry: 1\r\n") }
-        if exchange.pointee.upgrade != nil { appendUpgrade(slot, to: &out) }
+        if !exchange.pointee.isPlain, exchange.pointee.upgrade != nil { appendUpgrade(slot, to: &out) }
         HeadSerialiser.endOfHead(into: &out)
         return isGood
     }

@@ -62,7 +62,7 @@ extension Worker {
             return refuseUnsent(slot, refusal)
         }
         switch acquire(slot) {
-        case .connected where exchanges.pointer(slot).pointee.upgrade != nil:
+        case .connected where !exchanges.pointer(slot).pointee.isPlain && exchanges.pointer(slot).pointee.upgrade != nil:
             stash(rest, of: slot)
             sendOnConnection(slot)
         case .connected: sendRequest(slot, rest)
@@ -170,7 +170,7 @@ extension Worker {
         {
             exchange.pointee.requestDeadline = exchange.pointee.started + announced
         }
-        if route.pointee.forwards, GRPCContentType.isGRPC(exchange.pointee.head), !beginCall(slot) {
+        if exchange.pointee.head.method == .post, route.pointee.forwards, GRPCContentType.isGRPC(exchange.pointee.head), !beginCall(slot) {
             return .refuse(.unacceptable, "grpc-timeout cannot be read.")
         }
         if exchange.pointee.requestDeadline != .never { armExchange(slot) }

@@ -100,7 +100,7 @@ extension Worker {
     /// The exchange has a connection, or a stream of one: it is sent if it still may be.
     func sendOnConnection(_ slot: Int) {
         let exchange = exchanges.pointer(slot)
-        if exchange.pointee.upgrade != nil, exchange.pointee.sharesBackend {
+        if !exchange.pointee.isPlain, exchange.pointee.upgrade != nil, exchange.pointee.sharesBackend {
             let index = Int(exchange.pointee.backend)
             guard let allows = allowsTunnels(index) else {
                 exchange.pointee.step = .connecting
@@ -399,14 +399,16 @@ extension Worker {
     private func passHead(_ slot: Int, _ rest: UnsafeRawBufferPointer) {
         let exchange = exchanges.pointer(slot)
         guard let route = exchange.pointee.route else { return backendBroken(slot, .malformed) }
-        let isTunnel = exchange.pointee.upgrade != nil && (response.status == 101 || exchange.pointee.sharesBackend && response.status == 200)
+        let isTunnel =
+            !exchange.pointee.isPlain && exchange.pointee.upgrade != nil
+            && (response.status == 101 || exchange.pointee.sharesBackend && response.status == 200)
         let delivery =
             isTunnel
             ? ResponseDelivery(body: .untilClose, contentLength: nil, connection: .unsaid)
             : ResponseDelivery.decide(
                 version: exchange.pointee.head.version, method: exchange.pointee.head.method, status: response.status,
                 upstream: response.framing, declaredLength: response.declaredLength,
-                keepsAlive: exchange.pointee.upgrade == nil && keepsAlive(slot))
+                keepsAlive: (exchange.pointee.isPlain || exchange.pointee.upgrade == nil) && keepsAlive(slot))
         if isTunnel { prepareTunnelHead(slot) }
         if exchange.pointee.fallbackUsed == .service { markFallback() }
         if exchange.pointee.owesCookie || exchange.pointee.session >= 0 { addSessionCookie(slot) }

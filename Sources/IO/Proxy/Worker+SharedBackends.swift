@@ -31,6 +31,7 @@ extension Worker {
         if case .waiting = found {
             let index = exchanges.pointer(slot).pointee.backend
             exchanges.pointer(slot).pointee.sharesBackend = true
+            exchanges.pointer(slot).pointee.isPlain = false
             pool.pointee.shared.append(index)
         }
         return found
@@ -51,6 +52,7 @@ extension Worker {
         assign(slot, index, instance)
         backend.pointee.exchange = owner
         exchange.pointee.sharesBackend = true
+        exchange.pointee.isPlain = false
         if let streams = backend.pointee.streams {
             exchange.pointee.backendPlace = streams.pointee.add(slot: slot)
         } else {
@@ -82,6 +84,7 @@ extension Worker {
         for raw in tokens where exchanges.isLive(Token(raw: raw)) {
             let slot = Token(raw: raw).index
             exchanges.pointer(slot).pointee.sharesBackend = true
+            exchanges.pointer(slot).pointee.isPlain = false
             exchanges.pointer(slot).pointee.backendPlace = streams.pointee.add(slot: slot)
         }
         markDirty(backend: index)

@@ -132,6 +132,7 @@ extension Worker {
         prepare(slot, generation, for: index)
         let exchange = exchanges.pointer(slot)
         exchange.pointee.clientStream = stream
+        exchange.pointee.isPlain = false
         exchange.pointee.place = streams.pointee.add(slot: slot)
         streams.pointee.http2.setToken(stream, exchange.pointee.context.exchangeToken)
         return slot

@@ -27,9 +27,11 @@ extension Worker {
             case .refused(let fault): return fault
             case .webSocket(let key):
                 exchange.pointee.upgrade = Upgrade(name: tunnels.webSocketIndex, key: key)
+                exchange.pointee.isPlain = false
                 return nil
             case .other(let token):
                 exchange.pointee.upgrade = Upgrade(name: token, key: -1)
+                exchange.pointee.isPlain = false
                 return nil
             }
         }
@@ -107,9 +109,12 @@ extension Worker {
         exchange.pointee.clientDeadline = .never
         exchange.pointee.requestDeadline = .never
         let hasExtensions = response.headers.firstIndex(named: "sec-websocket-extensions") != nil
-        exchange.pointee.tunnel = Tunnel(
-            idleTimeout: route.pointee.tunnelsReference?._withUnsafeGuaranteedRef { $0.idleTimeout } ?? .seconds(3600),
-            isWebSocket: upgrade.isWebSocket, hasExtensions: hasExtensions)
+        let tunnel = UnsafeMutablePointer<Tunnel>.allocate(capacity: 1)
+        tunnel.initialize(
+            to: Tunnel(
+                idleTimeout: route.pointee.tunnelsReference?._withUnsafeGuaranteedRef { $0.idleTimeout } ?? .seconds(3600),
+                isWebSocket: upgrade.isWebSocket, hasExtensions: hasExtensions))
+        exchange.pointee.tunnel = tunnel
         touchTunnel(slot)
         if !isAdmin { metrics.tunnelBegan(routeLabel(slot)) }
         let token = exchange.pointee.context.exchangeToken
@@ -130,8 +135,8 @@ extension Worker {
 
     private func touchTunnel(_ slot: Int) {
         let exchange = exchanges.pointer(slot)
-        guard let tunnel = exchange.pointee.tunnel, !tunnel.isClosing else { return }
-        exchange.pointee.waitDeadline = now + tunnel.idleTimeout
+        guard let tunnel = exchange.pointee.tunnel, !tunnel.pointee.isClosing else { return }
+        exchange.pointee.waitDeadline = now + tunnel.pointee.idleTimeout
         armExchange(slot)
     }
 
@@ -207,7 +212,7 @@ extension Worker {
     func passUp(_ slot: Int, _ bytes: UnsafeRawBufferPointer) {
         let exchange = exchanges.pointer(slot)
         exchange.pointee.requestBytes += UInt64(bytes.count)
-        exchange.pointee.tunnel?.up(RawSpan(_unsafeBytes: bytes))
+        exchange.pointee.tunnel?.pointee.up(RawSpan(_unsafeBytes: bytes))
         touchTunnel(slot)
         let nothing = UnsafeRawBufferPointer(start: nil, count: 0)
         if case .failed = writeToBackend(slot, bytes, nothing) { backendHasEnded(slot, wasReset: true) }
@@ -216,12 +221,12 @@ extension Worker {
     func passDown(_ slot: Int, _ bytes: UnsafeRawBufferPointer) {
         let exchange = exchanges.pointer(slot)
         exchange.pointee.responseBytes += UInt64(bytes.count)
-        exchange.pointee.tunnel?.down(RawSpan(_unsafeBytes: bytes))
+        exchange.pointee.tunnel?.pointee.down(RawSpan(_unsafeBytes: bytes))
         touchTunnel(slot)
         let nothing = UnsafeRawBufferPointer(start: nil, count: 0)
         if case .failed = writeToClient(slot, bytes, nothing) { return abandonExchange(slot, .clientClosed) }
         // Its Close could not be put into the middle of a frame.
-        if let tunnel = exchange.pointee.tunnel, tunnel.isClosing, !tunnel.hasSaidClose { sayClose(slot) }
+        if let tunnel = exchange.pointee.tunnel, tunnel.pointee.isClosing, !tunnel.pointee.hasSaidClose { sayClose(slot) }
     }
 
     // The end.
@@ -229,19 +234,19 @@ extension Worker {
     /// The client will send no more; what is on its way back still arrives.
     func clientHasEnded(_ slot: Int) {
         let exchange = exchanges.pointer(slot)
-        guard let tunnel = exchange.pointee.tunnel, !tunnel.clientHasEnded else { return }
-        exchange.pointee.tunnel?.clientHasEnded = true
-        if tunnel.backendHasEnded { return endTunnel(slot) }
+        guard let tunnel = exchange.pointee.tunnel, !tunnel.pointee.clientHasEnded else { return }
+        exchange.pointee.tunnel?.pointee.clientHasEnded = true
+        if tunnel.pointee.backendHasEnded { return endTunnel(slot) }
         shutdownBackend(slot)
     }
 
     func backendHasEnded(_ slot: Int, wasReset: Bool) {
         let exchange = exchanges.pointer(slot)
-        guard let tunnel = exchange.pointee.tunnel, !tunnel.backendHasEnded else { return }
-        exchange.pointee.tunnel?.backendHasEnded = true
+        guard let tunnel = exchange.pointee.tunnel, !tunnel.pointee.backendHasEnded else { return }
+        exchange.pointee.tunnel?.pointee.backendHasEnded = true
         if wasReset { return abandonExchange(slot, .upstreamReset) }
         // Who has said Close has nothing to wait for.
-        if tunnel.clientHasEnded || tunnel.isOver { return endTunnel(slot) }
+        if tunnel.pointee.clientHasEnded || tunnel.pointee.isOver { return endTunnel(slot) }
         shutdownClient(slot)
     }
 
@@ -264,7 +269,7 @@ extension Worker {
 
     /// The backend has taken all that waited for it.
     func tunnelFlushed(toBackend slot: Int) {
-        if let tunnel = exchanges.pointer(slot).pointee.tunnel, tunnel.clientHasEnded {
+        if let tunnel = exchanges.pointer(slot).pointee.tunnel, tunnel.pointee.clientHasEnded {
             _ = calls.shutdownWrite(backends.pointer(Int(exchanges.pointer(slot).pointee.backend)).pointee.descriptor)
             return
         }
@@ -274,7 +279,7 @@ extension Worker {
     /// The client has taken all that waited for it.
     func tunnelFlushed(toClient slot: Int) {
         let exchange = exchanges.pointer(slot)
-        if exchange.pointee.clientStream == nil, let tunnel = exchange.pointee.tunnel, tunnel.backendHasEnded {
+        if exchange.pointee.clientStream == nil, let tunnel = exchange.pointee.tunnel, tunnel.pointee.backendHasEnded {
             _ = calls.shutdownWrite(clients.pointer(Int(exchange.pointee.client)).pointee.descriptor)
             return
         }
@@ -283,13 +288,13 @@ extension Worker {
 
     private func endTunnel(_ slot: Int) {
         let exchange = exchanges.pointer(slot)
-        if exchange.pointee.clientStream != nil, exchange.pointee.tunnel?.backendHasEnded == true { endClientStream(slot) }
+        if exchange.pointee.clientStream != nil, exchange.pointee.tunnel?.pointee.backendHasEnded == true { endClientStream(slot) }
         finish(slot, exchange.pointee.machine.tunnelEnded())
     }
 
     /// Nothing has passed for too long, or its end was asked for and did not come.
     func tunnelTimedOut(_ slot: Int) {
-        guard let tunnel = exchanges.pointer(slot).pointee.tunnel, !tunnel.isClosing else {
+        guard let tunnel = exchanges.pointer(slot).pointee.tunnel, !tunnel.pointee.isClosing else {
             return abandonExchange(slot, exchanges.pointer(slot).pointee.reason)
         }
         closeTunnel(slot)
@@ -298,9 +303,9 @@ extension Worker {
     /// Asks both ends to close: a WebSocket with its own words (RFC 6455 §7.4.1, 1001), anything else by cutting it off.
     func closeTunnel(_ slot: Int) {
         let exchange = exchanges.pointer(slot)
-        guard let tunnel = exchange.pointee.tunnel, !tunnel.isClosing else { return }
-        guard tunnel.isWebSocket else { return abandonExchange(slot, .tunnel) }
-        exchange.pointee.tunnel?.isClosing = true
+        guard let tunnel = exchange.pointee.tunnel, !tunnel.pointee.isClosing else { return }
+        guard tunnel.pointee.isWebSocket else { return abandonExchange(slot, .tunnel) }
+        exchange.pointee.tunnel?.pointee.isClosing = true
         exchange.pointee.waitDeadline = now + Self.closingTime
         armExchange(slot)
         sayClose(slot)
@@ -311,14 +316,14 @@ extension Worker {
         guard let tunnel = exchange.pointee.tunnel else { return }
         let token = exchange.pointee.context.exchangeToken
         let nothing = UnsafeRawBufferPointer(start: nil, count: 0)
-        if tunnel.mayCloseDown {
-            exchange.pointee.tunnel?.hasSaidClose = true
+        if tunnel.pointee.mayCloseDown {
+            exchange.pointee.tunnel?.pointee.hasSaidClose = true
             out.clear()
             CloseFrame.append(.goingAway, to: &out)
             _ = writeToClient(slot, out.unsafeBytes, nothing)
         }
         guard isTunnel(token) else { return }
-        if tunnel.mayCloseUp {
+        if tunnel.pointee.mayCloseUp {
             out.clear()
             CloseFrame.append(.goingAway, maskKey: UInt32(truncatingIfNeeded: random.next()), to: &out)
             _ = writeToBackend(slot, out.unsafeBytes, nothing)
@@ -326,11 +331,14 @@ extension Worker {
         out.clear()
     }
 
-    func countTunnel(_ slot: Int, _ tunnel: Tunnel) {
+    /// The tunnel is gone: its bytes have been counted as they passed, and its messages are now.
+    func forgetTunnel(_ slot: Int, _ tunnel: UnsafeMutablePointer<Tunnel>) {
+        exchanges.pointer(slot).pointee.tunnel = nil
+        defer { tunnel.deallocate() }
         guard !isAdmin else { return }
         let label = routeLabel(slot)
         metrics.tunnelEnded(label)
-        if tunnel.isWebSocket { metrics.tunnelMessages(label, in: tunnel.messages.up, out: tunnel.messages.down) }
+        if tunnel.pointee.isWebSocket { metrics.tunnelMessages(label, in: tunnel.pointee.messages.up, out: tunnel.pointee.messages.down) }
     }
 
     /// Of a process that ends: no tunnel is as short as its patience.
