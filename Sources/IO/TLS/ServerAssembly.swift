@@ -28,9 +28,11 @@ struct ServerAssembly {
         }
 
         // Those for all other names: the first certificate, and those of other kinds of keys that serve whatever it serves.
+        let served = Set(hostNames[0])
         let first = members(
             of: chains.indices.filter { i in
-                i == 0 || Set(hostNames[0]).isSubset(of: hostNames[i]) && policies[i] == policies[0]
+                i == 0
+                    || served.isSubset(of: hostNames[i]) && served.isEmpty == hostNames[i].isEmpty && policies[i] == policies[0]
             })
         var known: [[Int]: Int] = [first: 0]
         contexts.append(try makeContext(first))
@@ -58,6 +60,12 @@ struct ServerAssembly {
                 names.add(name, contexts.count)
                 contexts.append(try makeContext(members))
             }
+        }
+        let used = Set(known.keys.joined())
+        for i in chains.indices where !used.contains(i) && !hostNames[i].isEmpty {
+            warnings.append(
+                TLSWarning(
+                    chains[i].certificateFile, "it is never used: others before it have its names and the same kind of key"))
         }
     }
 

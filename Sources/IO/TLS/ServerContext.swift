@@ -8,6 +8,8 @@ final class ServerContext: Sendable {
     nonisolated(unsafe) let context: OpaquePointer
     /// The same for contexts that ask the same of clients' certificates; 0: nothing is asked.
     let policyID: UInt32
+    /// 32 bytes that no other set of names or policy has: what sessions and tickets are bound to.
+    let identity: [UInt8]
     private let tickets: TicketSealer?
     private let staples: [Staple]
     private let protocols: [TLSProtocol]
@@ -36,6 +38,7 @@ final class ServerContext: Sendable {
         let policy = Self.policy(clients)
         policyID = clients == nil ? 0 : max(1, policy[..<4].reduce(0) { $0 << 8 | UInt32($1) })
         let identity = Self.identity(names: names, policy: policy)
+        self.identity = identity
         // A client that was let in by its certificate shows it each time: no ticket can outlive it, or its revocation.
         tickets = clients == nil ? options.ticketKeys.map { TicketSealer(ring: $0, policy: identity) } : nil
         self.staples = staples
@@ -106,7 +109,6 @@ final class ServerContext: Sendable {
         return text.withUnsafeBytes { Digest.sha256($0) }
     }
 
-    /// 32 bytes that no other set of names or policy has.
     private static func identity(names: [[UInt8]], policy: [UInt8]) -> [UInt8] {
         var text = policy
         for name in names.sorted(by: { $0.lexicographicallyPrecedes($1) }) {
@@ -131,8 +133,9 @@ final class ServerContext: Sendable {
         TLSProtocol.choose(protocols, from: list)
     }
 
-    fileprivate func staple(for leaf: OpaquePointer?) -> [UInt8]? {
-        guard let staple = staples.first(where: { $0.leaf == leaf }), Int64(time(nil)) < staple.goodUntil else { return nil }
+    /// What an authority said of one of the certificates, while it holds.
+    func staple(for leaf: OpaquePointer?, at now: Int64) -> [UInt8]? {
+        guard let staple = staples.first(where: { $0.leaf == leaf }), now < staple.goodUntil else { return nil }
         return staple.response
     }
 }
@@ -158,7 +161,7 @@ private func chooseProtocol(
 }
 
 private func attachStaple(_ ssl: OpaquePointer?, _: UnsafeMutableRawPointer?) -> Int32 {
-    guard let context = ServerContext.of(ssl), let response = context.staple(for: SSL_get_certificate(ssl)),
+    guard let context = ServerContext.of(ssl), let response = context.staple(for: SSL_get_certificate(ssl), at: Int64(time(nil))),
         let copy = copenssl_malloc(response.count)
     else { return SSL_TLSEXT_ERR_NOACK }
     response.withUnsafeBytes { copy.copyMemory(from: $0.baseAddress ?? UnsafeRawPointer(copy), byteCount: $0.count) }

@@ -166,6 +166,40 @@ import Testing
         #expect(stranger.serverFailure == .clientCertificateUntrusted)
     }
 
+    @Test func `the depth of a name's own policy counts, and so do its authorities`() throws {
+        let first = Authority("First", parent: fixture.root)
+        let second = Authority("Second", parent: first)
+        let leaf = second.issue("deep")
+        let client = try fixture.client {
+            $0.certificateFile = folder.write("deep.pem", leaf.pem + second.pem + first.pem)
+            $0.keyFile = folder.write("deep.key", leaf.keyPEM)
+        }
+        for (depth, isIn) in [(1, false), (2, true)] {
+            let options = TLSServer.Options(certificates: [
+                fixture.files("open", fixture.root.issue("open", names: "DNS:open.example"), in: folder),
+                fixture.files(
+                    "closed", fixture.root.issue("closed", names: "DNS:closed.example"), in: folder,
+                    clientAuth: TLSClientAuth(mode: .require, caFile: fixture.caFile, depth: depth)),
+            ])
+            let link = try Link(TLSServer(options, at: now), client, name: "closed.example").open()
+            #expect(link.isEstablished == isIn)
+        }
+    }
+
+    @Test func `sessions are bound to the policy as well as to the names`() throws {  // 136
+        let auths: [TLSClientAuth?] = [
+            nil, TLSClientAuth(mode: .require, caFile: fixture.caFile), TLSClientAuth(mode: .request, caFile: fixture.caFile),
+            TLSClientAuth(mode: .require, caFile: fixture.otherCAFile),
+            TLSClientAuth(mode: .require, caFile: fixture.caFile, depth: 1),
+            TLSClientAuth(
+                mode: .require, caFile: fixture.caFile, crlFile: folder.write("l.pem", fixture.root.revocations(of: []))),
+        ]
+        let servers = try auths.map { auth in try fixture.server { $0.clientAuth = auth } }
+        #expect(Set(servers.map { $0.contexts[0].identity }).count == auths.count)
+        #expect(Set(servers.map { $0.contexts[0].policyID }).count == auths.count)
+        #expect(servers[0].contexts[0].policyID == 0)
+    }
+
     @Test func `a host whose policy is another than the session's is told apart`() throws {  // 134
         let server = try mixed()
         #expect(server.hasSeveralPolicies)

@@ -38,6 +38,7 @@ final class Link {
     // Asked of the link and not of its sessions, these hold for one that nobody keeps.
     var isEstablished: Bool { withExtendedLifetime(self) { server.isEstablished && client.isEstablished } }
     var isResumed: Bool { withExtendedLifetime(self) { server.isResumed } }
+    var clientsPeer: TLSPeerIdentity? { withExtendedLifetime(self) { client.peerIdentity } }
     var serverName: String? {
         withExtendedLifetime(self) { server.serverName.map { String(decoding: $0, as: UTF8.self) } }
     }

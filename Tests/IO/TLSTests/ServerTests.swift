@@ -83,6 +83,8 @@ import Testing
         #expect(link.isEstablished)
         let shown = SSL_get0_peer_certificate(link.client.ssl).map { CertificateText.alternativeNames($0) }
         #expect(shown == [certificate])
+        // A certificate that did not prove anything identifies nobody.
+        if certificate == "DNS:one.example", name != "one.example" { #expect(link.client.peerIdentity == nil) }
         withExtendedLifetime(folder) {}
     }
 
@@ -167,6 +169,38 @@ import Testing
         }
     }
 
+    @Test func `of two certificates with the same names and kind of key the first is shown, and a warning names the other`()
+        throws
+    {
+        let folder = Folder()
+        let server = try TLSServer(
+            .init(certificates: [
+                fixture.files("first", fixture.root.issue("first", names: "DNS:a.example"), in: folder),
+                fixture.files("second", fixture.root.issue("second", names: "DNS:a.example"), in: folder),
+            ]), at: now)
+        #expect(try Link(server, fixture.client()).open().clientsPeer?.subject == "CN=first")
+        #expect(server.warnings.contains { $0.file.hasSuffix("second.pem") && $0.problem.contains("never used") })
+    }
+
+    @Test func `certificates without names stand together only where they ask the same of clients`() throws {
+        let folder = Folder()
+        let nameless = fixture.root.issue("nameless", names: "IP:192.0.2.1")
+        let other = fixture.root.issue("other", names: "IP:192.0.2.1", key: .rsa)
+        let auth = TLSClientAuth(mode: .require, caFile: fixture.caFile)
+        for (clientAuth, named, count) in [(auth, false, 1), (nil, true, 1), (nil, false, 2)] as [(TLSClientAuth?, Bool, Int)] {
+            let second = named ? fixture.root.issue("named", names: "DNS:b.example", key: .rsa) : other
+            let server = try TLSServer(
+                .init(certificates: [
+                    fixture.files("n", nameless, in: folder), fixture.files("o", second, in: folder, clientAuth: clientAuth),
+                ]), at: now)
+            // What a client sees that can read RSA only.
+            let link = try Link(server, fixture.client(), name: "192.0.2.1")
+            #expect(copenssl_set_signature_algorithms(link.client.ssl, onlyRSA) == 1)
+            link.open()
+            #expect(link.isEstablished == (count == 2))
+        }
+    }
+
     // MARK: versions and ciphers
 
     @Test func `a client that is too old is told so`() throws {  // 132
@@ -194,12 +228,15 @@ import Testing
     }
 
     @Test func `compression, renegotiation and early data are off`() throws {  // 101, 132
-        for context in try [fixture.server().contexts[0].context, fixture.client().context] {
+        let server = try fixture.server()
+        let client = try fixture.client()
+        for context in [server.contexts[0].context, client.context] {
             let options = SSL_CTX_get_options(context)
             #expect(options & copenssl_option_no_compression != 0)
             #expect(options & copenssl_option_no_renegotiation != 0)
             #expect(SSL_CTX_get_max_early_data(context) == 0)
         }
+        withExtendedLifetime((server, client)) {}
     }
 
     // MARK: OCSP
@@ -233,6 +270,11 @@ import Testing
         let (server, bytes, _) = try stapled { $0.status(of: $1) }
         #expect(server.warnings.isEmpty)
         #expect(try staple(of: server) == bytes)
+        let context = server.contexts[0]
+        let leaf = SSL_CTX_get0_certificate(context.context)
+        #expect(context.staple(for: leaf, at: now + 86_000) == bytes)
+        // It is too old by then, though the server runs on.
+        #expect(context.staple(for: leaf, at: now + 87_000) == nil)
     }
 
     @Test func `an OCSP response that would do harm is not handed out, and a warning says why`() throws {
