@@ -73,7 +73,10 @@ let package = Package(
         io("Upstream", ["TLS", "Multiplexing", "HTTP2", "Reactor", "Pooling", "Balancing", "Health", "Resilience", "Telemetry", "Primitives"]),
         io(
             "HealthChecks",
-            ["Upstream", "Reactor", "HTTP1", "HTTPMessages", "Health", "Resilience", "Balancing", "Configuration", "Primitives"]),
+            [
+                "Upstream", "TLS", "Reactor", "GRPC", "HTTP2", "HTTP1", "HTTPMessages", "Health", "Resilience", "Balancing",
+                "Configuration", "Primitives",
+            ]),
         io(
             "Proxy",
             [
@@ -133,8 +136,8 @@ let package = Package(
         tests(
             "HealthChecksTests", "IO",
             [
-                "HealthChecks", "Upstream", "Reactor", "HTTPMessages", "Health", "Resilience", "Configuration", "Primitives",
-                "CLinux",
+                "HealthChecks", "Upstream", "TLS", "Reactor", "GRPC", "HTTP2", "HTTPMessages", "Health", "Resilience",
+                "Configuration", "Primitives", "CLinux",
             ]),
         tests("TLSTests", "IO", ["TLS", "COpenSSL", "Primitives"]),
         tests("LogsTests", "IO", ["Logs", "Telemetry", "Primitives", "Reactor"]),
