@@ -50,7 +50,9 @@ extension CheckLoop {
     private func flush(_ index: Int) {
         let connection = connections.pointer(index)
         switch connection.pointee.outgoing.flush(connection.pointee.descriptor, calls) {
-        case .all: _ = frame(index)
+        case .all:
+            guard let stream = connection.pointee.stream, frame(index) else { return }
+            settle(index, stream.progress)
         case .blocked: break
         case .failed: lost(index)
         }

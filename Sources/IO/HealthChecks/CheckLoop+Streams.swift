@@ -81,9 +81,9 @@ extension CheckLoop {
         let connection = connections.pointer(index)
         guard let stream = connection.pointee.stream else { return false }
         let token = Token(.backend, index: index, generation: connections.generation(index))
-        let progress = stream.received(bytes, at: now, scratch: &head)
+        stream.received(bytes, at: now, scratch: &head)
         guard frame(index) else { return false }
-        settle(index, progress)
+        settle(index, stream.progress)
         return connections.isLive(token)
     }
 }

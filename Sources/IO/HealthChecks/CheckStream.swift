@@ -75,21 +75,23 @@ final class CheckStream {
     /// - Returns: whether there is more.
     func write(into out: inout ByteBuffer, scratch head: inout ResponseHead) -> Bool {
         let isMore = http2.write(into: &out, limit: 16_384)
-        // Streams also close when their last frame is written.
+        // Streams also close when their last frame is written, and errors that nghttp2 found show when the instance is told.
         readEvents(&head)
+        if http2.failure != nil { isOver = true }
         return isMore
     }
 
     /// Tells the instance that no more questions will come; `write` has the frame.
     func sayFarewell() { if !isOver { http2.goAway(.noError) } }
 
-    /// Bytes have come.
-    func received(
-        _ bytes: UnsafeRawBufferPointer, at now: Instant, scratch head: inout ResponseHead
-    ) -> CheckResponse.Progress {
+    /// Bytes have come. What follows from them is to be written before `progress` is asked.
+    func received(_ bytes: UnsafeRawBufferPointer, at now: Instant, scratch head: inout ResponseHead) {
         let goesOn = http2.receive(bytes, at: now)
         readEvents(&head)
         if !goesOn { isOver = true }
+    }
+
+    var progress: CheckResponse.Progress {
         switch state {
         case .idle: return isOver || isDraining ? .spent : .complete
         case .waiting, .inBody: return isOver ? .spent : .more
@@ -209,6 +211,7 @@ final class CheckStream {
     private func refused(_ stream: HTTP2StreamID) {
         guard isCurrent(stream) else { return }
         if hasBegun { return broken(stream) }
+        state = .idle
         isOver = true
     }
 
