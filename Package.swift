@@ -100,7 +100,7 @@ let package = Package(
             ]),
 
         // The other end of the admin listener, for the command line.
-        io("AdminClient", ["ConfigurationFile", "Configuration", "HTTP1", "HTTPMessages", "Reactor", "Primitives"]),
+        io("AdminClient", ["ConfigurationFile", "Configuration", "HTTP1", "HTTPMessages", "TLS", "Reactor", "Primitives"]),
 
         .target(
             name: "SluiceDaemon",
@@ -147,7 +147,7 @@ let package = Package(
                 "Admin", "Control", "Proxy", "HTTP1", "HTTPMessages", "Primitives", "Routing", "Pipeline", "Telemetry",
                 "ConfigurationFile", "Configuration", "Upstream", "Balancing", "Health", "Resilience",
             ]),
-        tests("AdminClientTests", "IO", ["AdminClient", "Configuration", "Reactor", "Primitives"]),
+        tests("AdminClientTests", "IO", ["AdminClient", "Configuration", "TLS", "Reactor", "Primitives"]),
         tests(
             "SimulationTests", "Simulation",
             [

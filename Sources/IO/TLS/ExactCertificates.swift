@@ -4,16 +4,23 @@ import COpenSSL
 final class ExactCertificates: Sendable {
     /// SHA-256 of each.
     let fingerprints: [[UInt8]]
+    /// The host names that they are for, without those with a wildcard.
+    let hostNames: [String]
 
     /// - Parameter files: PEM; the first certificate of each.
     init(_ files: [String]) throws(TLSLoadError) {
         var fingerprints: [[UInt8]] = []
+        var names: [[UInt8]] = []
         for file in files {
             let certificates = try PEMReader.certificates(SecretFile(file))
             fingerprints.append(CertificateText.fingerprint(certificates[0]))
+            for name in AlternativeName.all(of: certificates[0]) where name.kind == .dns {
+                if let name = ServerNames.canonical(name.bytes), name.first != 0x2a { names.append(name) }
+            }
             certificates.forEach { X509_free($0) }
         }
         self.fingerprints = fingerprints
+        hostNames = names.map { String(decoding: $0, as: UTF8.self) }
     }
 
     /// The context must not outlive this.

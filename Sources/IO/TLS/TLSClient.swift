@@ -95,6 +95,9 @@ public final class TLSClient: Sendable {
 
     deinit { SSL_CTX_free(context) }
 
+    /// The host names of the certificates in `exactFiles`, without those with a wildcard.
+    public var exactNames: [String] { exact?.hostNames ?? [] }
+
     /// As the server's, and with finite fields, which old backends may need.
     private static var cipherList: String {
         ServerContext.cipherList + ":DHE-RSA-AES128-GCM-SHA256:DHE-RSA-AES256-GCM-SHA384:DHE-RSA-CHACHA20-POLY1305"
