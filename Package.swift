@@ -70,7 +70,12 @@ let package = Package(
         io("TLS", ["COpenSSL", "Primitives"]),
         io("Multiplexing", ["HTTP2", "Primitives"]),
         io("Downstream", ["TLS", "Multiplexing", "Pipeline", "Reactor", "Telemetry", "Primitives"]),
-        io("Upstream", ["TLS", "Multiplexing", "HTTP2", "Reactor", "Pooling", "Balancing", "Health", "Resilience", "Telemetry", "Primitives"]),
+        io(
+            "Upstream",
+            [
+                "TLS", "Multiplexing", "HTTP2", "Reactor", "Pooling", "Balancing", "Health", "Resilience", "Telemetry",
+                "Primitives",
+            ]),
         io(
             "HealthChecks",
             [

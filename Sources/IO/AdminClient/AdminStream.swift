@@ -77,7 +77,9 @@ struct AdminStream: ~Copyable {
         let count = try socket.receive(into: &cipher)
         guard count > 0 else { throw .system(Int(ECONNRESET)) }
         let received = cipher.withUnsafeBytes { cipher in
-            buffer.withUnsafeMutableBytes { engine.receive(session, UnsafeRawBufferPointer(rebasing: cipher[..<count]), into: $0) }
+            buffer.withUnsafeMutableBytes {
+                engine.receive(session, UnsafeRawBufferPointer(rebasing: cipher[..<count]), into: $0)
+            }
         }
         if let failure = received.failure {
             let text = engine.failureText

@@ -387,7 +387,9 @@ extension Worker {
     private func passHead(_ slot: Int, _ rest: UnsafeRawBufferPointer) {
         let exchange = exchanges.pointer(slot)
         guard let route = exchange.pointee.route else { return backendBroken(slot, .malformed) }
-        let isTunnel = exchange.pointee.upgrade != nil && (response.status == 101 || exchange.pointee.sharesBackend && response.status == 200)
+        let isTunnel =
+            exchange.pointee.upgrade != nil
+            && (response.status == 101 || exchange.pointee.sharesBackend && response.status == 200)
         let delivery =
             isTunnel
             ? ResponseDelivery(body: .untilClose, contentLength: nil, connection: .unsaid)

@@ -61,7 +61,9 @@ import Testing
 
     // Authorities.
 
-    @Test func `with authorities the certificate must be theirs and for the name, which is the address unless it is given`() throws {
+    @Test func `with authorities the certificate must be theirs and for the name, which is the address unless it is given`()
+        throws
+    {
         folder.make("authority", isAuthority: true)
         folder.make("admin", names: "IP:127.0.0.1,DNS:admin.example", issuer: "authority")
         folder.make("elsewhere", names: "DNS:elsewhere.example", issuer: "authority")
@@ -176,7 +178,8 @@ import Testing
     }
 
     @Test func `options that lack their other half are errors that name it`() throws {
-        #expect(failure { try find("{}", caFile: "ca", certificateFile: "c") }.hasPrefix("--cert-file and --key-file go together"))
+        #expect(
+            failure { try find("{}", caFile: "ca", certificateFile: "c") }.hasPrefix("--cert-file and --key-file go together"))
         #expect(failure { try find("{}", serverName: "a.example") }.hasPrefix("--server-name goes with --ca-file"))
         #expect(failure { try find("{}", caFile: "ca", serverName: "a b") }.contains("neither a host name nor an address"))
         #expect(failure { try find("{}", certificateFile: "c", keyFile: "k") }.contains("the admin listener has no tls"))

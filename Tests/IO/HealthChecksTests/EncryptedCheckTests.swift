@@ -51,7 +51,8 @@ import Upstream
             let request = try bench.request(on: side)
             #expect(
                 request.stream == nil
-                    && request.head == "GET /health HTTP/1.1\r\nHost: backend:80\r\nUser-Agent: sluice-health-check\r\nAccept: */*\r\n\r\n"
+                    && request.head
+                        == "GET /health HTTP/1.1\r\nHost: backend:80\r\nUser-Agent: sluice-health-check\r\nAccept: */*\r\n\r\n"
             )
             side.respond(request, Self.fine, body: [0x6f, 0x6b])
             #expect(try bench.verdict(after: round) == .passed)

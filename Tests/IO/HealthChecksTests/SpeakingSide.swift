@@ -210,7 +210,9 @@ struct Certificates: Sendable {
         var template = Array("/tmp/sluice-checks-XXXXXX".utf8CString)
         _ = mkdtemp(&template)
         folder = String(decoding: template.dropLast().map { UInt8(bitPattern: $0) }, as: UTF8.self)
-        for (name, names) in [("backend", "DNS:backend.example,IP:127.0.0.1"), ("other", "DNS:other.example"), ("gateway", "DNS:g")] {
+        for (name, names) in [
+            ("backend", "DNS:backend.example,IP:127.0.0.1"), ("other", "DNS:other.example"), ("gateway", "DNS:g"),
+        ] {
             _ = system(
                 "openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:prime256v1 -nodes -days 30 -subj /CN=\(name) "
                     + "-addext subjectAltName=\(names) -keyout \(folder)/\(name).key -out \(folder)/\(name).pem 2>/dev/null")

@@ -109,7 +109,8 @@ import Upstream
         #expect(bench.loop.keptCount == 0 && bench.verdicts.count == 1)
     }
 
-    @Test func `a request on a kept connection that the backend refuses or closes is asked again on a new one, in the same check`()
+    @Test
+    func `a request on a kept connection that the backend refuses or closes is asked again on a new one, in the same check`()
         throws
     {
         for closes in [true, false] {

@@ -40,7 +40,8 @@ import Testing
         #expect(link.client.peerIdentity?.alternativeNames.first == "DNS:a.example")
     }
 
-    @Test(arguments: TLSVersion.allCases) func `no certificate is refused where one is required, and let in where it is asked for`(
+    @Test(arguments: TLSVersion.allCases)
+    func `no certificate is refused where one is required, and let in where it is asked for`(
         version: TLSVersion
     ) throws {  // 135
         let refused = try Link(server(), client(nil, version)).open()
@@ -152,7 +153,8 @@ import Testing
         return try TLSServer(options, at: now)
     }
 
-    @Test(arguments: TLSVersion.allCases) func `each name has its own policy on clients' certificates`(version: TLSVersion) throws {
+    @Test(arguments: TLSVersion.allCases) func `each name has its own policy on clients' certificates`(version: TLSVersion) throws
+    {
         let server = try mixed()
         #expect(try Link(server, client(nil, version), name: "open.example").open().isEstablished)
         #expect(try Link(server, client(nil, version), name: "closed.example").open().serverFailure == .clientCertificateMissing)

@@ -50,10 +50,14 @@ import Testing
             (folder.write("e.pem", ""), fixture.keyFile, "no certificate in PEM form"),
             (fixture.certificateFile, folder.write("e.key", ""), "no private key in PEM form"),
             (fixture.certificateFile, folder.write("c.key", fixture.leaf.pem), "no private key in PEM form"),
-            (folder.write("h.pem", String(fixture.leaf.pem.dropLast(60))), fixture.keyFile, "certificate 1 of the file cannot be read"),
+            (
+                folder.write("h.pem", String(fixture.leaf.pem.dropLast(60))), fixture.keyFile,
+                "certificate 1 of the file cannot be read"
+            ),
             (
                 fixture.certificateFile,
-                folder.write("h.key", "-----BEGIN PRIVATE KEY-----\nAAAA\n-----END PRIVATE KEY-----\n"), "private key cannot be read"
+                folder.write("h.key", "-----BEGIN PRIVATE KEY-----\nAAAA\n-----END PRIVATE KEY-----\n"),
+                "private key cannot be read"
             ),
             (folder.path, fixture.keyFile, "not a regular file"),
         ]

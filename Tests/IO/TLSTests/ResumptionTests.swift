@@ -81,7 +81,9 @@ import Testing
         }
     }
 
-    @Test(arguments: TLSVersion.allCases) func `a ticket for one set of names is of no use for another`(version: TLSVersion) throws {  // 136
+    @Test(arguments: TLSVersion.allCases) func `a ticket for one set of names is of no use for another`(version: TLSVersion)
+        throws
+    {  // 136
         let folder = Folder()
         let keys = try TLSTicketKeys(at: start)
         var options = TLSServer.Options(certificates: [

@@ -194,11 +194,16 @@ import Testing
     }
 
     @Test func `compression, renegotiation and early data are off`() throws {  // 101, 132
-        for context in try [fixture.server().contexts[0].context, fixture.client().context] {
-            let options = SSL_CTX_get_options(context)
-            #expect(options & copenssl_option_no_compression != 0)
-            #expect(options & copenssl_option_no_renegotiation != 0)
-            #expect(SSL_CTX_get_max_early_data(context) == 0)
+        let server = try fixture.server()
+        let client = try fixture.client()
+        // The contexts live as long as these.
+        withExtendedLifetime((server, client)) {
+            for context in [server.contexts[0].context, client.context] {
+                let options = SSL_CTX_get_options(context)
+                #expect(options & copenssl_option_no_compression != 0)
+                #expect(options & copenssl_option_no_renegotiation != 0)
+                #expect(SSL_CTX_get_max_early_data(context) == 0)
+            }
         }
     }
 
