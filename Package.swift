@@ -70,10 +70,18 @@ let package = Package(
         io("TLS", ["COpenSSL", "Primitives"]),
         io("Multiplexing", ["HTTP2", "Primitives"]),
         io("Downstream", ["TLS", "Multiplexing", "Pipeline", "Reactor", "Telemetry", "Primitives"]),
-        io("Upstream", ["TLS", "Multiplexing", "HTTP2", "Reactor", "Pooling", "Balancing", "Health", "Resilience", "Telemetry", "Primitives"]),
+        io(
+            "Upstream",
+            [
+                "TLS", "Multiplexing", "HTTP2", "Reactor", "Pooling", "Balancing", "Health", "Resilience", "Telemetry",
+                "Primitives",
+            ]),
         io(
             "HealthChecks",
-            ["Upstream", "Reactor", "HTTP1", "HTTPMessages", "Health", "Resilience", "Balancing", "Configuration", "Primitives"]),
+            [
+                "Upstream", "TLS", "Reactor", "GRPC", "HTTP2", "HTTP1", "HTTPMessages", "Health", "Resilience", "Balancing",
+                "Configuration", "Primitives",
+            ]),
         io(
             "Proxy",
             [
@@ -97,7 +105,7 @@ let package = Package(
             ]),
 
         // The other end of the admin listener, for the command line.
-        io("AdminClient", ["ConfigurationFile", "Configuration", "HTTP1", "HTTPMessages", "Reactor", "Primitives"]),
+        io("AdminClient", ["ConfigurationFile", "Configuration", "HTTP1", "HTTPMessages", "TLS", "Reactor", "Primitives"]),
 
         .target(
             name: "SluiceDaemon",
@@ -133,8 +141,8 @@ let package = Package(
         tests(
             "HealthChecksTests", "IO",
             [
-                "HealthChecks", "Upstream", "Reactor", "HTTPMessages", "Health", "Resilience", "Configuration", "Primitives",
-                "CLinux",
+                "HealthChecks", "Upstream", "TLS", "Reactor", "GRPC", "HTTP2", "HTTPMessages", "Health", "Resilience",
+                "Configuration", "Primitives", "CLinux",
             ]),
         tests("TLSTests", "IO", ["TLS", "COpenSSL", "Primitives"]),
         tests("LogsTests", "IO", ["Logs", "Telemetry", "Primitives", "Reactor"]),
@@ -144,7 +152,7 @@ let package = Package(
                 "Admin", "Control", "Proxy", "HTTP1", "HTTPMessages", "Primitives", "Routing", "Pipeline", "Telemetry",
                 "ConfigurationFile", "Configuration", "Upstream", "Balancing", "Health", "Resilience",
             ]),
-        tests("AdminClientTests", "IO", ["AdminClient", "Configuration", "Reactor", "Primitives"]),
+        tests("AdminClientTests", "IO", ["AdminClient", "Configuration", "TLS", "Reactor", "Primitives"]),
         tests(
             "SimulationTests", "Simulation",
             [

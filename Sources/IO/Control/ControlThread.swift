@@ -385,7 +385,10 @@ public final class ControlThread {
                 WatchedService(
                     state: service.state, breakers: breakers[service.name] ?? [], health: configured.health,
                     check: configured.enabled ? configured.check : nil,
-                    instances: zip(service.instances, service.authorities).map { .init(state: $0, authority: $1) })
+                    instances: service.instances.indices.map {
+                        .init(
+                            state: service.instances[$0], authority: service.authorities[$0], dialect: service.dialects[$0])
+                    })
             })
     }
 

@@ -84,7 +84,9 @@ final class TLSStore {
     }
 
     /// Whether what is in use was made of files that are others now.
-    var isOutdated: Bool { servers.contains { $0.server.files.haveChanged() } || clients.contains { $0.client.files.haveChanged() } }
+    var isOutdated: Bool {
+        servers.contains { $0.server.files.haveChanged() } || clients.contains { $0.client.files.haveChanged() }
+    }
 
     /// Whether a file has changed since it was looked at last. Asked as often as one likes, it looks about once a second.
     func hasNews(at now: Instant) -> Bool {

@@ -186,7 +186,8 @@ extension Worker {
         }
         let token = exchange.pointee.context.exchangeToken
         let index = Int(exchange.pointee.backend)
-        guard let stream = exchange.pointee.backendStream, case .forwarded = exchange.pointee.step, case .relaying = exchange.pointee.machine.state,
+        guard let stream = exchange.pointee.backendStream, case .forwarded = exchange.pointee.step,
+            case .relaying = exchange.pointee.machine.state,
             exchange.pointee.backendInput.isEmpty, clientTakes(slot)
         else { return exchange.pointee.backendInput.append(bytes) }
         // The stream may go with its request, and the window with it.

@@ -197,7 +197,8 @@ extension Worker {
     }
 
     private func pool(
-        of instance: InstanceState, _ queue: ServiceQueue, _ settings: PoolConfiguration, _ dialect: BackendDialect, _ label: Label
+        of instance: InstanceState, _ queue: ServiceQueue, _ settings: PoolConfiguration, _ dialect: BackendDialect,
+        _ label: Label
     ) -> PoolPointer {
         let policy = ConnectionPool.Policy(
             idleTimeout: settings.idleTimeout, requestsPerConnection: settings.maxRequestsPerConnection)
@@ -210,7 +211,8 @@ extension Worker {
         }
         let index = freePools.popLast() ?? pools.count
         let pool = PoolPointer.allocate(capacity: 1)
-        pool.initialize(to: InstancePool(index: Int32(index), state: instance, queue: queue, label: label, policy: policy, dialect: dialect))
+        pool.initialize(
+            to: InstancePool(index: Int32(index), state: instance, queue: queue, label: label, policy: policy, dialect: dialect))
         if index < pools.count { pools[index] = pool } else { pools.append(pool) }
         poolsByInstance[ObjectIdentifier(instance)] = pool
         return pool

@@ -102,7 +102,8 @@ extension Worker {
         let token = Token(.backend, index: index, generation: backends.generation(index))
         let n = receive(backend)
         if n == 0 || n < 0 && n != -SystemError.again {
-            let fault = n == -SystemError.protocolError ? tlsFailure.flatMap { HandshakeFault(name: $0.reason) } ?? .internal : .closed
+            let fault =
+                n == -SystemError.protocolError ? tlsFailure.flatMap { HandshakeFault(name: $0.reason) } ?? .internal : .closed
             metrics.upstreamHandshakeFailed(pool.pointee.label, fault)
             report(.backend(pool.pointee.state.key.address), fault.name, UnsafeRawBufferPointer(start: nil, count: 0))
             return connectBroken(index, .tlsFailed)

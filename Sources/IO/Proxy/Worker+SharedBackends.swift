@@ -39,7 +39,9 @@ extension Worker {
 
     private func hasRoom(_ index: Int, _ pool: PoolPointer) -> Bool {
         let backend = backends.pointer(index)
-        guard let streams = backend.pointee.streams else { return backend.pointee.waiters.count < pool.pointee.dialect.streamsMax }
+        guard let streams = backend.pointee.streams else {
+            return backend.pointee.waiters.count < pool.pointee.dialect.streamsMax
+        }
         return !streams.pointee.isDraining && streams.pointee.http2.canOpenStream
             && streams.pointee.slots.count < pool.pointee.dialect.streamsMax
     }
@@ -68,7 +70,8 @@ extension Worker {
         let backend = backends.pointer(index)
         guard
             let session = http2Session(
-                .client(pool.pointee.dialect.http2(requestsPerConnection: pool.pointee.pool.policy.requestsPerConnection))) else {
+                .client(pool.pointee.dialect.http2(requestsPerConnection: pool.pointee.pool.policy.requestsPerConnection)))
+        else {
             return connectBroken(index, .connectFailed)
         }
         let streams = StreamSessionPointer.make(session)

@@ -14,13 +14,16 @@ public final class TLSClient: Sendable {
         /// PEM: the certificate that we show, with its key.
         public var certificateFile: String?
         public var keyFile: String?
+        /// PEM: where not empty, the server must show the first certificate of one of these files, and that is all that it must: who
+        /// issued it, for which name and until when does not matter. The other ways to verify are not used.
+        public var exactFiles: [String] = []
         public var minimumVersion = TLSVersion.v1_2
         /// What is offered, best first; empty: ALPN is not used.
         public var protocols: [TLSProtocol] = [.http11]
 
         public init() {}
 
-        public var files: [String] { [authorities?.file, caFile, certificateFile, keyFile].compactMap { $0 } }
+        public var files: [String] { [authorities?.file, caFile, certificateFile, keyFile].compactMap { $0 } + exactFiles }
     }
 
     /// What we show to servers.
@@ -29,6 +32,10 @@ public final class TLSClient: Sendable {
     /// The files, as they were just before they were read. Authorities that were passed in are among them.
     public let files: TLSFileStamps
     public let verifies: Bool
+    /// Whether a session needs the name of its server.
+    let needsName: Bool
+    /// The certificates that it may show; nil: any that is verified.
+    private let exact: ExactCertificates?
     let serverName: TLSServerName?
     let protocols: [TLSProtocol]
     nonisolated(unsafe) let context: OpaquePointer
@@ -37,7 +44,8 @@ public final class TLSClient: Sendable {
     public init(_ options: Options, at now: Int64) throws(TLSLoadError) {
         var paths = options.files
         var authorities = options.authorities
-        if options.verifies, authorities == nil {
+        let exact = options.exactFiles.isEmpty ? nil : try ExactCertificates(options.exactFiles)
+        if options.verifies, exact == nil, authorities == nil {
             guard let file = options.caFile ?? TLSAuthorities.systemFile else {
                 throw TLSLoadError(
                     "tls", "the system has no authorities that it trusts: install ca-certificates, or name a ca_file")
@@ -63,6 +71,8 @@ public final class TLSClient: Sendable {
         warnings =
             (options.authorities == nil && options.caFile != nil ? authorities?.warnings ?? [] : []) + (chain?.warnings ?? [])
         verifies = options.verifies
+        needsName = options.verifies && exact == nil
+        self.exact = exact
         serverName = options.serverName
         protocols = options.protocols.filter { $0 != .none }
         let offer = TLSProtocol.list(protocols)
@@ -79,10 +89,14 @@ public final class TLSClient: Sendable {
         SSL_CTX_sess_set_new_cb(context, keepSession)
         SSL_CTX_set_verify(context, options.verifies ? SSL_VERIFY_PEER : SSL_VERIFY_NONE, nil)
         authorities?.use(in: context, tellingClients: false)
+        exact?.use(in: context)
         try chain?.use(in: context)
     }
 
     deinit { SSL_CTX_free(context) }
+
+    /// The host names of the certificates in `exactFiles`, without those with a wildcard.
+    public var exactNames: [String] { exact?.hostNames ?? [] }
 
     /// As the server's, and with finite fields, which old backends may need.
     private static var cipherList: String {

@@ -42,15 +42,26 @@ public final class TLSEngine {
     /// - Parameters:
     ///   - name: of the server, unless the client has one of its own.
     ///   - resumption: where sessions are taken from and kept; those of this client and name only.
+    ///   - only: the one protocol to offer, in the place of those of the client; the server may still choose none.
     /// - Returns: nil when memory is short, or when the server is to be verified and there is no name.
-    public func connect(_ client: TLSClient, to name: TLSServerName?, resumption: TLSResumption?) -> TLSSession? {
+    public func connect(
+        _ client: TLSClient, to name: TLSServerName?, resumption: TLSResumption?, offering only: TLSProtocol? = nil
+    ) -> TLSSession? {
         let name = client.serverName ?? name
-        guard name != nil || !client.verifies, let state = copenssl_session_new(client.context, buffers, 1) else { return nil }
+        guard name != nil || !client.needsName, let state = copenssl_session_new(client.context, buffers, 1) else { return nil }
         state.pointee.owner = Unmanaged.passRetained(client).toOpaque()
         let session = TLSSession(state: state)
         if let name, let ssl = state.pointee.ssl, !client.name(name, ssl) {
             session.free()
             return nil
+        }
+        if let only {
+            let offer = TLSProtocol.list([only])
+            guard SSL_set_alpn_protos(state.pointee.ssl, offer, UInt32(offer.count)) == 0 else {
+                session.free()
+                return nil
+            }
+            state.pointee.offer = only.rawValue + 1
         }
         if let resumption {
             state.pointee.resumption = Unmanaged.passRetained(resumption).toOpaque()
@@ -206,7 +217,9 @@ public final class TLSEngine {
         var start: UnsafePointer<UInt8>?
         var count: UInt32 = 0
         SSL_get0_alpn_selected(session.ssl, &start, &count)
-        return count == 0 || Unmanaged<TLSClient>.fromOpaque(owner).takeUnretainedValue().protocols.contains(session.alpn)
+        guard count > 0 else { return true }
+        if session.state.pointee.offer > 0 { return session.alpn.rawValue + 1 == session.state.pointee.offer }
+        return Unmanaged<TLSClient>.fromOpaque(owner).takeUnretainedValue().protocols.contains(session.alpn)
     }
 
     /// Notes the reason, and that the session is over.

@@ -25,6 +25,33 @@ import Testing
         if !isGood { #expect(link.serverFailure == .alertFromPeer) }
     }
 
+    @Test func `an exact certificate is believed whatever it says, and no other, whoever issued it`() throws {
+        let old = fixture.root.issue("old", names: "DNS:b.example", days: -20 ... -10)
+        let file = folder.write("exact.pem", old.pem + fixture.root.pem)
+        func link(_ leaf: Leaf, name: String?) throws -> Link {
+            var options = TLSClient.Options()
+            options.exactFiles = [file]
+            return try Link(server(leaf, above: fixture.root.pem), TLSClient(options, at: now), name: name).open()
+        }
+        for name in ["a.example", nil] {
+            let good = try link(old, name: name)
+            #expect(good.isEstablished && good.clientFailure == nil)
+            let other = try link(fixture.root.issue("other", names: "DNS:b.example"), name: name)
+            #expect(other.clientFailure == .certificateUntrusted && other.serverFailure == .alertFromPeer)
+        }
+    }
+
+    @Test func `a session may offer one protocol in the place of its client's`() throws {
+        for (offered, spoken, result) in [
+            (TLSProtocol.h2, [TLSProtocol.http11, .h2], TLSProtocol.h2), (.http11, [.h2, .http11], .http11),
+        ] {
+            let server = try fixture.server { $0.protocols = spoken }
+            let client = try fixture.client { $0.protocols = [offered == .h2 ? .http11 : .h2] }
+            let link = try Link(server, client, offering: offered).open()
+            #expect(withExtendedLifetime(link) { link.client.alpn } == result)
+        }
+    }
+
     @Test func `an address is never sent as a server name`() throws {
         let link = try Link(fixture.server(), fixture.client(), name: "192.0.2.1").open()
         #expect(link.serverName == nil)

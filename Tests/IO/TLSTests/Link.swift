@@ -23,11 +23,12 @@ final class Link {
     var completions = 0
 
     init(
-        _ server: TLSServer, _ client: TLSClient, name: String? = "a.example", resumption: TLSResumption? = nil
+        _ server: TLSServer, _ client: TLSClient, name: String? = "a.example", resumption: TLSResumption? = nil,
+        offering only: TLSProtocol? = nil
     ) throws {
         self.server = try #require(serverEngine.accept(server))
         self.client = try #require(
-            clientEngine.connect(client, to: name.flatMap { TLSServerName($0) }, resumption: resumption))
+            clientEngine.connect(client, to: name.flatMap { TLSServerName($0) }, resumption: resumption, offering: only))
     }
 
     deinit {

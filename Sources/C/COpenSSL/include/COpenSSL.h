@@ -44,6 +44,7 @@ struct copenssl_session {
     void *resumption;         /* retained by Swift; NULL: no session is kept */
     uint64_t steps;           /* of further handshakes, since the first ended */
     uint8_t refusal;          /* why a callback refused, in the words of Swift; 0: none did */
+    uint8_t offer;            /* a client's: the one protocol that it offers (ALPN), in the words of Swift; 0: the context's */
     uint8_t is_client;
     uint8_t is_established;   /* the handshake is done */
     uint8_t has_failed;       /* only freeing is left */
