@@ -257,7 +257,8 @@ import Testing
     // MARK: resumption
 
     @Test(arguments: TLSVersion.allCases, [TLSClientAuth.Mode.require, .request])
-    func `nothing is resumed where clients' certificates are asked for`(version: TLSVersion, mode: TLSClientAuth.Mode) throws {  // 136
+    func `nothing is resumed where clients' certificates are asked for`(version: TLSVersion, mode: TLSClientAuth.Mode) throws {
+        // 136
         let server = try server(mode)
         let client = try client(fixture.root.issue("c"), version)
         let kept = TLSResumption()
