@@ -16,7 +16,10 @@ extension CheckLoop {
             guard n > 0 else { return n }
             let received = tls.receive(session, UnsafeRawBufferPointer(rebasing: cipherBuffer[..<n]), into: receiveBuffer)
             let isSent = sendOutput(connection)
-            if received.failure != nil { return -SystemError.protocolError }
+            if received.failure != nil {
+                if !connection.pointee.hasBegun { connection.pointee.faultOfEnd = .tlsFailed }
+                return -SystemError.protocolError
+            }
             guard isSent else { return -SystemError.brokenPipe }
             connection.pointee.hasClosedTLS = received.isClosed
             if received.isClosed || received.count > 0 { return received.count }
