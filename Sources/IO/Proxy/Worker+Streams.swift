@@ -153,7 +153,7 @@ extension Worker {
         // The answer is there, and the rest of the request is not wanted (RFC 9113 §8.1).
         case .linger where streams.pointee.http2.pending(stream) == 0:
             frame(client: index)
-            streams.pointee.http2.reset(stream, .noError)
+            if !streams.pointee.http2.wantsWrite { streams.pointee.http2.reset(stream, .noError) }
         case .linger: break
         case .abort:
             let code: HTTP2ErrorCode = exchange.pointee.reason == .clientClosed ? .cancel : .internalError
