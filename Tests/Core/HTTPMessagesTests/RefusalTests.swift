@@ -35,6 +35,8 @@ import Testing
     @Test func `every reason is that of a refusal, or of a request that was served or given up`() {
         let others: Set<Reason> = [
             .ok, .response, .redirect, .tunnel, .clientClosed, .fallbackServed, .upstreamStatus,
+            // An answer of a middleware.
+            .certificateDenied,
         ]
         #expect(Set(Refusal.all.map(\.reason)).union(others) == Set(Reason.allCases))
         #expect(Set(Refusal.all.map(\.reason)).isDisjoint(with: others))
