@@ -78,11 +78,9 @@ private func onFrameReceived(
 }
 
 private func onInvalidFrameReceived(
-    _: OpaquePointer?, _ frame: UnsafePointer<nghttp2_frame>?, _ error: Int32, _ userData: UnsafeMutableRawPointer?
+    _: OpaquePointer?, _ frame: UnsafePointer<nghttp2_frame>?, _: Int32, _ userData: UnsafeMutableRawPointer?
 ) -> Int32 {
-    let frame = header(frame)
-    return state(userData).pointee.invalidFrameReceived(
-        frame.pointee.stream_id, isHeaders: frame.pointee.type == FrameType.headers, error)
+    state(userData).pointee.invalidFrameReceived(isHeaders: header(frame).pointee.type == FrameType.headers)
 }
 
 private func onDataReceived(

@@ -201,11 +201,8 @@ extension SessionState {
     }
 
     /// A frame that nghttp2 found to be an error, of the stream or of the connection.
-    mutating func invalidFrameReceived(_ number: Int32, isHeaders: Bool, _ error: Int32) -> Int32 {
-        if error == NGHTTP2_ERR_REFUSED_STREAM.rawValue {
-            counters.refusedStreams &+= 1
-            noteReset(number)
-        } else if isHeaders {
+    mutating func invalidFrameReceived(isHeaders: Bool) -> Int32 {
+        if isHeaders {
             counters.malformedMessages &+= 1
             assembly.drop(pool)
         }

@@ -56,6 +56,8 @@ struct SessionState: ~Copyable {
     var headOffences = 0
     /// The highest stream of the peer that nghttp2 has opened.
     var lastPeerStream: Int32 = 0
+    /// The streams that the client has opened so far, in bytes that nghttp2 may not have seen yet.
+    var opened = OpenedStreams()
     /// Streams that our side reset last: frames for them may still be on their way.
     var recentResets = InlineArray<64, Int32>(repeating: 0)
     var recentResetCount = 0
@@ -81,6 +83,8 @@ struct SessionState: ~Copyable {
     var out: UnsafeMutablePointer<ByteBuffer>?
     var outLimit = 0
     var limitReached = false
+    /// Our SETTINGS have not been written yet, and lack our limit of streams.
+    var saysStreamLimit: Bool
 
     init(
         session: OpaquePointer, pool: UnsafeMutablePointer<BlockPool>, role: HTTP2Role, at now: Instant, seed: UInt64
@@ -101,6 +105,7 @@ struct SessionState: ~Copyable {
         }
         assembly = HeadAssembly(
             HeadRules(scheme: policy.scheme, extendedConnect: policy.extendedConnect, limits: policy.limits))
+        saysStreamLimit = isServer
         self.now = now
         random = RandomSource(seed: seed)
         resets = .resets(at: now)
@@ -202,7 +207,13 @@ struct SessionState: ~Copyable {
             isBlockOpen = frame.flags & FrameFlag.endHeaders == 0
             isBlockNew = true
             continuationCount = 0
-            return isServer ? requireOpen(frame.stream) : 0
+            guard isServer else { return 0 }
+            // RFC 9113 §5.1.1. nghttp2 would pass over it, since it does not remember which streams there were.
+            if opened.headReceived(frame.stream) == .passedOver { return fail(.connectionError(.protocolError)) }
+            return requireOpen(frame.stream)
+        case FrameType.priority:
+            // RFC 9113 §6.3; nghttp2 does not look at what it ignores.
+            return frame.stream == 0 ? fail(.connectionError(.protocolError)) : controlGlitch()
         case FrameType.continuation:
             isBlockOpen = frame.flags & FrameFlag.endHeaders == 0
             continuationCount += 1

@@ -45,6 +45,7 @@ import Testing
             ("a broken HPACK block", frame(1, 5, 1, [0xff, 0xff, 0xff, 0xff, 0xff]), .connection(9)),
             ("an HPACK index that there is not", frame(1, 5, 1, [0xfe]), .connection(9)),
             ("PRIORITY", frame(2, 0, 1, big(0) + [15]), .fine),
+            ("PRIORITY on stream 0", frame(2, 0, 0, big(1) + [15]), .connection(1)),
             ("PRIORITY of a wrong size", frame(2, 0, 1, [1, 2]), .connection(6)),
             ("RST_STREAM on stream 0", reset(0, 8), .connection(1)),
             ("RST_STREAM on an idle stream", reset(1, 8), .connection(1)),
@@ -110,7 +111,10 @@ import Testing
             ("a line end in a value", headers(1, response + [("x", "a\r\nb")]), .stream(1)),
             ("an upper-case name", headers(1, response + [("X", "a")]), .stream(1)),
             ("a request's pseudo-field", headers(1, response + [(":path", "/")]), .stream(1)),
-            ("less than the announced length", headers(1, response + [("content-length", "3")], end: false) + data(1, [1], end: true), .stream(1)),
+            (
+                "less than the announced length",
+                headers(1, response + [("content-length", "3")], end: false) + data(1, [1], end: true), .stream(1)
+            ),
             ("trailers that do not end the stream", head + headers(1, [("x", "y")], end: false), .stream(1)),
             ("GOAWAY for an even stream", goAway(2, 0), .connection(1)),
             ("GOAWAY that goes up", goAway(1, 0) + goAway(3, 0), .connection(1)),
@@ -134,7 +138,9 @@ import Testing
     }
 
     @Test func `what is no HTTP 2 preface ends the connection`() {
-        for text in ["GET / HTTP/1.1\r\nHost: a\r\n\r\n", "PRI * HTTP/2.0\r\n\r\nSM\r\n\r!", String(repeating: "\u{0}", count: 100)] {
+        for text in [
+            "GET / HTTP/1.1\r\nHost: a\r\n\r\n", "PRI * HTTP/2.0\r\n\r\nSM\r\n\r!", String(repeating: "\u{0}", count: 100),
+        ] {
             let server = Endpoint.server()
             #expect(server.receive(bytes(text)).isEmpty)
             #expect(!server.isOpen)
@@ -160,10 +166,67 @@ import Testing
         }
     }
 
-    @Test func `a head below the last stream ends the connection`() {
+    @Test func `a head on a stream that was passed over ends the connection with PROTOCOL_ERROR`() {  // §5.1.1
+        for (first, late) in [(3, 1), (99, 97), (99, 1)] as [(Int32, Int32)] {
+            let server = Endpoint.openServer()
+            _ = server.receive(headers(first, request()))
+            #expect(verdict(server, headers(late, request())) == .connection(1), "\(late) behind \(first)")
+            #expect(server.withSession { $0.failure } == .connectionError(.protocolError))
+            // Both in one read.
+            #expect(verdict(.openServer(), headers(first, request()) + headers(late, request())) == .connection(1), "\(late)")
+        }
+    }
+
+    @Test func `streams that were passed over are known again whatever lies between`() {
         let server = Endpoint.openServer()
-        _ = server.receive(headers(3, request()))
-        #expect(verdict(server, headers(1, request())) == .connection(5))
+        var number: Int32 = 1
+        for step in [2, 4, 2, 6, 2, 2, 8, 2] as [Int32] {
+            #expect(server.receive(headers(number, request())).count == 1)
+            #expect(server.respond(number, "HTTP/1.1 204 No Content\r\n\r\n"))
+            _ = server.write()
+            _ = server.events()
+            number += step
+        }
+        // 1 3 7 9 15 17 19 27 were opened.
+        #expect(verdict(server, headers(11, request())) == .connection(1))
+    }
+
+    @Test func `a peer that passes over streams again and again is still told of a closed one`() {
+        let server = Endpoint.openServer()
+        for i in 0..<40 {
+            let number = Int32(1 + 4 * i)
+            #expect(server.receive(headers(number, request())).count == 1)
+            #expect(server.respond(number, "HTTP/1.1 204 No Content\r\n\r\n"))
+            _ = server.write()
+            _ = server.events()
+        }
+        #expect(verdict(server, headers(3, request())) == .connection(5))
+    }
+
+    @Test func `trailers of streams opened in the same read are theirs`() {
+        let server = Endpoint.openServer()
+        let seen = server.receive(
+            headers(3, request("POST"), end: false) + headers(7, request("POST"), end: false) + data(3, [1])
+                + headers(3, [("x", "y")]) + headers(7, [("x", "z")]))
+        #expect(seen.contains(.trailers(3, "x: y\r\n\r\n")) && seen.contains(.trailers(7, "x: z\r\n\r\n")))
+        #expect(server.isOpen)
+    }
+
+    @Test func `a stream over the limit is refused and may be repeated, and the connection goes on`() {  // 84, §5.1.2
+        // The client has acknowledged our SETTINGS.
+        let server = Endpoint.openServer(streams: 2)
+        server.isObliging = false
+        let seen = server.receive(headers(1, request()) + headers(3, request()) + headers(5, request()))
+        #expect(seen.count == 2 && server.isOpen)
+        let resets = server.write()
+        #expect(resets.map(\.type) == [3] && resets.map(\.stream) == [5] && resets.map(\.code) == [7])
+        #expect(server.withSession { $0.counters.refusedStreams } == 1)
+        #expect(server.withSession { $0.counters.glitches } == 2)  // and the first SETTINGS
+        #expect(server.respond(1, "HTTP/1.1 204 No Content\r\n\r\n"))
+        _ = server.write()
+        #expect(server.events() == [.closed(1)])
+        _ = server.with(1) { $0.released($1) }
+        #expect(server.receive(headers(7, request())) == [.head(7, "GET / HTTP/1.1\r\nHost: a\r\n\r\n", ends: true)])
     }
 
     @Test func `frames for a stream that the server has reset are no fault`() {
