@@ -109,6 +109,8 @@ private func onFrameSent(
         state(userData).pointee.frameSent(FrameType.reset, frame.pointee.stream_id, code)
     case FrameType.goAway:
         state(userData).pointee.frameSent(FrameType.goAway, 0, body(frame, nghttp2_goaway.self).pointee.error_code)
+    case FrameType.data, FrameType.headers:
+        if frame.pointee.flags & FrameFlag.endStream != 0 { state(userData).pointee.endSent(frame.pointee.stream_id) }
     default: break
     }
     return 0

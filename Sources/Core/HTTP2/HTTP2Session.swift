@@ -29,6 +29,9 @@ public struct HTTP2Session: ~Copyable {
     ) -> UnsafeMutablePointer<SessionState>? {
         let state = UnsafeMutablePointer<SessionState>.allocate(capacity: 1)
         var made: OpaquePointer?
+        // nghttp2 copies the options; its own limit stands behind ours, and is not to be lower.
+        let resets = UInt64(clamping: max(role.policy.resetsMax, 1))
+        nghttp2_option_set_stream_reset_rate_limit(memory.option, resets &+ 1, max(resets / 10, 1))
         let result =
             switch role {
             case .server: nghttp2_session_server_new3(&made, memory.callbacks, state, memory.option, memory.allocator)
@@ -230,7 +233,7 @@ public struct HTTP2Session: ~Copyable {
     public var nextDeadline: Instant {
         min(
             min(state.pointee.settingsDeadline, state.pointee.headersDeadline),
-            min(state.pointee.pingDeadline, state.pointee.drainDeadline))
+            min(state.pointee.pingDeadline, min(state.pointee.drainDeadline, state.pointee.stallDeadline)))
     }
 
     /// Does what is due; `write` may have something then, and `failure` may be set.

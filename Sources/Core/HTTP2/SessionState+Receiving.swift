@@ -137,7 +137,8 @@ extension SessionState {
         guard let slot = slot(number: number), records[slot].flags.isDisjoint(with: [.resetByOwner, .isReleased]),
             records[slot].flags.contains(.isAnnounced)
         else {
-            _ = nghttp2_session_consume(session, number, count)
+            // Nobody reads it: the connection has its window back, and the stream's ends some time.
+            _ = nghttp2_session_consume_connection(session, count)
             return 0
         }
         records[slot].unconsumed += count

@@ -68,6 +68,7 @@ extension SessionState {
             records[slot].lent = UnsafeRawBufferPointer(rebasing: lent[(count - own)...])
         }
         pendingTotal -= count
+        records[slot].sentSince &+= count
         let left = records[slot].pending
         if left == 0 { pendingStreams -= 1 }
         if left <= policy.sendLowWaterBytes, records[slot].flags.contains(.isFull) {
@@ -127,6 +128,12 @@ extension SessionState {
             }
             at += 6
         }
+    }
+
+    /// Our side of a stream is done.
+    mutating func endSent(_ number: Int32) {
+        guard isServer, openWithoutOwner > 0, let slot = slot(number: number), records[slot].flags.contains(.isReleased) else { return }
+        stopRequest(slot)
     }
 
     mutating func frameSent(_ type: UInt8, _ number: Int32, _ code: UInt32) {

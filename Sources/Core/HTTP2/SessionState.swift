@@ -35,6 +35,7 @@ struct SessionState: ~Copyable {
     var headersDeadline = Instant.never
     var pingDeadline = Instant.never
     var drainDeadline = Instant.never
+    var stallDeadline = Instant.never
     /// A header block lacks its END_HEADERS.
     var isBlockOpen = false
     /// One was begun since the last look.
@@ -52,6 +53,8 @@ struct SessionState: ~Copyable {
     var firstFree = UInt32.max
     /// Streams that hold one of the places that are allowed at one time.
     var activeStreams = 0
+    /// Streams that were released before they were closed.
+    var openWithoutOwner = 0
     var streamsServed = 0
     var headOffences = 0
     /// The highest stream of the peer that nghttp2 has opened.
@@ -108,8 +111,9 @@ struct SessionState: ~Copyable {
         saysStreamLimit = isServer
         self.now = now
         random = RandomSource(seed: seed)
-        resets = .resets(at: now)
-        control = .controlFrames(at: now)
+        // Each reset may have cost a backend a request.
+        resets = GlitchBudget(burst: policy.resetsMax, at: now)
+        control = GlitchBudget(burst: policy.controlFramesMax, at: now)
         recordCapacity = 4
         records = .allocate(capacity: 4)
         settingsDeadline = now + policy.settingsTimeout
@@ -159,6 +163,7 @@ struct SessionState: ~Copyable {
         headersDeadline = .never
         pingDeadline = .never
         drainDeadline = .never
+        stallDeadline = .never
         assembly.drop(pool)
         _ = nghttp2_session_terminate_session(session, found.code.rawValue)
     }

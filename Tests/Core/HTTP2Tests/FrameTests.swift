@@ -225,7 +225,7 @@ import Testing
         #expect(server.respond(1, "HTTP/1.1 204 No Content\r\n\r\n"))
         _ = server.write()
         #expect(server.events() == [.closed(1)])
-        _ = server.with(1) { $0.released($1) }
+        server.release(1)
         #expect(server.receive(headers(7, request())) == [.head(7, "GET / HTTP/1.1\r\nHost: a\r\n\r\n", ends: true)])
     }
 
@@ -262,7 +262,7 @@ import Testing
         #expect(server.receive(reset(1, 8)) == [.reset(1, 8, retry: false), .closed(1)])
         #expect(server.receive(headers(3, request())).isEmpty)
         #expect(server.write().map(\.code) == [7])
-        _ = server.with(1) { $0.released($1) }
+        server.release(1)
         #expect(server.receive(headers(5, request())).count == 1)
     }
 
