@@ -94,9 +94,12 @@ extension Worker {
             clientDrained(slot)
         }
         guard clients.isLive(token), case .streams = client.pointee.phase else { return }
+        wakeHeldStreams(index)
+        guard clients.isLive(token), case .streams = client.pointee.phase else { return }
         if streams.pointee.isEnding { return }
         if streams.pointee.http2.failure != nil { return breakStreams(index) }
-        if streams.pointee.http2.wantsClose, streams.pointee.slots.isEmpty, client.pointee.outgoing.isEmpty { linger(index) }
+        if streams.pointee.http2.wantsClose, streams.pointee.slots.isEmpty, client.pointee.outgoing.isEmpty { return linger(index) }
+        armIdleStreams(index)
     }
 
     func writeBackendFrames(_ index: Int) {

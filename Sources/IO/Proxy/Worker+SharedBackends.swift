@@ -182,7 +182,7 @@ extension Worker {
             if unread > 0 { streams.pointee.http2.consume(stream, unread) }
             streams.pointee.http2.setToken(stream, 0)
             if !isWhole { streams.pointee.http2.reset(stream, .cancel) }
-            streams.pointee.http2.released(stream)
+            streams.pointee.http2.released(stream, at: now)
         }
         exchange.pointee.backendInput.discard()
         exchange.pointee.backendHasEnded = false
