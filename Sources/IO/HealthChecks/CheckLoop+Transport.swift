@@ -54,7 +54,7 @@ extension CheckLoop {
         if let stream = connection.pointee.stream, connection.pointee.outgoing.isEmpty {
             stream.sayFarewell()
             frames.clear()
-            _ = stream.write(into: &frames, scratch: &head)
+            _ = stream.write(into: &frames, at: now, scratch: &head)
             _ = send(connection, frames.unsafeBytes)
         }
         connection.pointee.stream = nil

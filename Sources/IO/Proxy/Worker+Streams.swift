@@ -57,7 +57,7 @@ extension Worker {
         if !goesOn { breakStreams(index) }
     }
 
-    private func streamEvent(_ index: Int, _ streams: StreamSessionPointer, _ event: HTTP2Event) {
+    func streamEvent(_ index: Int, _ streams: StreamSessionPointer, _ event: HTTP2Event) {
         switch event {
         case .head(let stream, let endsStream): requestReceived(index, streams, stream, endsStream)
         case .refusedHead(let stream, let fault): headRefused(index, streams, stream, fault)

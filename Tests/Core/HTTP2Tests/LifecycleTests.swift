@@ -166,7 +166,7 @@ import Testing
             heads += 1
             server.withSession {
                 $0.reset(stream, .cancel)
-                $0.released(stream)
+                $0.released(stream, at: server.now)
             }
             _ = server.write()
         }
