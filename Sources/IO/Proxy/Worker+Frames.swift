@@ -132,6 +132,7 @@ extension Worker {
             guard backends.isLive(token) else { return }
         }
         if streams.pointee.http2.failure != nil { return sharedBackendEnded(index) }
-        if streams.pointee.slots.isEmpty { sharedBackendIdle(index) }
+        if streams.pointee.slots.isEmpty { return sharedBackendIdle(index) }
+        if streams.pointee.http2.nextDeadline != .never { armBackend(index, streams.pointee.http2.nextDeadline) }
     }
 }

@@ -531,6 +531,7 @@ extension Worker {
         // A kept connection that was closed before the request came is a race, and nobody's fault (RFC 9112 §9.3.1).
         let isReused = backends.pointer(Int(exchange.pointee.backend)).pointee.isReused
         let isStale = failure == .closed && isReused && !hasAnswered
+        if exchange.pointee.sharesBackend, failure == .malformed || failure == .headTooLarge { distrust(slot) }
         let isDrained = failure == .streamRefused && isBackendDraining(slot)
         if exchange.pointee.owesOutcome { tell(slot, isStale || isDrained ? .stale : .broken) } else { tellBrokenOff(slot) }
         attemptEnded(slot, failure.refusal.reason)
@@ -570,6 +571,7 @@ extension Worker {
     /// The backend has not answered, or not gone on, in time.
     func backendTimedOut(_ slot: Int) {
         let hasAnswered = exchanges.pointer(slot).pointee.hasBackendAnswered
+        if exchanges.pointer(slot).pointee.sharesBackend { probe(slot) }
         if exchanges.pointer(slot).pointee.owesOutcome { tell(slot, .timedOut) } else { tellBrokenOff(slot) }
         attemptEnded(slot, .upstreamTimeout)
         dropBackend(slot)

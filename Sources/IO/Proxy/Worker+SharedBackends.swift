@@ -24,8 +24,7 @@ extension Worker {
         for i in pool.pointee.shared.indices {
             let index = Int(pool.pointee.shared[i])
             guard hasRoom(index, pool) else { continue }
-            join(slot, index, instance)
-            return backends.pointer(index).pointee.streams == nil ? .waiting : .connected
+            return join(slot, index, instance) ? .connected : .waiting
         }
         let found = open(slot, pool: pool, instance: instance)
         if case .waiting = found {
@@ -42,12 +41,14 @@ extension Worker {
         guard let streams = backend.pointee.streams else {
             return backend.pointee.waiters.count < pool.pointee.dialect.streamsMax
         }
+        if !streams.pointee.hasSettings { return streams.pointee.slots.count < pool.pointee.dialect.streamsMax }
         return !streams.pointee.isDraining && streams.pointee.http2.canOpenStream
             && streams.pointee.slots.count < pool.pointee.dialect.streamsMax
     }
 
     /// The request shares the connection.
-    private func join(_ slot: Int, _ index: Int, _ instance: Int) {
+    /// - Returns: false when it has to wait until the connection is there, or until the backend has said how many streams it takes.
+    private func join(_ slot: Int, _ index: Int, _ instance: Int) -> Bool {
         let exchange = exchanges.pointer(slot)
         let backend = backends.pointer(index)
         let owner = backend.pointee.exchange
@@ -55,12 +56,25 @@ extension Worker {
         backend.pointee.exchange = owner
         exchange.pointee.sharesBackend = true
         exchange.pointee.isPlain = false
-        if let streams = backend.pointee.streams {
-            exchange.pointee.backendPlace = streams.pointee.add(slot: slot)
-        } else {
+        guard let streams = backend.pointee.streams else {
             exchange.pointee.step = .connecting
             backend.pointee.waiters.append(exchange.pointee.context.exchangeToken)
+            return false
         }
+        exchange.pointee.backendPlace = streams.pointee.add(slot: slot)
+        guard streams.pointee.hasSettings else {
+            awaitSettings(slot, streams)
+            return false
+        }
+        return true
+    }
+
+    private func awaitSettings(_ slot: Int, _ streams: StreamSessionPointer) {
+        let exchange = exchanges.pointer(slot)
+        exchange.pointee.step = .connecting
+        exchange.pointee.upstreamDeadline = now + connectTimeout(slot)
+        armExchange(slot)
+        streams.pointee.waiters.append(exchange.pointee.context.exchangeToken)
     }
 
     // Its beginning.
@@ -91,10 +105,11 @@ extension Worker {
             exchanges.pointer(slot).pointee.backendPlace = streams.pointee.add(slot: slot)
         }
         markDirty(backend: index)
-        for raw in tokens where exchanges.isLive(Token(raw: raw)) {
+        // One stream can be opened at once; how many more, the backend's SETTINGS say (RFC 9113 §5.1.2).
+        for (i, raw) in tokens.enumerated() where exchanges.isLive(Token(raw: raw)) {
             let slot = Token(raw: raw).index
             guard exchanges.pointer(slot).pointee.backend == Int32(index) else { continue }
-            sendOnConnection(slot)
+            if i == 0 { sendOnConnection(slot) } else { awaitSettings(slot, streams) }
         }
         if backend.pointee.isReadable { deferBackend(index) }
     }
@@ -148,8 +163,33 @@ extension Worker {
         for raw in waiting where exchanges.isLive(Token(raw: raw)) {
             let slot = Token(raw: raw).index
             guard exchanges.pointer(slot).pointee.backend == Int32(index) else { continue }
-            sendOnConnection(slot)
+            exchanges.pointer(slot).pointee.upstreamDeadline = .never
+            if streams.pointee.http2.canOpenStream, !streams.pointee.isDraining { sendOnConnection(slot) } else { lookElsewhere(slot) }
         }
+    }
+
+    /// The connection has no stream for the request after all.
+    private func lookElsewhere(_ slot: Int) {
+        let exchange = exchanges.pointer(slot)
+        exchange.pointee.owesOutcome = false
+        dropBackend(slot)
+        exchange.pointee.step = .idle
+        startTry(slot)
+    }
+
+    /// What came on it was not HTTP: those who use it may end, and nobody else gets it (RFC 9113 §8.1.1).
+    func distrust(_ slot: Int) {
+        let index = Int(exchanges.pointer(slot).pointee.backend)
+        guard index >= 0, let streams = backends.pointer(index).pointee.streams else { return }
+        streams.pointee.isDraining = true
+    }
+
+    /// A stream was silent for too long: a PING tells whether the connection is dead, or only this answer slow.
+    func probe(_ slot: Int) {
+        let index = Int(exchanges.pointer(slot).pointee.backend)
+        guard index >= 0, let streams = backends.pointer(index).pointee.streams else { return }
+        streams.pointee.http2.ping(at: now)
+        markDirty(backend: index)
     }
 
     /// It ends in good order, and its backend is well.
