@@ -21,7 +21,7 @@ import Testing
     private func server(_ mode: TLSClientAuth.Mode = .require, depth: Int = 4, crl: String? = nil) throws -> TLSServer {
         try fixture.server {
             $0.clientAuth = TLSClientAuth(mode: mode, caFile: fixture.caFile, depth: depth, crlFile: crl)
-            $0.ticketKeys = try? TLSTicketKeys(at: Instant(nanoseconds: 0))
+            $0.ticketKeys = try TLSTicketKeys(at: Instant(nanoseconds: 0))
         }
     }
 
@@ -85,6 +85,28 @@ import Testing
         #expect(try Link(old, client(good)).open().serverFailure == .clientCertificateInvalid)
         let foreign = try self.server(crl: folder.write("foreign.pem", fixture.other.revocations(of: [])))
         #expect(try Link(foreign, client(good)).open().serverFailure == .clientCertificateInvalid)
+    }
+
+    @Test func `the authorities between are looked up in the revocation lists too`() throws {  // 135
+        let middle = Authority("Middle", parent: fixture.root)
+        let leaf = middle.issue("below")
+        let client = try fixture.client {
+            $0.certificateFile = folder.write("below.pem", leaf.pem + middle.pem)
+            $0.keyFile = folder.write("below.key", leaf.keyPEM)
+        }
+        let own = middle.revocations(of: [])
+        let revoked = Leaf(certificate: middle.certificate, key: middle.key)
+        X509_up_ref(middle.certificate)
+        EVP_PKEY_up_ref(middle.key)
+        let cases: [(String, TLSFailure?)] = [
+            (own, .clientCertificateInvalid), (own + fixture.root.revocations(of: []), nil),
+            (own + fixture.root.revocations(of: [revoked]), .clientCertificateRevoked),
+        ]
+        for (lists, failure) in cases {
+            let link = try Link(server(crl: folder.write("lists.pem", lists)), client).open()
+            #expect(link.serverFailure == failure)
+            #expect(link.server.isEstablished == (failure == nil))
+        }
     }
 
     @Test func `a chain longer than its depth is refused`() throws {  // 135
@@ -235,7 +257,8 @@ import Testing
     // MARK: resumption
 
     @Test(arguments: TLSVersion.allCases, [TLSClientAuth.Mode.require, .request])
-    func `nothing is resumed where clients' certificates are asked for`(version: TLSVersion, mode: TLSClientAuth.Mode) throws {  // 136
+    func `nothing is resumed where clients' certificates are asked for`(version: TLSVersion, mode: TLSClientAuth.Mode) throws {
+        // 136
         let server = try server(mode)
         let client = try client(fixture.root.issue("c"), version)
         let kept = TLSResumption()

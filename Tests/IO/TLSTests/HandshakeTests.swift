@@ -125,7 +125,8 @@ import Testing
         #expect(link.serverEngine.output.baseAddress == nil)
     }
 
-    @Test(arguments: TLSVersion.allCases) func `a close_notify is told from an end without one`(version: TLSVersion) throws {  // 42
+    @Test(arguments: TLSVersion.allCases) func `a close_notify is told from an end without one`(version: TLSVersion) throws {
+        // 42
         let client = try fixture.client()
         copenssl_context_versions(client.context, version.number, version.number)
         let link = try Link(fixture.server(), client).open()

@@ -141,17 +141,17 @@ struct Fixture {
             clientAuth: clientAuth)
     }
 
-    func server(_ change: (inout TLSServer.Options) -> Void = { _ in }) throws -> TLSServer {
+    func server(_ change: (inout TLSServer.Options) throws -> Void = { _ in }) throws -> TLSServer {
         var options = TLSServer.Options(certificates: [.init(certificateFile: certificateFile, keyFile: keyFile)])
-        change(&options)
+        try change(&options)
         return try TLSServer(options, at: now)
     }
 
-    func client(_ change: (inout TLSClient.Options) -> Void = { _ in }) throws -> TLSClient {
+    func client(_ change: (inout TLSClient.Options) throws -> Void = { _ in }) throws -> TLSClient {
         var options = TLSClient.Options()
         options.caFile = caFile
         options.protocols = [.h2, .http11]
-        change(&options)
+        try change(&options)
         return try TLSClient(options, at: now)
     }
 }

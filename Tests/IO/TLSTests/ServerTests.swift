@@ -21,7 +21,8 @@ import Testing
         ([.h2, .http11], [.http11], .http11),
         ([.http11], [.h2, .http11], .http11),
         ([.h2, .http11], [], .none),
-    ]) func `the server's order of protocols counts`(ours: [TLSProtocol], theirs: [TLSProtocol], chosen: TLSProtocol) throws {  // 133
+    ]) func `the server's order of protocols counts`(ours: [TLSProtocol], theirs: [TLSProtocol], chosen: TLSProtocol) throws {
+        // 133
         let link = try Link(fixture.server { $0.protocols = ours }, fixture.client { $0.protocols = theirs }).open()
         #expect(link.isEstablished)
         #expect(link.server.alpn == chosen && link.client.alpn == chosen)
