@@ -229,6 +229,9 @@ public struct HTTP2Session: ~Copyable {
         state.pointee.ping()
     }
 
+    /// A PING has not been answered yet.
+    public var awaitsPing: Bool { state.pointee.pingsUnderWay > 0 }
+
     /// When to call `deadlineFired`; `.never` when there is nothing to wait for.
     public var nextDeadline: Instant {
         min(
