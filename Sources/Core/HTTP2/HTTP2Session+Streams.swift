@@ -67,6 +67,7 @@ extension HTTP2Session {
         record.pointee.unconsumed -= given
         if record.pointee.flags.isDisjoint(with: [.isClosed, .remoteEnded]) {
             _ = nghttp2_session_consume(state.pointee.session, stream.number, given)
+            if record.pointee.consumedAtFirst != .max { state.pointee.enlargeWindow(slot, given) }
         } else {
             // The stream's own window is of no use to anybody any more.
             _ = nghttp2_session_consume_connection(state.pointee.session, given)

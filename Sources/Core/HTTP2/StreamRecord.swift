@@ -63,6 +63,8 @@ struct StreamRecord {
     var lent = UnsafeRawBufferPointer(start: nil, count: 0)
     /// Received body bytes that the owner has not consumed.
     var unconsumed = 0
+    /// Those that it has consumed while the window was that of the beginning; `Int.max` once it is larger.
+    var consumedAtFirst = 0
     /// Of a stream that was released before its last frame was written: when its time began, and the body bytes sent since.
     var releasedAt = Instant.never
     var sentSince = 0

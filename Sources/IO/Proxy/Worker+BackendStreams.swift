@@ -97,18 +97,16 @@ extension Worker {
         let backend = backends.pointer(index)
         guard let streams = backend.pointee.streams else { return }
         let token = Token(.backend, index: index, generation: backends.generation(index))
+        let held = holdReceived()
+        defer { giveBack(held) }
+        streams.pointee.lastReceived = now
         let goesOn = streams.pointee.http2.receive(bytes, at: now)
         while let event = streams.pointee.http2.nextEvent() {
             backendStreamEvent(index, streams, event)
             guard backends.isLive(token) else { return }
         }
         markDirty(backend: index)
-        guard goesOn else {
-            if let failure = streams.pointee.http2.failure, let pool = pools[Int(backend.pointee.pool)] {
-                report(.backend(pool.pointee.state.key.address), failure.reason, UnsafeRawBufferPointer(start: nil, count: 0))
-            }
-            return sharedBackendEnded(index)
-        }
+        if !goesOn { breakShared(index) }
     }
 
     func backendStreamEvent(_ index: Int, _ streams: StreamSessionPointer, _ event: HTTP2Event) {

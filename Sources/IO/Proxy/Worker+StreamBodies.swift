@@ -123,17 +123,18 @@ extension Worker {
         let tokens = streams.pointee.slots.map { exchanges.pointer(Int($0)).pointee.context.exchangeToken }
         for raw in tokens where exchanges.isLive(Token(raw: raw)) {
             let slot = Token(raw: raw).index
-            guard isAnswering(slot), clientTakes(slot) else { continue }
+            guard awaitsAnswer(slot), clientTakes(slot) else { continue }
             exchanges.pointer(slot).pointee.clientDeadline = .never
             clientDrained(slot)
         }
     }
 
-    /// Bytes go from the backend to the client.
-    private func isAnswering(_ slot: Int) -> Bool {
-        if case .tunnelled = exchanges.pointer(slot).pointee.step { return true }
-        guard case .relaying = exchanges.pointer(slot).pointee.machine.state else { return false }
-        return true
+    /// The backend may have something for the client, if only the head.
+    private func awaitsAnswer(_ slot: Int) -> Bool {
+        switch exchanges.pointer(slot).pointee.step {
+        case .forwarded, .tunnelled: true
+        case .idle, .collecting, .requestSuspended, .queued, .connecting, .backingOff, .responseSuspended, .answered: false
+        }
     }
 
     func writeToStream(_ slot: Int, _ first: UnsafeRawBufferPointer, _ second: UnsafeRawBufferPointer) -> Sent {
