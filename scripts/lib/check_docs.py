@@ -11,7 +11,7 @@
     - the lines behind it must stand in what it prints, in this order; … is anything;
     - "```yaml /etc/sluice/sluice.yaml", and any other fence with an absolute name, becomes that file on the machine;
     - /etc/sluice, /var/log/sluice, /usr/local and so on are folders of the machine, 8000, 9901, 8081 and 8082 free ports, two demo
-      backends are there; systemctl, journalctl, logrotate, sysctl, sudo and chgrp are played, `sluice`, `curl` and `scripts/install` real;
+      backends are there; systemctl, journalctl, logrotate, sysctl, sudo, chgrp and chown are played, `sluice`, `curl` and `scripts/install` real;
     - unless the document installs Sluice itself, it is installed and running with the configuration of docs/operations.md.
 - docs/troubleshooting.md has a heading for each reason that Sluice can give, and for no other.
 - A relative link, and every mention of a path in scripts/, config/, docs/, Sources/ or Tests/, must lead somewhere.

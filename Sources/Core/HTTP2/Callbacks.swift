@@ -78,11 +78,9 @@ private func onFrameReceived(
 }
 
 private func onInvalidFrameReceived(
-    _: OpaquePointer?, _ frame: UnsafePointer<nghttp2_frame>?, _ error: Int32, _ userData: UnsafeMutableRawPointer?
+    _: OpaquePointer?, _ frame: UnsafePointer<nghttp2_frame>?, _: Int32, _ userData: UnsafeMutableRawPointer?
 ) -> Int32 {
-    let frame = header(frame)
-    return state(userData).pointee.invalidFrameReceived(
-        frame.pointee.stream_id, isHeaders: frame.pointee.type == FrameType.headers, error)
+    state(userData).pointee.invalidFrameReceived(isHeaders: header(frame).pointee.type == FrameType.headers)
 }
 
 private func onDataReceived(
@@ -111,6 +109,8 @@ private func onFrameSent(
         state(userData).pointee.frameSent(FrameType.reset, frame.pointee.stream_id, code)
     case FrameType.goAway:
         state(userData).pointee.frameSent(FrameType.goAway, 0, body(frame, nghttp2_goaway.self).pointee.error_code)
+    case FrameType.data, FrameType.headers:
+        if frame.pointee.flags & FrameFlag.endStream != 0 { state(userData).pointee.endSent(frame.pointee.stream_id) }
     default: break
     }
     return 0

@@ -19,11 +19,11 @@ struct GlitchBudget {
     private var left: UInt64
     private var refilled: Instant
 
-    /// Streams that were reset, by either side: 200 and 20/s. Each may have cost a backend a request.
-    static func resets(at now: Instant) -> GlitchBudget { GlitchBudget(burst: 200, perSecond: 20, at: now) }
-
-    /// Frames that carry no message, and malformed messages: 100 and 10/s.
-    static func controlFrames(at now: Instant) -> GlitchBudget { GlitchBudget(burst: 100, perSecond: 10, at: now) }
+    /// A tenth of the burst comes back in a second.
+    init(burst: Int, at now: Instant) {
+        let burst = UInt64(clamping: max(burst, 1))
+        self.init(burst: burst, perSecond: max(burst / 10, 1), at: now)
+    }
 
     /// - Parameters: at most 10^9 each.
     init(burst: UInt64, perSecond: UInt64, at now: Instant) {

@@ -8,6 +8,8 @@ public struct HTTP2Counters: Equatable, Sendable {
     public var headersTooLarge: UInt64 = 0
     public var resetsReceived: UInt64 = 0
     public var resetsSent: UInt64 = 0
+    /// Streams whose last bytes the peer did not take in time.
+    public var stalledStreams: UInt64 = 0
     /// Tokens taken from the budget of control frames.
     public var glitches: UInt64 = 0
 }

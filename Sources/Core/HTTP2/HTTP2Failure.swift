@@ -2,7 +2,7 @@
 public enum HTTP2Failure: Equatable, Sendable {
     /// The first bytes are not the client's preface (RFC 9113 §3.4).
     case badPreface
-    /// A connection error that nghttp2 found; the code says which (RFC 9113 §5.4.1).
+    /// Another connection error; the code says which (RFC 9113 §5.4.1).
     case connectionError(HTTP2ErrorCode)
     /// HEADERS or DATA for a stream that both sides have closed (RFC 9113 §5.1).
     case frameOnClosedStream

@@ -53,7 +53,6 @@ public final class HTTP2Memory {
     private static func configure(_ option: OpaquePointer) {
         nghttp2_option_set_no_auto_window_update(option, 1)
         nghttp2_option_set_no_closed_streams(option, 1)
-        nghttp2_option_set_stream_reset_rate_limit(option, 200, 20)
         nghttp2_option_set_max_settings(option, 32)
         nghttp2_option_set_max_outbound_ack(option, 256)
         // Ours is eight. This one counts each read that a frame's header comes in, nine at most.

@@ -23,6 +23,12 @@ public struct HTTP2ServerPolicy: Sendable {
     public var headersTimeout: TimeAmount
     /// The first GOAWAY of a drain lets in what is on its way; the second, this much later, does not (RFC 9113 §6.8).
     public var drainGrace: TimeAmount
+    /// A stream whose owner is done with it, and whose last bytes the peer does not take, is reset after this long.
+    public var writeTimeout: TimeAmount
+    /// Resets, of either side, that may come at once; a tenth of it more with each second.
+    public var resetsMax: Int
+    /// The same for frames that carry no message, and for malformed messages.
+    public var controlFramesMax: Int
     /// `nextDrained` tells of a stream whose unsent bytes have fallen to this.
     public var sendLowWaterBytes: Int
 
@@ -30,7 +36,8 @@ public struct HTTP2ServerPolicy: Sendable {
         scheme: Scheme, maxConcurrentStreams: Int = 100, streamWindowBytes: Int = 262_144,
         connectionWindowBytes: Int = 1_048_576, limits: Limits = Limits(), requestsPerConnection: Int = 10_000,
         extendedConnect: Bool = false, settingsTimeout: TimeAmount = .seconds(10), headersTimeout: TimeAmount = .seconds(10),
-        drainGrace: TimeAmount = .seconds(1), sendLowWaterBytes: Int = 16_384
+        drainGrace: TimeAmount = .seconds(1), writeTimeout: TimeAmount = .seconds(60), resetsMax: Int = 200,
+        controlFramesMax: Int = 100, sendLowWaterBytes: Int = 16_384
     ) {
         self.scheme = scheme
         self.maxConcurrentStreams = maxConcurrentStreams
@@ -42,6 +49,9 @@ public struct HTTP2ServerPolicy: Sendable {
         self.settingsTimeout = settingsTimeout
         self.headersTimeout = headersTimeout
         self.drainGrace = drainGrace
+        self.writeTimeout = writeTimeout
+        self.resetsMax = resetsMax
+        self.controlFramesMax = controlFramesMax
         self.sendLowWaterBytes = sendLowWaterBytes
     }
 }

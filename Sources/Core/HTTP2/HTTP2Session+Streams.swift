@@ -73,16 +73,18 @@ extension HTTP2Session {
         }
     }
 
-    /// The owner is done with the stream and its work: its place is free, and what it left unread is given back. Before `.closed`
-    /// this is for streams that were reset; no more events come then.
-    public mutating func released(_ stream: HTTP2StreamID) {
-        guard let slot = state.pointee.slot(stream) else { return }
+    /// The owner is done with the stream and its work, and hears no more of it: what it left unread is given back.
+    ///
+    /// A stream that is not closed yet keeps its place, since it counts for the peer too (RFC 9113 §5.1.2), and has `writeTimeout` for
+    /// the rest of what it has to say. A client that still sends its request by then is told that nobody wants it (RFC 9113 §8.1).
+    public mutating func released(_ stream: HTTP2StreamID, at now: Instant) {
+        guard let slot = state.pointee.slot(stream), !state.pointee.records[slot].flags.contains(.isReleased) else { return }
+        state.pointee.now = now
         giveBack(slot)
-        state.pointee.freePlace(slot)
         if state.pointee.records[slot].flags.contains(.isClosed) {
             state.pointee.freeRecord(slot)
         } else {
-            state.pointee.records[slot].flags.insert(.isReleased)
+            state.pointee.leaveOpen(slot)
         }
     }
 

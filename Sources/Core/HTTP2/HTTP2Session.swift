@@ -29,6 +29,9 @@ public struct HTTP2Session: ~Copyable {
     ) -> UnsafeMutablePointer<SessionState>? {
         let state = UnsafeMutablePointer<SessionState>.allocate(capacity: 1)
         var made: OpaquePointer?
+        // nghttp2 copies the options; its own limit stands behind ours, and is not to be lower.
+        let resets = UInt64(clamping: max(role.policy.resetsMax, 1))
+        nghttp2_option_set_stream_reset_rate_limit(memory.option, resets &+ 1, max(resets / 10, 1))
         let result =
             switch role {
             case .server: nghttp2_session_server_new3(&made, memory.callbacks, state, memory.option, memory.allocator)
@@ -55,11 +58,13 @@ public struct HTTP2Session: ~Copyable {
     }
 
     /// Our SETTINGS, and the window of the connection, which has no setting (RFC 9113 §6.9.2).
+    ///
+    /// nghttp2 is told of no limit of streams, since it ends the connection where one is exceeded; the client must see one stream
+    /// refused, which it may repeat (RFC 9113 §5.1.2, §8.7). Our own limit stands in for it on the wire (`sayStreamLimit`).
     private static func submitSettings(_ session: OpaquePointer, _ role: HTTP2Role) -> Bool {
         let policy = role.policy
         let window = UInt32(clamping: min(max(policy.streamWindowBytes, 16_384), Int(cnghttp2_window_max())))
         let listBytes = UInt32(clamping: policy.limits.headerBytes)
-        let streams = UInt32(clamping: max(policy.maxConcurrentStreams, 1))
         var entries = InlineArray<6, nghttp2_settings_entry>(repeating: nghttp2_settings_entry(settings_id: 0, value: 0))
         var count = 0
         func add(_ id: nghttp2_settings_id, _ value: UInt32) {
@@ -68,7 +73,7 @@ public struct HTTP2Session: ~Copyable {
         }
         switch role {
         case .server:
-            add(NGHTTP2_SETTINGS_MAX_CONCURRENT_STREAMS, streams)
+            add(NGHTTP2_SETTINGS_MAX_CONCURRENT_STREAMS, UInt32(Int32.max))
             if policy.extendedConnect { add(NGHTTP2_SETTINGS_ENABLE_CONNECT_PROTOCOL, 1) }
         case .client:
             add(NGHTTP2_SETTINGS_ENABLE_PUSH, 0)
@@ -142,7 +147,12 @@ public struct HTTP2Session: ~Copyable {
             var frame: UnsafePointer<UInt8>?
             let count = nghttp2_session_mem_send(session, &frame)
             if count > 0, let frame {
-                out.pointee.append(RawSpan(_unsafeStart: UnsafeRawPointer(frame), byteCount: count))
+                let bytes = UnsafeRawBufferPointer(start: frame, count: count)
+                if state.pointee.saysStreamLimit {
+                    state.pointee.sayStreamLimit(bytes, into: &out.pointee)
+                } else {
+                    out.pointee.append(RawSpan(_unsafeBytes: bytes))
+                }
                 continue
             }
             if count < 0 {
@@ -223,7 +233,7 @@ public struct HTTP2Session: ~Copyable {
     public var nextDeadline: Instant {
         min(
             min(state.pointee.settingsDeadline, state.pointee.headersDeadline),
-            min(state.pointee.pingDeadline, state.pointee.drainDeadline))
+            min(state.pointee.pingDeadline, min(state.pointee.drainDeadline, state.pointee.stallDeadline)))
     }
 
     /// Does what is due; `write` may have something then, and `failure` may be set.

@@ -40,5 +40,6 @@ extension SessionState {
         if headersDeadline <= now { return terminate(.headersTimeout) }
         if pingDeadline <= now { return terminate(.pingTimeout) }
         if drainDeadline <= now { endDrain() }
+        if stallDeadline <= now { resetStalled() }
     }
 }

@@ -138,7 +138,8 @@ extension SessionState {
         guard let slot = slot(number: number), records[slot].flags.isDisjoint(with: [.resetByOwner, .isReleased]),
             records[slot].flags.contains(.isAnnounced)
         else {
-            _ = nghttp2_session_consume(session, number, count)
+            // Nobody reads it: the connection has its window back, and the stream's ends some time.
+            _ = nghttp2_session_consume_connection(session, count)
             return 0
         }
         records[slot].unconsumed += count
@@ -203,11 +204,8 @@ extension SessionState {
     }
 
     /// A frame that nghttp2 found to be an error, of the stream or of the connection.
-    mutating func invalidFrameReceived(_ number: Int32, isHeaders: Bool, _ error: Int32) -> Int32 {
-        if error == NGHTTP2_ERR_REFUSED_STREAM.rawValue {
-            counters.refusedStreams &+= 1
-            noteReset(number)
-        } else if isHeaders {
+    mutating func invalidFrameReceived(isHeaders: Bool) -> Int32 {
+        if isHeaders {
             counters.malformedMessages &+= 1
             assembly.drop(pool)
         }

@@ -70,6 +70,7 @@ extension SessionState {
             records[slot].lent = UnsafeRawBufferPointer(rebasing: lent[(count - own)...])
         }
         pendingTotal -= count
+        records[slot].sentSince &+= count
         let left = records[slot].pending
         if left == 0 { pendingStreams -= 1 }
         if left <= policy.sendLowWaterBytes, records[slot].flags.contains(.isFull) {
@@ -108,6 +109,33 @@ extension SessionState {
         guard records[slot].flags.contains(.isDeferred) else { return }
         records[slot].flags.remove(.isDeferred)
         _ = nghttp2_session_resume_data(session, records[slot].number)
+    }
+
+    /// Writes our SETTINGS, the first frame of a server, with the limit of streams that we enforce (see `submitSettings`).
+    mutating func sayStreamLimit(_ frame: UnsafeRawBufferPointer, into out: inout ByteBuffer) {
+        saysStreamLimit = false
+        let limit = UInt32(clamping: max(policy.maxConcurrentStreams, 1))
+        guard frame.count >= 9, frame[3] == FrameType.settings else { return out.append(RawSpan(_unsafeBytes: frame)) }
+        out.append(RawSpan(_unsafeBytes: UnsafeRawBufferPointer(rebasing: frame[..<9])))
+        // Entries are an identifier of two bytes and a value of four (RFC 9113 §6.5.1).
+        var at = 9
+        while frame.count - at >= 6 {
+            let id = UInt16(frame[at]) << 8 | UInt16(frame[at + 1])
+            if Int32(id) == Int32(NGHTTP2_SETTINGS_MAX_CONCURRENT_STREAMS.rawValue) {
+                out.append(frame[at])
+                out.append(frame[at + 1])
+                for byte in 0..<4 { out.append(UInt8(truncatingIfNeeded: limit >> (24 - 8 * byte))) }
+            } else {
+                out.append(RawSpan(_unsafeBytes: UnsafeRawBufferPointer(rebasing: frame[at..<(at + 6)])))
+            }
+            at += 6
+        }
+    }
+
+    /// Our side of a stream is done.
+    mutating func endSent(_ number: Int32) {
+        guard isServer, openWithoutOwner > 0, let slot = slot(number: number), records[slot].flags.contains(.isReleased) else { return }
+        stopRequest(slot)
     }
 
     mutating func frameSent(_ type: UInt8, _ number: Int32, _ code: UInt32) {

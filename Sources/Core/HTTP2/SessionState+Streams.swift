@@ -1,4 +1,5 @@
 import CNghttp2
+import Primitives
 
 /// The records of the streams and the list of events.
 extension SessionState {
@@ -57,8 +58,61 @@ extension SessionState {
         records = moved
     }
 
+    /// The owner has gone, and the stream has not: its last frames are not written, or the peer has not ended its side.
+    mutating func leaveOpen(_ slot: Int) {
+        records[slot].flags.insert(.isReleased)
+        records[slot].releasedAt = now
+        records[slot].sentSince = 0
+        openWithoutOwner += 1
+        stallDeadline = min(stallDeadline, now + policy.writeTimeout)
+        // Frames go out in order: the backend knows of this reset before it sees another request.
+        if !isServer, records[slot].flags.contains(.resetByOwner) { freePlace(slot) }
+        if isServer, !records[slot].flags.contains(.remoteEnded),
+            nghttp2_session_get_stream_local_close(session, records[slot].number) == 1
+        {
+            stopRequest(slot)
+        }
+    }
+
+    /// The response is complete, and nobody reads the rest of the request.
+    mutating func stopRequest(_ slot: Int) {
+        guard records[slot].flags.isDisjoint(with: [.remoteEnded, .resetByOwner, .isClosed]) else { return }
+        records[slot].flags.insert(.resetByOwner)
+        _ = nghttp2_submit_rst_stream(
+            session, UInt8(NGHTTP2_FLAG_NONE.rawValue), records[slot].number, HTTP2ErrorCode.noError.rawValue)
+    }
+
+    /// Resets the streams without an owner whose peer has hardly taken anything for the whole of their time; the others get as much
+    /// again. Sets the deadline anew.
+    mutating func resetStalled() {
+        stallDeadline = .never
+        for slot in 0..<recordsUsed where records[slot].flags.isDisjoint(with: [.isClosed, .resetByOwner]) {
+            guard records[slot].flags.contains(.isReleased) else { continue }
+            if records[slot].releasedAt + policy.writeTimeout <= now {
+                guard records[slot].sentSince >= Self.progressBytes else {
+                    counters.stalledStreams &+= 1
+                    records[slot].flags.insert(.resetByOwner)
+                    dropSending(slot)
+                    _ = nghttp2_submit_rst_stream(
+                        session, UInt8(NGHTTP2_FLAG_NONE.rawValue), records[slot].number, HTTP2ErrorCode.cancel.rawValue)
+                    continue
+                }
+                records[slot].releasedAt = now
+                records[slot].sentSince = 0
+            }
+            stallDeadline = min(stallDeadline, records[slot].releasedAt + policy.writeTimeout)
+        }
+    }
+
+    /// Less than this in `writeTimeout` is a window opened byte by byte.
+    private static var progressBytes: Int { 4096 }
+
     /// Gives all that a record holds back, and its place.
     mutating func freeRecord(_ slot: Int) {
+        if records[slot].flags.contains(.isReleased) {
+            openWithoutOwner -= 1
+            if openWithoutOwner == 0 { stallDeadline = .never }
+        }
         dropSending(slot)
         if records[slot].flags.contains(.isDrained) { drainedStreams -= 1 }
         pool.pointee.give(&records[slot].head)

@@ -35,6 +35,7 @@ struct SessionState: ~Copyable {
     var headersDeadline = Instant.never
     var pingDeadline = Instant.never
     var drainDeadline = Instant.never
+    var stallDeadline = Instant.never
     /// A header block lacks its END_HEADERS.
     var isBlockOpen = false
     /// One was begun since the last look.
@@ -54,10 +55,14 @@ struct SessionState: ~Copyable {
     var firstFree = UInt32.max
     /// Streams that hold one of the places that are allowed at one time.
     var activeStreams = 0
+    /// Streams that were released before they were closed.
+    var openWithoutOwner = 0
     var streamsServed = 0
     var headOffences = 0
     /// The highest stream of the peer that nghttp2 has opened.
     var lastPeerStream: Int32 = 0
+    /// The streams that the client has opened so far, in bytes that nghttp2 may not have seen yet.
+    var opened = OpenedStreams()
     /// Streams that our side reset last: frames for them may still be on their way.
     var recentResets = InlineArray<64, Int32>(repeating: 0)
     var recentResetCount = 0
@@ -83,6 +88,8 @@ struct SessionState: ~Copyable {
     var out: UnsafeMutablePointer<ByteBuffer>?
     var outLimit = 0
     var limitReached = false
+    /// Our SETTINGS have not been written yet, and lack our limit of streams.
+    var saysStreamLimit: Bool
 
     init(
         session: OpaquePointer, pool: UnsafeMutablePointer<BlockPool>, role: HTTP2Role, at now: Instant, seed: UInt64
@@ -103,10 +110,12 @@ struct SessionState: ~Copyable {
         }
         assembly = HeadAssembly(
             HeadRules(scheme: policy.scheme, extendedConnect: policy.extendedConnect, limits: policy.limits))
+        saysStreamLimit = isServer
         self.now = now
         random = RandomSource(seed: seed)
-        resets = .resets(at: now)
-        control = .controlFrames(at: now)
+        // Each reset may have cost a backend a request.
+        resets = GlitchBudget(burst: policy.resetsMax, at: now)
+        control = GlitchBudget(burst: policy.controlFramesMax, at: now)
         guard let nowhere = UnsafeMutablePointer<StreamRecord>(bitPattern: 64) else { preconditionFailure("64 is not 0") }
         records = nowhere
         settingsDeadline = now + policy.settingsTimeout
@@ -156,6 +165,7 @@ struct SessionState: ~Copyable {
         headersDeadline = .never
         pingDeadline = .never
         drainDeadline = .never
+        stallDeadline = .never
         assembly.drop(pool)
         _ = nghttp2_session_terminate_session(session, found.code.rawValue)
     }
@@ -204,7 +214,13 @@ struct SessionState: ~Copyable {
             isBlockOpen = frame.flags & FrameFlag.endHeaders == 0
             isBlockNew = true
             continuationCount = 0
-            return isServer ? requireOpen(frame.stream) : 0
+            guard isServer else { return 0 }
+            // RFC 9113 §5.1.1. nghttp2 would pass over it, since it does not remember which streams there were.
+            if opened.headReceived(frame.stream) == .passedOver { return fail(.connectionError(.protocolError)) }
+            return requireOpen(frame.stream)
+        case FrameType.priority:
+            // RFC 9113 §6.3; nghttp2 does not look at what it ignores.
+            return frame.stream == 0 ? fail(.connectionError(.protocolError)) : controlGlitch()
         case FrameType.continuation:
             isBlockOpen = frame.flags & FrameFlag.endHeaders == 0
             continuationCount += 1

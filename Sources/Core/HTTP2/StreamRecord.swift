@@ -1,3 +1,5 @@
+import Primitives
+
 /// What a session keeps of one stream, from the first byte of its head until its owner has released it. Places in a slab are used
 /// again; a stream's number is not, and tells whether a `HTTP2StreamID` still means this record.
 struct StreamRecord {
@@ -61,6 +63,9 @@ struct StreamRecord {
     var lent = UnsafeRawBufferPointer(start: nil, count: 0)
     /// Received body bytes that the owner has not consumed.
     var unconsumed = 0
+    /// Of a stream that was released before its last frame was written: when its time began, and the body bytes sent since.
+    var releasedAt = Instant.never
+    var sentSince = 0
 
     /// Bytes that are not in frames yet.
     @inline(__always)

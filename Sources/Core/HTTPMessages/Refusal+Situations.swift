@@ -288,8 +288,8 @@ extension Refusal {
     /// Every situation, for the reference page and the tests.
     public static var all: [Refusal] {
         [
-            .badRequest, .unacceptable, .authMissing, .authInvalid, .ipDenied, .originDenied, .webSocketVersion, .noRoute,
-            .methodNotAllowed, .methodNeverAllowed,
+            .badRequest, .unacceptable, .authMissing, .authInvalid, .ipDenied, .originDenied, .misdirected, .webSocketVersion,
+            .noRoute, .methodNotAllowed, .methodNeverAllowed,
             .headTimeout, .bodyTimeout,
             .lengthRequired, .bodyTooLarge, .uriTooLong, .expectationFailed, .headerTooLarge, .unknownMethod,
             .unknownTransferCoding, .versionNotSupported, .loopDetected, .internalError, .overload, .draining,

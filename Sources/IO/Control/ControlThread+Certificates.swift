@@ -64,7 +64,7 @@ extension ControlThread {
     func keepCertificates(_ snapshot: GatewaySnapshot, _ admin: GatewaySnapshot) {
         adminListener = admin.listeners.first
         let servers = (snapshot.listeners + admin.listeners).compactMap(\.tls)
-        let clients = snapshot.services.flatMap { $0.dialects.flatMap { [$0.tls, $0.tlsOfHTTP1].compactMap { $0 } } }
+        let clients = snapshot.services.flatMap { $0.dialects.compactMap(\.tls) }
         tls.keep(servers, clients)
         warnOfExpiry()
         for warning in servers.flatMap(\.warnings) + clients.flatMap(\.warnings) {

@@ -10,6 +10,7 @@ import Primitives
 import Proxy
 import Reactor
 import Synchronization
+import TLS
 import Telemetry
 import Upstream
 
@@ -212,7 +213,7 @@ public final class ControlThread {
             [
                 "version": .string(version), "workers": .integer(Int64(workers)), "generation": .integer(Int64(generation)),
                 "listeners": .string(configuration.listeners.map(\.address.text).joined(separator: " ")),
-                "pid": .integer(Int64(getpid())),
+                "tls": .string(TLSLibrary.versionText), "pid": .integer(Int64(getpid())),
             ])
         Upgrade.sayReady(environment: environment)
         service.ready(statusLine)

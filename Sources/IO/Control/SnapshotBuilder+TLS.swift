@@ -60,7 +60,6 @@ extension SnapshotBuilder {
                 case .h2, .h2c: .http2
                 }
             var client: TLSClient?
-            var clientOfHTTP1: TLSClient?
             if instance.isSecure {
                 let protocols: [TLSProtocol] =
                     switch http {
@@ -71,16 +70,13 @@ extension SnapshotBuilder {
                 do throws(TLSLoadError) {
                     let configured = service.tls ?? TLSClientConfiguration()
                     client = try tls.client(configured, protocols: protocols, at: now)
-                    if http == .negotiated { clientOfHTTP1 = try tls.client(configured, protocols: [.http11], at: now) }
                 } catch {
                     let place = places.serviceTLS.indices.contains(index) ? places.serviceTLS[index] : places.admin
                     throw BuildError([Diagnostic(.error, mark: place.mark, path: place.path, message: error.description)])
                 }
             }
             dialects.append(
-                BackendDialect(
-                    http, tls: client, tlsOfHTTP1: clientOfHTTP1, name: serverName(instance.address),
-                    streamsMax: service.pool.maxStreams))
+                BackendDialect(http, tls: client, name: serverName(instance.address), streamsMax: service.pool.maxStreams))
         }
         return dialects
     }

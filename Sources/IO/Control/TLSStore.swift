@@ -27,7 +27,6 @@ final class TLSStore {
 
     private var authorities: [String: AuthoritiesEntry] = [:]
     private var ticketKeys: TLSTicketKeys?
-    private var nextRotation = Instant.never
     /// The files, as they were when they were looked at last.
     private var stamps = TLSFileStamps([])
     private var nextLook = Instant(nanoseconds: 0)
@@ -51,7 +50,7 @@ final class TLSStore {
         options.minimumVersion = Self.version(configuration.minimumVersion)
         options.protocols = protocols
         options.strictSNI = configuration.strictSNI
-        options.ticketKeys = configuration.sessionTickets ? try tickets(configuration.ticketRotation, at: now) : nil
+        options.ticketKeys = configuration.sessionTickets ? try tickets(at: now) : nil
         let server = try TLSServer(options, at: Self.unixSeconds)
         servers.append(ServerEntry(configuration: configuration, protocols: protocols, server: server))
         return server
@@ -102,8 +101,7 @@ final class TLSStore {
         stamps = TLSFileStamps(Array(Set(paths)).sorted())
     }
 
-    private func tickets(_ rotation: TimeAmount, at now: Instant) throws(TLSLoadError) -> TLSTicketKeys {
-        nextRotation = min(nextRotation, now + rotation)
+    private func tickets(at now: Instant) throws(TLSLoadError) -> TLSTicketKeys {
         if let ticketKeys { return ticketKeys }
         let keys = try TLSTicketKeys(at: now)
         ticketKeys = keys
@@ -113,9 +111,8 @@ final class TLSStore {
     /// Replaces the key of session tickets when it has sealed for long enough.
     /// - Parameter rotation: the shortest that a listener asks for.
     func rotateTickets(every rotation: TimeAmount, at now: Instant) throws(TLSLoadError) {
-        guard let ticketKeys, now >= nextRotation else { return }
-        nextRotation = now + rotation
-        try ticketKeys.rotate(at: now)
+        guard let ticketKeys else { return }
+        _ = try ticketKeys.rotateIfDue(after: rotation, at: now)
     }
 
     /// The same for all who trust them: the system's alone take some megabytes.

@@ -34,6 +34,9 @@ struct CheckConnection {
     var tls: TLSSession?
     /// The instance has said that nothing more will come (close_notify).
     var hasClosedTLS = false
+    /// What is wrong where it ends before its time: a backend that refuses our certificate says so when the handshake is done for us
+    /// (RFC 8446 §4.4.2.4).
+    var faultOfEnd = CheckJudge.Fault.malformed
     /// What the kernel has not taken yet.
     var outgoing = Outgoing()
 

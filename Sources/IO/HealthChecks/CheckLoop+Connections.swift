@@ -128,7 +128,7 @@ extension CheckLoop {
     /// The connection is gone, or of no use.
     func lost(_ index: Int) {
         if case .handshaking = connections.pointer(index).pointee.phase { return handshakeFailed(index) }
-        finish(index) { $0.stream?.gaveUp(.malformed) ?? $0.response.gaveUp(.malformed) }
+        finish(index) { $0.stream?.gaveUp($0.faultOfEnd) ?? $0.response.gaveUp($0.faultOfEnd) }
     }
 
     /// A kept connection that turns out to be closed before it brought a byte says nothing about the instance: many close

@@ -60,6 +60,7 @@ extension CheckLoop {
             return abandon(instance)
         }
         connection.pointee.stream = CheckStream(session)
+        connection.pointee.phase = .asking
         guard ask(index, instance, plan) else { return lost(index) }
         guard connections.isLive(token), early.count == 0 || feed(index, early) else { return }
         if isReadable { readStream(index) }

@@ -56,7 +56,7 @@ extension CheckLoop {
         var isMore = true
         while isMore, connection.pointee.outgoing.isEmpty {
             frames.clear()
-            isMore = stream.write(into: &frames, scratch: &head)
+            isMore = stream.write(into: &frames, at: now, scratch: &head)
             guard send(connection, frames.unsafeBytes) else {
                 lost(index)
                 return false

@@ -16,7 +16,10 @@ extension CheckLoop {
             guard n > 0 else { return n }
             let received = tls.receive(session, UnsafeRawBufferPointer(rebasing: cipherBuffer[..<n]), into: receiveBuffer)
             let isSent = sendOutput(connection)
-            if received.failure != nil { return -SystemError.protocolError }
+            if received.failure != nil {
+                if !connection.pointee.hasBegun { connection.pointee.faultOfEnd = .tlsFailed }
+                return -SystemError.protocolError
+            }
             guard isSent else { return -SystemError.brokenPipe }
             connection.pointee.hasClosedTLS = received.isClosed
             if received.isClosed || received.count > 0 { return received.count }
@@ -51,7 +54,7 @@ extension CheckLoop {
         if let stream = connection.pointee.stream, connection.pointee.outgoing.isEmpty {
             stream.sayFarewell()
             frames.clear()
-            _ = stream.write(into: &frames, scratch: &head)
+            _ = stream.write(into: &frames, at: now, scratch: &head)
             _ = send(connection, frames.unsafeBytes)
         }
         connection.pointee.stream = nil

@@ -73,10 +73,10 @@ final class CheckStream {
     /// Appends what is to be sent, some 16 KiB at a time.
     /// - Parameter head: room to parse in; what it holds afterwards means nothing.
     /// - Returns: whether there is more.
-    func write(into out: inout ByteBuffer, scratch head: inout ResponseHead) -> Bool {
+    func write(into out: inout ByteBuffer, at now: Instant, scratch head: inout ResponseHead) -> Bool {
         let isMore = http2.write(into: &out, limit: 16_384)
         // Streams also close when their last frame is written, and errors that nghttp2 found show when the instance is told.
-        readEvents(&head)
+        readEvents(&head, at: now)
         if http2.failure != nil { isOver = true }
         return isMore
     }
@@ -87,7 +87,7 @@ final class CheckStream {
     /// Bytes have come. What follows from them is to be written before `progress` is asked.
     func received(_ bytes: UnsafeRawBufferPointer, at now: Instant, scratch head: inout ResponseHead) {
         let goesOn = http2.receive(bytes, at: now)
-        readEvents(&head)
+        readEvents(&head, at: now)
         if !goesOn { isOver = true }
     }
 
@@ -112,7 +112,7 @@ final class CheckStream {
         }
     }
 
-    private func readEvents(_ head: inout ResponseHead) {
+    private func readEvents(_ head: inout ResponseHead, at now: Instant) {
         while let event = http2.nextEvent() {
             switch event {
             case .head(let stream, let endsStream): headReceived(stream, endsStream: endsStream, &head)
@@ -124,7 +124,7 @@ final class CheckStream {
             case .reset(let stream, _, isSafeToRetry: false): broken(stream)
             case .closed(let stream):
                 broken(stream)
-                http2.released(stream)
+                http2.released(stream, at: now)
             case .goAway: isDraining = true
             case .settings, .pingAcknowledged: break
             }

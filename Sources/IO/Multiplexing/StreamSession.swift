@@ -18,6 +18,8 @@ public struct StreamSession: ~Copyable {
     public var frames = ByteBuffer(capacity: 0)
     /// It stands in the list of connections that have something to send.
     public var isDirty = false
+    /// A stream waits until the others have less to send.
+    public var holdsBack = false
     /// No new streams to this backend's connection.
     public var isDraining = false
     /// Its last frames are being written, and then it closes.

@@ -197,7 +197,11 @@ extension Worker {
     /// The client is to send more of its body. Where it has an answer to read too, that deadline stays: it may not gain time by sending.
     func awaitBody(_ slot: Int) {
         let exchange = exchanges.pointer(slot)
-        if clientTakes(slot) { armClientSide(slot, now + listenerLimits(Int(exchange.pointee.client)).bodyIdleTimeout) }
+        if isConversation(slot) {
+            excuseClient(slot)
+        } else if clientTakes(slot) {
+            armClientSide(slot, now + listenerLimits(Int(exchange.pointee.client)).bodyIdleTimeout)
+        }
         // The backend waits as well, and not for too long: the client's time runs.
         if case .awaitingHead = exchange.pointee.machine.state { excuseBackend(slot) }
     }
@@ -278,9 +282,17 @@ extension Worker {
         }
     }
 
+    /// A call whose two sides talk: its client says something when it has something to say, and the service's idle timeout counts for both.
+    private func isConversation(_ slot: Int) -> Bool {
+        let exchange = exchanges.pointer(slot)
+        guard exchange.pointee.isGRPC, case .relaying = exchange.pointee.machine.state else { return false }
+        return true
+    }
+
     /// Below the rate that a body must come at, once it has had time to show one.
     func isTooSlow(_ slot: Int) -> Bool {
         let exchange = exchanges.pointer(slot)
+        guard !isConversation(slot) else { return false }
         let elapsed = now.since(exchange.pointee.bodyStarted)
         guard elapsed > Self.rateGrace else { return false }
         let rate = UInt64(listenerLimits(Int(exchange.pointee.client)).bodyMinRate)

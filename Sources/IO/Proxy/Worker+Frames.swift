@@ -94,9 +94,17 @@ extension Worker {
             clientDrained(slot)
         }
         guard clients.isLive(token), case .streams = client.pointee.phase else { return }
+        // Streams also close when their last frame is written, and what nghttp2 found wrong shows when the peer is told.
+        while let event = streams.pointee.http2.nextEvent() {
+            streamEvent(index, streams, event)
+            guard clients.isLive(token), case .streams = client.pointee.phase else { return }
+        }
+        wakeHeldStreams(index)
+        guard clients.isLive(token), case .streams = client.pointee.phase else { return }
         if streams.pointee.isEnding { return }
         if streams.pointee.http2.failure != nil { return breakStreams(index) }
-        if streams.pointee.http2.wantsClose, streams.pointee.slots.isEmpty, client.pointee.outgoing.isEmpty { linger(index) }
+        if streams.pointee.http2.wantsClose, streams.pointee.slots.isEmpty, client.pointee.outgoing.isEmpty { return linger(index) }
+        armIdleStreams(index)
     }
 
     func writeBackendFrames(_ index: Int) {
@@ -118,6 +126,12 @@ extension Worker {
             continueForwarding(slot)
         }
         guard backends.isLive(token) else { return }
+        // Streams also close when their last frame is written, and what nghttp2 found wrong shows when the peer is told.
+        while let event = streams.pointee.http2.nextEvent() {
+            backendStreamEvent(index, streams, event)
+            guard backends.isLive(token) else { return }
+        }
+        if streams.pointee.http2.failure != nil { return sharedBackendEnded(index) }
         if streams.pointee.slots.isEmpty { sharedBackendIdle(index) }
     }
 }

@@ -83,8 +83,9 @@ extension Worker {
     func startBackendHandshake(_ index: Int, _ pool: PoolPointer, _ client: TLSClient) {
         let backend = backends.pointer(index)
         let slot = Int(backend.pointee.exchange)
-        let client = wantsOwnConnection(slot, pool) ? pool.pointee.dialect.tlsOfHTTP1 ?? client : client
-        guard let session = tls.connect(client, to: pool.pointee.dialect.name, resumption: pool.pointee.dialect.resumption) else {
+        let offer: TLSProtocol? = wantsOwnConnection(slot, pool) ? .http11 : nil
+        guard let session = tls.connect(
+            client, to: pool.pointee.dialect.name, resumption: pool.pointee.dialect.resumption, offering: offer) else {
             return connectBroken(index, .tlsFailed)
         }
         backend.pointee.tls = session

@@ -137,6 +137,10 @@ extension Worker {
                 client.pointee.outgoing.isEmpty
             {
                 idle.append((client.pointee.deadline.instant, i))
+            } else if case .streams = client.pointee.phase, let streams = client.pointee.streams, streams.pointee.slots.isEmpty,
+                client.pointee.outgoing.isEmpty
+            {
+                idle.append((client.pointee.deadline.instant, i))
             }
         }
         idle.sort { $0.since < $1.since }

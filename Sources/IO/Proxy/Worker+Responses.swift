@@ -531,7 +531,8 @@ extension Worker {
         // A kept connection that was closed before the request came is a race, and nobody's fault (RFC 9112 §9.3.1).
         let isReused = backends.pointer(Int(exchange.pointee.backend)).pointee.isReused
         let isStale = failure == .closed && isReused && !hasAnswered
-        if exchange.pointee.owesOutcome { tell(slot, isStale ? .stale : .broken) } else { tellBrokenOff(slot) }
+        let isDrained = failure == .streamRefused && isBackendDraining(slot)
+        if exchange.pointee.owesOutcome { tell(slot, isStale || isDrained ? .stale : .broken) } else { tellBrokenOff(slot) }
         attemptEnded(slot, failure.refusal.reason)
         dropBackend(slot)
         tryFailed(slot, failure, anyResponseByte: hasAnswered)

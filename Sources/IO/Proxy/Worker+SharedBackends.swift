@@ -20,8 +20,8 @@ extension Worker {
     /// A stream of a connection that is there, a place at one that is being made, or a new connection.
     func leaseStream(_ slot: Int, pool: PoolPointer, instance: Int) -> Acquired {
         if pool.pointee.refreshAddresses() { retireShared(pool) }
-        let isFresh = exchanges.pointer(slot).pointee.wantsFresh
-        for i in pool.pointee.shared.indices where !isFresh {
+        // One that has refused, or broke, is not among them any more: a fresh one is not asked for.
+        for i in pool.pointee.shared.indices {
             let index = Int(pool.pointee.shared[i])
             guard hasRoom(index, pool) else { continue }
             join(slot, index, instance)
@@ -152,6 +152,13 @@ extension Worker {
         }
     }
 
+    /// It ends in good order, and its backend is well.
+    func isBackendDraining(_ slot: Int) -> Bool {
+        let index = Int(exchanges.pointer(slot).pointee.backend)
+        guard index >= 0, let streams = backends.pointer(index).pointee.streams else { return false }
+        return streams.pointee.isDraining
+    }
+
     // Leaving it.
 
     /// The request is done with its stream. - Parameter isWhole: both directions were; otherwise the stream is cancelled.
@@ -175,7 +182,7 @@ extension Worker {
             if unread > 0 { streams.pointee.http2.consume(stream, unread) }
             streams.pointee.http2.setToken(stream, 0)
             if !isWhole { streams.pointee.http2.reset(stream, .cancel) }
-            streams.pointee.http2.released(stream)
+            streams.pointee.http2.released(stream, at: now)
         }
         exchange.pointee.backendInput.discard()
         exchange.pointee.backendHasEnded = false

@@ -107,8 +107,33 @@ extension Worker {
         guard let stream = exchange.pointee.clientStream,
             let streams = clients.pointer(Int(exchange.pointee.client)).pointee.streams
         else { return true }
-        return streams.pointee.http2.pending(stream) <= StreamSession.lowWaterBytes
-            && streams.pointee.http2.pendingTotal < Self.heldBytesMax && streams.pointee.frames.count < Self.framesMax
+        guard streams.pointee.http2.pendingTotal < Self.heldBytesMax else {
+            streams.pointee.holdsBack = true
+            return false
+        }
+        return streams.pointee.http2.pending(stream) <= StreamSession.lowWaterBytes && streams.pointee.frames.count < Self.framesMax
+    }
+
+    /// Streams that had to wait for what others have to send may go on; the session tells only of their own bytes.
+    func wakeHeldStreams(_ index: Int) {
+        guard let streams = clients.pointer(index).pointee.streams, streams.pointee.holdsBack,
+            streams.pointee.http2.pendingTotal < Self.heldBytesMax / 2
+        else { return }
+        streams.pointee.holdsBack = false
+        let tokens = streams.pointee.slots.map { exchanges.pointer(Int($0)).pointee.context.exchangeToken }
+        for raw in tokens where exchanges.isLive(Token(raw: raw)) {
+            let slot = Token(raw: raw).index
+            guard isAnswering(slot), clientTakes(slot) else { continue }
+            exchanges.pointer(slot).pointee.clientDeadline = .never
+            clientDrained(slot)
+        }
+    }
+
+    /// Bytes go from the backend to the client.
+    private func isAnswering(_ slot: Int) -> Bool {
+        if case .tunnelled = exchanges.pointer(slot).pointee.step { return true }
+        guard case .relaying = exchanges.pointer(slot).pointee.machine.state else { return false }
+        return true
     }
 
     func writeToStream(_ slot: Int, _ first: UnsafeRawBufferPointer, _ second: UnsafeRawBufferPointer) -> Sent {

@@ -23,7 +23,6 @@ extension Worker {
         client.pointee.streams = StreamSessionPointer.make(session)
         client.pointee.phase = .streams
         client.pointee.headStarted = .never
-        armIdleStreams(index)
         markDirty(client: index)
         feedStreams(index, received)
     }
@@ -55,11 +54,10 @@ extension Worker {
             guard clients.isLive(token), case .streams = client.pointee.phase else { return }
         }
         markDirty(client: index)
-        guard goesOn else { return breakStreams(index) }
-        armIdleStreams(index)
+        if !goesOn { breakStreams(index) }
     }
 
-    private func streamEvent(_ index: Int, _ streams: StreamSessionPointer, _ event: HTTP2Event) {
+    func streamEvent(_ index: Int, _ streams: StreamSessionPointer, _ event: HTTP2Event) {
         switch event {
         case .head(let stream, let endsStream): requestReceived(index, streams, stream, endsStream)
         case .refusedHead(let stream, let fault): headRefused(index, streams, stream, fault)
@@ -149,19 +147,14 @@ extension Worker {
         let unread = exchange.pointee.streamInput.count
         if unread > 0 { streams.pointee.http2.consume(stream, unread) }
         switch ending {
-        case .keep, .close: break
-        // The answer is there, and the rest of the request is not wanted (RFC 9113 §8.1).
-        case .linger where streams.pointee.http2.pending(stream) == 0:
-            frame(client: index)
-            streams.pointee.http2.reset(stream, .noError)
-        case .linger: break
+        // The session says when the answer is written, and that the rest of the request is not wanted.
+        case .keep, .close, .linger: break
         case .abort:
             let code: HTTP2ErrorCode = exchange.pointee.reason == .clientClosed ? .cancel : .internalError
             streams.pointee.http2.reset(stream, code)
         }
-        streams.pointee.http2.released(stream)
+        streams.pointee.http2.released(stream, at: now)
         markDirty(client: index)
-        if streams.pointee.slots.isEmpty { armIdleStreams(index) }
     }
 
     /// It has lasted as long as it may. (How many requests it may have, the session counts itself.)
@@ -178,11 +171,10 @@ extension Worker {
         guard let streams = client.pointee.streams, !streams.pointee.http2.isDraining else { return }
         streams.pointee.http2.drain()
         markDirty(client: index)
-        armIdleStreams(index)
     }
 
-    /// The time until something must happen on the connection itself, whatever its streams do.
-    private func armIdleStreams(_ index: Int) {
+    /// The time until something must happen on the connection itself, whatever its streams do. Each write ends with it.
+    func armIdleStreams(_ index: Int) {
         let client = clients.pointer(index)
         guard let streams = client.pointee.streams, client.pointee.outgoing.isEmpty else { return }
         var deadline = streams.pointee.http2.nextDeadline
@@ -206,9 +198,8 @@ extension Worker {
             now >= streams.pointee.idleSince + listenerLimits(index).keepaliveTimeout
         {
             streams.pointee.http2.goAway(.noError)
-            return endStreams(index)
+            endStreams(index)
         }
-        armIdleStreams(index)
     }
 
     /// The client has closed its side, or the connection broke.

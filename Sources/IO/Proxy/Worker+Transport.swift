@@ -61,7 +61,7 @@ extension Worker {
         _ client: UnsafeMutablePointer<ClientConnection>, _ first: UnsafeRawBufferPointer, _ second: UnsafeRawBufferPointer
     ) -> Sent {
         if let tls = client.pointee.tls {
-            guard encrypt(tls, first, second) else { return .failed(SystemError.protocolError) }
+            guard self.tls.send(tls, first, second) else { return .failed(SystemError.protocolError) }
             return sendOutputAll(client)
         }
         return calls.write(client.pointee.descriptor, first, second, waiting: &client.pointee.outgoing)
@@ -130,7 +130,7 @@ extension Worker {
         _ backend: UnsafeMutablePointer<BackendConnection>, _ first: UnsafeRawBufferPointer, _ second: UnsafeRawBufferPointer
     ) -> Sent {
         if let tls = backend.pointee.tls {
-            guard encrypt(tls, first, second) else { return .failed(SystemError.protocolError) }
+            guard self.tls.send(tls, first, second) else { return .failed(SystemError.protocolError) }
             return sendOutputAll(backend)
         }
         return calls.write(backend.pointee.descriptor, first, second, waiting: &backend.pointee.outgoing)
@@ -152,10 +152,5 @@ extension Worker {
         guard let session = backend.pointee.tls else { return }
         tls.shutdown(session)
         if !tls.output.isEmpty { _ = sendOutput(backend) }
-    }
-
-    private func encrypt(_ session: TLSSession, _ first: UnsafeRawBufferPointer, _ second: UnsafeRawBufferPointer) -> Bool {
-        if first.count > 0, !tls.send(session, first) { return false }
-        return second.count == 0 || tls.send(session, second)
     }
 }

@@ -13,8 +13,6 @@ public struct BackendDialect: Sendable {
     public var http: HTTP
     /// Nil where nothing is encrypted.
     public var tls: TLSClient?
-    /// The same where the handshake decides and HTTP/1.1 is wanted: for requests that change the protocol.
-    public var tlsOfHTTP1: TLSClient?
     /// The name that is asked for and verified.
     public var name: TLSServerName?
     /// The last session with the instance, so that the next handshake is short; for all workers.
@@ -23,9 +21,8 @@ public struct BackendDialect: Sendable {
     public var streamsMax: Int
 
     public init(
-        _ http: HTTP = .http1, tls: TLSClient? = nil, tlsOfHTTP1: TLSClient? = nil, name: TLSServerName? = nil, streamsMax: Int = 100
+        _ http: HTTP = .http1, tls: TLSClient? = nil, name: TLSServerName? = nil, streamsMax: Int = 100
     ) {
-        self.tlsOfHTTP1 = tlsOfHTTP1
         self.http = http
         self.tls = tls
         self.name = name

@@ -110,7 +110,7 @@ final class Endpoint {
         case .end(let stream): return .end(stream.number)
         case .reset(let stream, let code, let isSafe): return .reset(stream.number, code.rawValue, retry: isSafe)
         case .closed(let stream):
-            if isObliging { session.released(stream) }
+            if isObliging { session.released(stream, at: now) }
             return .closed(stream.number)
         case .goAway(let last, let code): return .goAway(last, code.rawValue)
         case .settings: return .settings
@@ -139,6 +139,10 @@ final class Endpoint {
     func fired(after seconds: UInt64) {
         now = now + .seconds(seconds)
         session.deadlineFired(at: now)
+    }
+
+    func release(_ stream: Int32) {
+        if let id = streams[stream] { session.released(id, at: now) }
     }
 
     func respond(_ stream: Int32, _ text: String, end: Bool = true) -> Bool {

@@ -241,7 +241,7 @@ import Testing
                 window += Int(number(frame.payload[0..<4]))
             }
             _ = server.events()
-            _ = server.with(stream) { $0.released($1) }
+            server.release(stream)
             for frame in server.write() where frame.type == 8 && frame.stream == 0 {
                 window += Int(number(frame.payload[0..<4]))
             }

@@ -45,6 +45,7 @@ import Testing
             ("a broken HPACK block", frame(1, 5, 1, [0xff, 0xff, 0xff, 0xff, 0xff]), .connection(9)),
             ("an HPACK index that there is not", frame(1, 5, 1, [0xfe]), .connection(9)),
             ("PRIORITY", frame(2, 0, 1, big(0) + [15]), .fine),
+            ("PRIORITY on stream 0", frame(2, 0, 0, big(1) + [15]), .connection(1)),
             ("PRIORITY of a wrong size", frame(2, 0, 1, [1, 2]), .connection(6)),
             ("RST_STREAM on stream 0", reset(0, 8), .connection(1)),
             ("RST_STREAM on an idle stream", reset(1, 8), .connection(1)),
@@ -165,10 +166,67 @@ import Testing
         }
     }
 
-    @Test func `a head below the last stream ends the connection`() {
+    @Test func `a head on a stream that was passed over ends the connection with PROTOCOL_ERROR`() {  // §5.1.1
+        for (first, late) in [(3, 1), (99, 97), (99, 1)] as [(Int32, Int32)] {
+            let server = Endpoint.openServer()
+            _ = server.receive(headers(first, request()))
+            #expect(verdict(server, headers(late, request())) == .connection(1), "\(late) behind \(first)")
+            #expect(server.withSession { $0.failure } == .connectionError(.protocolError))
+            // Both in one read.
+            #expect(verdict(.openServer(), headers(first, request()) + headers(late, request())) == .connection(1), "\(late)")
+        }
+    }
+
+    @Test func `streams that were passed over are known again whatever lies between`() {
         let server = Endpoint.openServer()
-        _ = server.receive(headers(3, request()))
-        #expect(verdict(server, headers(1, request())) == .connection(5))
+        var number: Int32 = 1
+        for step in [2, 4, 2, 6, 2, 2, 8, 2] as [Int32] {
+            #expect(server.receive(headers(number, request())).count == 1)
+            #expect(server.respond(number, "HTTP/1.1 204 No Content\r\n\r\n"))
+            _ = server.write()
+            _ = server.events()
+            number += step
+        }
+        // 1 3 7 9 15 17 19 27 were opened.
+        #expect(verdict(server, headers(11, request())) == .connection(1))
+    }
+
+    @Test func `a peer that passes over streams again and again is still told of a closed one`() {
+        let server = Endpoint.openServer()
+        for i in 0..<40 {
+            let number = Int32(1 + 4 * i)
+            #expect(server.receive(headers(number, request())).count == 1)
+            #expect(server.respond(number, "HTTP/1.1 204 No Content\r\n\r\n"))
+            _ = server.write()
+            _ = server.events()
+        }
+        #expect(verdict(server, headers(3, request())) == .connection(5))
+    }
+
+    @Test func `trailers of streams opened in the same read are theirs`() {
+        let server = Endpoint.openServer()
+        let seen = server.receive(
+            headers(3, request("POST"), end: false) + headers(7, request("POST"), end: false) + data(3, [1])
+                + headers(3, [("x", "y")]) + headers(7, [("x", "z")]))
+        #expect(seen.contains(.trailers(3, "x: y\r\n\r\n")) && seen.contains(.trailers(7, "x: z\r\n\r\n")))
+        #expect(server.isOpen)
+    }
+
+    @Test func `a stream over the limit is refused and may be repeated, and the connection goes on`() {  // 84, §5.1.2
+        // The client has acknowledged our SETTINGS.
+        let server = Endpoint.openServer(streams: 2)
+        server.isObliging = false
+        let seen = server.receive(headers(1, request()) + headers(3, request()) + headers(5, request()))
+        #expect(seen.count == 2 && server.isOpen)
+        let resets = server.write()
+        #expect(resets.map(\.type) == [3] && resets.map(\.stream) == [5] && resets.map(\.code) == [7])
+        #expect(server.withSession { $0.counters.refusedStreams } == 1)
+        #expect(server.withSession { $0.counters.glitches } == 2)  // and the first SETTINGS
+        #expect(server.respond(1, "HTTP/1.1 204 No Content\r\n\r\n"))
+        _ = server.write()
+        #expect(server.events() == [.closed(1)])
+        server.release(1)
+        #expect(server.receive(headers(7, request())) == [.head(7, "GET / HTTP/1.1\r\nHost: a\r\n\r\n", ends: true)])
     }
 
     @Test func `frames for a stream that the server has reset are no fault`() {
@@ -204,7 +262,7 @@ import Testing
         #expect(server.receive(reset(1, 8)) == [.reset(1, 8, retry: false), .closed(1)])
         #expect(server.receive(headers(3, request())).isEmpty)
         #expect(server.write().map(\.code) == [7])
-        _ = server.with(1) { $0.released($1) }
+        server.release(1)
         #expect(server.receive(headers(5, request())).count == 1)
     }
 

@@ -116,7 +116,7 @@ import Testing
         _ = server.with(3) { $0.setToken($1, 6) }
         #expect(server.with(1) { $0.token($1) } == .some(nil))
         _ = server.with(1) { $0.reset($1, .cancel) }
-        _ = server.with(1) { $0.released($1) }
+        server.release(1)
         #expect(server.write().isEmpty)
         #expect(server.with(3) { $0.token($1) } == .some(6))
     }
@@ -125,7 +125,7 @@ import Testing
         let server = Endpoint.openServer()
         _ = server.receive(headers(1, request("POST"), end: false))
         _ = server.with(1) { $0.reset($1, .internalError) }
-        _ = server.with(1) { $0.released($1) }
+        server.release(1)
         #expect(server.receive(data(1, [1, 2, 3]) + data(1, [], end: true)).isEmpty)
         _ = server.write()
         #expect(server.events().isEmpty)
@@ -166,7 +166,7 @@ import Testing
             heads += 1
             server.withSession {
                 $0.reset(stream, .cancel)
-                $0.released(stream)
+                $0.released(stream, at: server.now)
             }
             _ = server.write()
         }

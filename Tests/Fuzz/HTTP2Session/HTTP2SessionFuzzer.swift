@@ -121,7 +121,7 @@ private final class Owner {
         drainEvents()
         for stream in live {
             session.reset(stream, .cancel)
-            session.released(stream)
+            session.released(stream, at: now)
         }
         write()
         drainEvents()
@@ -173,7 +173,7 @@ private final class Owner {
             case .reset(let stream, let code, let isSafe): note(stream, 6, UInt64(code.rawValue), isSafe ? 1 : 0)
             case .closed(let stream):
                 note(stream, 7)
-                session.released(stream)
+                session.released(stream, at: now)
                 live.removeAll { $0 == stream }
             case .goAway(let last, let code): seen.append([8, UInt64(last), UInt64(code.rawValue)])
             case .settings: seen.append([9])

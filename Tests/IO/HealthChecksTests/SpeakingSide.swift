@@ -109,7 +109,7 @@ final class SpeakingSide {
             http2.session.consume(stream, bytes.count)
         case .end(let stream), .trailers(let stream): complete(stream)
         case .reset: resets += 1
-        case .closed(let stream): http2.session.released(stream)
+        case .closed(let stream): http2.session.released(stream, at: Clock.monotonic)
         case .goAway: goAways += 1
         case .pingAcknowledged: pongs += 1
         case .refusedHead, .settings: break
