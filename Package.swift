@@ -41,14 +41,20 @@ let package = Package(
         .target(name: "CLinux", path: "Sources/C/CLinux"),
         .target(name: "CScan", path: "Sources/C/CScan"),
         .systemLibrary(name: "CYAML", path: "Sources/C/CYAML"),
+        .systemLibrary(name: "CNghttp2", path: "Sources/C/CNghttp2"),
+        .target(name: "COpenSSL", path: "Sources/C/COpenSSL"),
 
         // Core: no descriptors, no clock, no threads. Bytes and events in, actions out.
         core("Primitives", ["CScan"]),
         core("HTTPMessages", ["Primitives"]),
         core("HTTP1", ["HTTPMessages", "Primitives"]),
+        core("HTTP2", ["CNghttp2", "HTTP1", "HTTPMessages", "Primitives"]),
         core("Routing", ["HTTPMessages", "Primitives"]),
         core("ProxyProtocol", ["Primitives"]),
         core("Pipeline", ["HTTPMessages", "Primitives"]),
+        core("Crypto", ["COpenSSL", "Primitives"]),
+        core("WebSocket", ["Crypto", "HTTPMessages", "Primitives"]),
+        core("GRPC", ["HTTPMessages", "Primitives"]),
         core("Balancing", ["Primitives"]),
         core("Resilience", ["Primitives"]),
         core("Health", ["Primitives"]),
@@ -61,17 +67,27 @@ let package = Package(
         io("Reactor", ["CLinux", "Primitives"]),
         io("Logs", ["Reactor", "Telemetry", "Primitives"]),
         io("ConfigurationFile", ["CYAML", "Configuration"]),
-        io("Downstream", ["Reactor", "Telemetry", "Primitives"]),
-        io("Upstream", ["Reactor", "Pooling", "Balancing", "Health", "Resilience", "Telemetry", "Primitives"]),
+        io("TLS", ["COpenSSL", "Primitives"]),
+        io("Multiplexing", ["HTTP2", "Primitives"]),
+        io("Downstream", ["TLS", "Multiplexing", "Pipeline", "Reactor", "Telemetry", "Primitives"]),
+        io(
+            "Upstream",
+            [
+                "TLS", "Multiplexing", "HTTP2", "Reactor", "Pooling", "Balancing", "Health", "Resilience", "Telemetry",
+                "Primitives",
+            ]),
         io(
             "HealthChecks",
-            ["Upstream", "Reactor", "HTTP1", "HTTPMessages", "Health", "Resilience", "Balancing", "Configuration", "Primitives"]),
+            [
+                "Upstream", "TLS", "Reactor", "GRPC", "HTTP2", "HTTP1", "HTTPMessages", "Health", "Resilience", "Balancing",
+                "Configuration", "Primitives",
+            ]),
         io(
             "Proxy",
             [
                 "Downstream", "Upstream", "Reactor", "ProxyProtocol", "HTTP1", "HTTPMessages", "Primitives", "Exchange",
                 "Pooling", "Balancing", "Resilience", "Health",
-                "Pipeline", "Routing", "Configuration", "Telemetry", "Logs",
+                "Pipeline", "Routing", "Configuration", "Telemetry", "Logs", "TLS", "HTTP2", "Multiplexing", "WebSocket", "GRPC",
             ]),
         io(
             "Admin",
@@ -85,11 +101,11 @@ let package = Package(
                 "Admin", "Proxy", "HealthChecks", "HTTPMessages", "Balancing", "Health", "Resilience", "Pooling", "Primitives",
                 "Logs", "Upstream",
                 "Downstream", "Pipeline",
-                "Routing", "ConfigurationFile", "Reactor", "Configuration", "Telemetry",
+                "Routing", "ConfigurationFile", "Reactor", "Configuration", "Telemetry", "TLS", "WebSocket",
             ]),
 
         // The other end of the admin listener, for the command line.
-        io("AdminClient", ["ConfigurationFile", "Configuration", "HTTP1", "HTTPMessages", "Reactor", "Primitives"]),
+        io("AdminClient", ["ConfigurationFile", "Configuration", "HTTP1", "HTTPMessages", "TLS", "Reactor", "Primitives"]),
 
         .target(
             name: "SluiceDaemon",
@@ -104,8 +120,12 @@ let package = Package(
         tests("PrimitivesTests", "Core", ["Primitives", "CScan"]),
         tests("HTTPMessagesTests", "Core", ["HTTPMessages"]),
         tests("HTTP1Tests", "Core", ["HTTP1"]),
+        tests("HTTP2Tests", "Core", ["HTTP2", "CNghttp2", "HTTP1", "HTTPMessages", "Primitives"]),
         tests("RoutingTests", "Core", ["Routing", "HTTP1"]),
         tests("PipelineTests", "Core", ["Pipeline", "HTTP1"]),
+        tests("CryptoTests", "Core", ["Crypto", "Primitives"]),
+        tests("WebSocketTests", "Core", ["WebSocket", "HTTP1", "HTTPMessages", "Primitives"]),
+        tests("GRPCTests", "Core", ["GRPC", "HTTPMessages", "Primitives"]),
         tests("BalancingTests", "Core", ["Balancing", "Primitives"]),
         tests("ResilienceTests", "Core", ["Resilience", "Primitives"]),
         tests("HealthTests", "Core", ["Health", "Primitives"]),
@@ -121,9 +141,10 @@ let package = Package(
         tests(
             "HealthChecksTests", "IO",
             [
-                "HealthChecks", "Upstream", "Reactor", "HTTPMessages", "Health", "Resilience", "Configuration", "Primitives",
-                "CLinux",
+                "HealthChecks", "Upstream", "TLS", "Reactor", "GRPC", "HTTP2", "HTTPMessages", "Health", "Resilience",
+                "Configuration", "Primitives", "CLinux",
             ]),
+        tests("TLSTests", "IO", ["TLS", "COpenSSL", "Primitives"]),
         tests("LogsTests", "IO", ["Logs", "Telemetry", "Primitives", "Reactor"]),
         tests(
             "AdminTests", "IO",
@@ -131,7 +152,7 @@ let package = Package(
                 "Admin", "Control", "Proxy", "HTTP1", "HTTPMessages", "Primitives", "Routing", "Pipeline", "Telemetry",
                 "ConfigurationFile", "Configuration", "Upstream", "Balancing", "Health", "Resilience",
             ]),
-        tests("AdminClientTests", "IO", ["AdminClient", "Configuration", "Reactor", "Primitives"]),
+        tests("AdminClientTests", "IO", ["AdminClient", "Configuration", "TLS", "Reactor", "Primitives"]),
         tests(
             "SimulationTests", "Simulation",
             [
@@ -165,9 +186,12 @@ if Context.environment["SLUICE_FUZZ"] != nil {
         fuzzer("RequestHead", ["HTTP1", "HTTPMessages"]),
         fuzzer("ResponseHead", ["HTTP1", "HTTPMessages"]),
         fuzzer("Chunked", ["HTTP1", "HTTPMessages"]),
+        fuzzer("HTTP2Session", ["HTTP2", "HTTP1", "HTTPMessages"]),
         fuzzer("ProxyHeader", ["ProxyProtocol"]),
         fuzzer("Target", ["HTTP1", "HTTPMessages", "Routing"]),
         fuzzer("Configuration", ["Configuration", "ConfigurationFile", "Control"]),
         fuzzer("Text", ["HTTP1", "HTTPMessages", "Routing"]),
+        fuzzer("FrameScanner", ["WebSocket"]),
+        fuzzer("HealthMessage", ["GRPC"]),
     ]
 }

@@ -19,6 +19,24 @@ struct AdminOptions: ParsableArguments {
         completion: .file())
     var tokenFile: String?
 
+    @Option(
+        help: ArgumentHelp(
+            "Encrypt, and trust the certificates of this file. Default: where the configuration file's listener has tls, its own certificate.",
+            valueName: "path"),
+        completion: .file())
+    var caFile: String?
+
+    @Option(help: ArgumentHelp("The name that the certificate is for, with --ca-file. Default: the address.", valueName: "name"))
+    var serverName: String?
+
+    @Option(
+        help: ArgumentHelp("A certificate to show where client_auth asks for one; needs --key-file.", valueName: "path"),
+        completion: .file())
+    var certFile: String?
+
+    @Option(help: ArgumentHelp("Its private key.", valueName: "path"), completion: .file())
+    var keyFile: String?
+
     @Option(help: ArgumentHelp("How long to wait for the answer.", valueName: "seconds"))
     var timeout: Int = 60
 
@@ -27,6 +45,8 @@ struct AdminOptions: ParsableArguments {
     func validate() throws {
         guard (1...3600).contains(timeout) else { throw ValidationError("--timeout must be between 1 and 3600 seconds") }
         if address == "" { throw ValidationError("--admin must not be empty") }
+        for (name, value) in [("ca-file", caFile), ("server-name", serverName), ("cert-file", certFile), ("key-file", keyFile)]
+        where value == "" { throw ValidationError("--\(name) must not be empty") }
         if tokenFile == "" { throw ValidationError("--token-file must not be empty") }
     }
 
@@ -34,7 +54,10 @@ struct AdminOptions: ParsableArguments {
 
     /// Whom to ask.
     func findPlace() throws(AdminError) -> AdminPlace {
-        try AdminPlace.find(.init(address: address ?? "", tokenFile: tokenFile ?? "", configurationFile: file.config))
+        try AdminPlace.find(
+            .init(
+                address: address ?? "", tokenFile: tokenFile ?? "", caFile: caFile ?? "", serverName: serverName ?? "",
+                certificateFile: certFile ?? "", keyFile: keyFile ?? "", configurationFile: file.config))
     }
 
     /// The time that the user gives runs from here.

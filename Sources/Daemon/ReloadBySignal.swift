@@ -3,7 +3,8 @@ import ConfigurationFile
 import Glibc
 import Primitives
 
-/// A reload of a daemon that cannot be asked, because the file already has the token or the address that it is to learn.
+/// A reload of a daemon that cannot be asked, because the file already has the token, the address or the certificates that it is to
+/// learn.
 struct ReloadBySignal {
     let file: String
     let place: AdminPlace
@@ -24,12 +25,16 @@ struct ReloadBySignal {
         try run(process, because: "the daemon did not know the token of \(file)")
     }
 
-    /// Nobody listens at the file's address.
+    /// Nobody listens at the file's address, or does not encrypt as the file says.
     func run(after error: AdminError) throws {
+        let isEncryption = error.kind == .encryption
         guard let process = DaemonProcess.find(pidFile: place.pidFile) else {
-            throw AdminError(error.kind, error.lines + [advice("address", "listens on the old one")])
+            let advice = isEncryption ? advice("tls", "has the old one") : advice("address", "listens on the old one")
+            throw AdminError(error.kind, error.lines + [advice])
         }
-        try run(process, because: "nobody listened on \(place.address.text)")
+        let reason =
+            isEncryption ? "\(place.address.text) did not encrypt as \(file) says" : "nobody listened on \(place.address.text)"
+        try run(process, because: reason)
     }
 
     private func advice(_ key: String, _ state: String) -> String {
@@ -66,7 +71,7 @@ struct ReloadBySignal {
                 if reply.isSuccess { return reply }
             } catch {
                 switch error.kind {
-                case .unreachable: break
+                case .unreachable, .encryption: break
                 // Its time is over.
                 case .noAnswer, .usage, .configuration: return nil
                 }

@@ -7,7 +7,7 @@ struct ReloadCommand: ParsableCommand {
         discussion: """
             Waits for the verdict. When the daemon refuses the file, it goes on with the old one, and the exit code is 1.
 
-            Where the file has a new token or a new admin address, which the daemon does not know yet, it is told by SIGHUP \
+            Where the file has a new token, a new admin address or other certificates for it, which the daemon does not know yet, it is told by SIGHUP \
             instead. For that the file must name server.pid_file, or systemd must run the command.
             """)
 
@@ -24,7 +24,7 @@ struct ReloadCommand: ParsableCommand {
             if reply.status == 401, place.isOfFile { return try signal.run(afterRefusal: reply) }
             try admin.print(reply, of: place)
         } catch let error as AdminError {
-            guard error.kind == .unreachable, place.source == .file else { throw error }
+            guard error.kind == .unreachable || error.kind == .encryption, place.source == .file else { throw error }
             try signal.run(after: error)
         }
     }

@@ -319,7 +319,7 @@ def test_an_idle_tunnel_ends_with_its_time_and_traffic_in_either_direction_keeps
 
 @BOTH
 def test_the_idle_limits_of_requests_are_not_those_of_tunnels(tunnelled, over):
-    sluice, _ = tunnelled(limits={"keepalive_timeout": "1s", "header_timeout": "1s", "body_idle_timeout": "1s", "write_idle_timeout": "1s"},
+    sluice, _ = tunnelled(limits={"keepalive_timeout": "1s", "header_timeout": "1s", "body_idle_timeout": "1s", "write_timeout": "1s"},
                           service={"timeouts": {"idle": "1s", "response": "1s"}, "pool": {"idle_timeout": "1s"}})
     with opened(sluice, over) as web:
         web.send(TEXT, b"one")

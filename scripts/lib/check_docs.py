@@ -3,6 +3,7 @@
     python3 check_docs.py [FILE...]
 
 - A yaml fence must pass `sluice check`. What a fragment leaves out (listeners, services that its routes name, routes) is put in.
+- Certificates, keys, authorities and lists of revocation that such a fence names without a leading slash are made for it.
 - "```yaml NAME" also keeps the text as the file NAME, "```sh run" is executed where these files are, all fences of a document as one
   script with `sluice` on the PATH; "```text output" must stand in what it prints. Ports are replaced by free ones.
 - A document with a "```console" fence is run on a machine that is played in a directory (practice_machine.py), fence by fence:
@@ -10,7 +11,7 @@
     - the lines behind it must stand in what it prints, in this order; … is anything;
     - "```yaml /etc/sluice/sluice.yaml", and any other fence with an absolute name, becomes that file on the machine;
     - /etc/sluice, /var/log/sluice, /usr/local and so on are folders of the machine, 8000, 9901, 8081 and 8082 free ports, two demo
-      backends are there; systemctl, journalctl, logrotate, sysctl, sudo and chgrp are played, `sluice`, `curl` and `scripts/install` real;
+      backends are there; systemctl, journalctl, logrotate, sysctl, sudo, chgrp and chown are played, `sluice`, `curl` and `scripts/install` real;
     - unless the document installs Sluice itself, it is installed and running with the configuration of docs/operations.md.
 - docs/troubleshooting.md has a heading for each reason that Sluice can give, and for no other.
 - A relative link, and every mention of a path in scripts/, config/, docs/, Sources/ or Tests/, must lead somewhere.
@@ -42,6 +43,33 @@ def completed(text):
     if "routes" not in keys:
         text += '\nroutes:\n  - {name: rest-of-the-example, match: {path: "/*"}, respond: {status: 200}}\n'
     return text
+
+
+def openssl(folder, *arguments):
+    subprocess.run(["openssl", *arguments], cwd=folder, check=True, capture_output=True, timeout=SECONDS)
+
+
+def make_certificate(folder):
+    """A certificate of its own authority, its key, and an empty list of revocations."""
+    openssl(folder, "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes", "-days", "90",
+            "-subj", "/CN=example.com", "-addext", "subjectAltName=DNS:example.com", "-keyout", "key.pem", "-out", "cert.pem")
+    (folder / "index.txt").write_text("")
+    (folder / "ca.conf").write_text("[ca]\ndefault_ca = example\n[example]\ndatabase = index.txt\ndefault_md = sha256\n")
+    openssl(folder, "ca", "-config", "ca.conf", "-gencrl", "-crldays", "90", "-cert", "cert.pem", "-keyfile", "key.pem", "-out", "crl.pem")
+
+
+def make_named_files(text, folder):
+    """What a fragment names beside itself: `tls/api.pem`, not `/etc/ssl/api.pem`."""
+    named = re.findall(r"\b(cert|key|ca|crl)_file: ([\w.-][\w./-]*)", text)
+    if not named:
+        return
+    with tempfile.TemporaryDirectory() as made:
+        make_certificate(Path(made))
+        for kind, name in named:
+            file = folder / name
+            file.parent.mkdir(parents=True, exist_ok=True)
+            file.write_bytes((Path(made) / {"cert": "cert.pem", "key": "key.pem", "ca": "cert.pem", "crl": "crl.pem"}[kind]).read_bytes())
+            file.chmod(0o600)
 
 
 def refused(done):
@@ -137,6 +165,7 @@ class Document:
         if name and not re.search(r"^admin:", body, re.M):
             with file.open("a", encoding="utf-8") as more:
                 more.write(f'\nadmin: {{address: "127.0.0.1:{ports["9901"]}"}}\n')
+        make_named_files(body, folder)
         done = subprocess.run([self.sluice, "check", "--config", str(file)], capture_output=True, text=True, timeout=SECONDS,
                               env={**os.environ, "PORT": ports["8000"]})
         if said := refused(done):

@@ -55,6 +55,8 @@ need_swift() {
     need libc6-dev test -e "/usr/lib/$(uname -m)-linux-gnu/crt1.o"
     need libstdc++-12-dev compgen -G "/usr/lib/gcc/*/*/libstdc++.so"
     need libyaml-dev test -e /usr/include/yaml.h
+    need libssl-dev test -e /usr/include/openssl/ssl.h
+    need libnghttp2-dev test -e /usr/include/nghttp2/nghttp2.h
     need python3
     need procps have ps
 }
@@ -80,6 +82,13 @@ test_python() {
     fi
     printf '%s\n' "$environment/bin/python"
 }
+# Notes what the binary needs where it runs.
+need_libraries() {
+    need libyaml-0-2 has_library libyaml-0.so.2
+    need libssl3 has_library libssl.so.3
+    need libnghttp2-14 has_library libnghttp2.so.14
+}
+has_library() { [[ $(PATH=$PATH:/usr/sbin:/sbin ldconfig -p) == *"$1"* ]]; }
 
 # CPU ticks that the processes of a session have used so far.
 session_ticks() {

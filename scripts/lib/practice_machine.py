@@ -1,7 +1,7 @@
 """A directory that plays a Debian machine with Sluice installed, for the commands in the documentation: see check_docs.py.
 
 `/etc/sluice`, `/usr/local` and so on are folders in it; ports are free ones; two backends run on 8081 and 8082. `scripts/install` and `sluice`
-are the real ones. systemctl, journalctl, logrotate, sysctl, sudo and chgrp are played here: systemctl starts, reloads, signals and stops a
+are the real ones. systemctl, journalctl, logrotate, sysctl, sudo, chgrp and chown are played here: systemctl starts, reloads, signals and stops a
 real daemon by the installed unit, hands it sockets, and listens to what it notifies.
 """
 import ctypes
@@ -324,7 +324,8 @@ class Machine:
             (tools / name).write_text(SHIM.format(python=sys.executable, path=str(self.folder / "manager")))
         (tools / "sluice").write_text(SLUICE.format(folder=self.folder))
         (tools / "sudo").write_text('#!/bin/bash\nexec "$@"\n')
-        (tools / "chgrp").write_text('#!/bin/bash\n[ "$1" = sluice ] && [ -e "$2" ]\n')
+        for name in "chgrp", "chown":
+            (tools / name).write_text('#!/bin/bash\n[ "$1" = sluice ] && [ -e "$2" ]\n')
         checkout = self.folder / "checkout/scripts"
         checkout.mkdir(parents=True)
         (checkout / "install").write_text(

@@ -10,8 +10,18 @@ public struct AdminSettings: Sendable {
     /// Empty where there is none, or where it cannot be read here; then `tokenProblems` says why.
     public private(set) var token = Secret()
     public private(set) var tokenProblems: [Diagnostic] = []
+    /// Nil where the listener speaks plain text.
+    public private(set) var tls: Encryption?
     /// Nil where the file names none.
     public private(set) var pidFile: String?
+
+    /// What a client must know of `admin.tls`.
+    public struct Encryption: Sendable {
+        /// Those of the listener, the one for clients that name no host first; empty where none can be read here, and then `problems`
+        /// says why.
+        public fileprivate(set) var certificateFiles: [String] = []
+        public fileprivate(set) var problems: [Diagnostic] = []
+    }
 
     /// - Parameters:
     ///   - root: the file, as far as its text could be read.
@@ -30,6 +40,7 @@ public struct AdminSettings: Sendable {
             isEnabled = false
         }
         readAddress(admin, isCut: !isWhole && (admin == nil || root?.entries.last?.key == "admin"), file, faults, source)
+        if let written = admin?.entry("tls")?.value, !written.isNull { readTLS(written, source) }
         if let written = admin?.entry("token")?.value {
             let reading = Self.read(written, .secret, "admin.token", source)
             if case .secret(let secret)? = reading.content { token = secret } else { tokenProblems = reading.problems }
@@ -57,6 +68,39 @@ public struct AdminSettings: Sendable {
         } else {
             addressProblems = reading.problems
         }
+    }
+
+    private mutating func readTLS(_ written: Node, _ source: some SecretSource) {
+        if let enabled = written.entry("enabled")?.value,
+            case .truth(false)? = Self.read(enabled, .truth, "admin.tls.enabled", source).content
+        {
+            return
+        }
+        var tls = Encryption()
+        let certificates = written.entry("certificates")?.value
+        var elements: [Node] = []
+        if case .sequence(let nodes)? = certificates?.content { elements = nodes }
+        for (index, element) in elements.enumerated() {
+            let path = "admin.tls.certificates[\(index)].cert_file"
+            guard let named = element.entry("cert_file")?.value else { continue }
+            let reading = Self.read(named, .file, path, source)
+            if case .text(let file)? = reading.content {
+                tls.certificateFiles.append(Self.complete(file, named.mark))
+            } else {
+                tls.problems += reading.problems
+            }
+        }
+        if tls.certificateFiles.isEmpty, tls.problems.isEmpty {
+            let mark = (certificates ?? written).mark
+            tls.problems = [Diagnostic(.error, mark: mark, path: "admin.tls.certificates", message: "names no certificate")]
+        }
+        self.tls = tls
+    }
+
+    /// As the daemon opens it: one without a leading slash stands below the directory of the file that names it.
+    private static func complete(_ file: String, _ mark: Mark) -> String {
+        guard !file.hasPrefix("/"), let slash = mark.file.lastIndex(of: "/") else { return file }
+        return mark.file[...slash] + file
     }
 
     private static func read(

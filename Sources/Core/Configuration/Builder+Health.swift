@@ -19,9 +19,9 @@ extension Builder {
         derive(value.trail, "fast_interval", AmountText.of(policy.fastInterval))
         derive(value.trail, "fast_timeout", AmountText.of(policy.fastTimeout))
         if !isOff { checkTimes(value, policy) }
-        let check = check(value, isOff: isOff)
+        let check = check(value, service.instances, isOff: isOff)
         guard value.isEnabled else { return }
-        policy.hasChecks = check != nil
+        policy.hasChecks = true
         service.health = policy
         service.check = check
     }
@@ -45,29 +45,45 @@ extension Builder {
         }
     }
 
-    /// - Returns: nil where there is none.
-    private mutating func check(_ value: Value, isOff: Bool) -> CheckConfiguration? {
+    private mutating func check(_ value: Value, _ instances: [InstanceConfiguration], isOff: Bool) -> CheckConfiguration {
         let expectation = CheckExpectation(
             statuses: value["expect_status"]?.elements.compactMap { $0.integer.map { UInt16(clamping: $0) } } ?? [],
             body: value["expect_body"]?.text.map { Array($0.utf8) } ?? [], field: expectedField(value["expect_header"]))
         if let body = value["expect_body"], body.text?.isEmpty == true {
             diagnostics.error(body.mark, body.trail, "is empty; left out, the body is not looked at")
         }
-        switch value["type"]?.text {
+        let type = value["type"]?.text ?? "http"
+        let ofHTTP = ["path", "host", "expect_status", "expect_body", "expect_header"]
+        for key in (type == "http" ? [] : ofHTTP) + (type == "grpc" ? [] : ["grpc_service"]) where !isOff {
+            guard let entry = value.entry(key) else { continue }
+            warn(entry, "has no effect on a check of type \(type)\(type == "tcp" ? ", which asks for nothing" : "")")
+        }
+        switch type {
         case "tcp":
-            for key in ["path", "host", "expect_status", "expect_body", "expect_header"] where !isOff {
-                if let entry = value.entry(key) { warn(entry, "has no effect on a check of type tcp, which asks for nothing") }
-            }
             return .tcp
         case "grpc":
-            if let type = value["type"], !isOff {
-                diagnostics.withoutEffect("a check of type grpc", type.mark, type.trail)
-            }
-            return nil
+            if let type = value["type"], !isOff { checkProtocols(type, instances) }
+            return .grpc(service: value["grpc_service"]?.text ?? "")
         default:
             derive(value.trail, "path", Defaults.checkPath)
             return .http(target: value["path"]?.text ?? Defaults.checkPath, host: value["host"]?.text, expectation)
         }
+    }
+
+    /// Who is checked over HTTP/2 and asked over HTTP/1.1 is mostly a server that cannot answer.
+    private mutating func checkProtocols(_ type: Value, _ instances: [InstanceConfiguration]) {
+        let older = instances.first { instance in
+            switch instance.protocol {
+            case .http1: true
+            case .auto: !instance.isSecure
+            case .h2, .h2c: false
+            }
+        }
+        guard let older else { return }
+        diagnostics.warning(
+            type.mark, type.trail,
+            "the check is made over HTTP/2, while \(older.id) gets its requests over HTTP/1.1; gRPC needs "
+                + "protocol: \(older.isSecure ? "h2" : "h2c") there")
     }
 
     /// `Name` or `Name: value`.

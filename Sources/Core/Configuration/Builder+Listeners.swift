@@ -13,7 +13,10 @@ extension Builder {
             }
             guard element.isEnabled else { continue }
             isAnyOn = true
-            checkProtocols(element["protocols"])
+            let tls = element.block("tls").map { serverTLS($0) }
+            let protocols = listenerProtocols(element["protocols"], of: element)
+            var http2 = HTTP2Configuration()
+            if let entry = element.entry("http2") { http2 = http2Limits(entry, of: element, protocols) }
             guard let place = element["address"], case .listenAddress(let address) = place.content,
                 let name = element["name"]?.text
             else { continue }
@@ -24,7 +27,11 @@ extension Builder {
             if let given = element.block("limits") { own = limits(given, over: own) }
             var listener = ListenerConfiguration(name: name, address: address, limits: own)
             if let given = element.block("proxy_protocol") { listener.proxyProtocol = proxyTrusted(given, address) }
+            listener.protocols = protocols
+            listener.tls = tls?.tls
+            listener.http2 = http2
             configuration.listeners.append(listener)
+            places.listenerTLS.append(tls?.places)
             places.listeners.append(LoadResult.Place(mark: place.mark, path: place.trail.text))
         }
         if !isAnyOn { diagnostics.error(value.mark, value.trail, "needs at least one listener that is enabled") }
@@ -42,17 +49,6 @@ extension Builder {
         return trusted
     }
 
-    private mutating func checkProtocols(_ value: Value?) {
-        guard let value else { return }
-        for element in value.elements {
-            guard let text = element.text, text != "http/1.1" else { continue }
-            diagnostics.withoutEffect("the protocol \(text)", element.mark, element.trail)
-        }
-        if !value.elements.contains(where: { $0.text == "http/1.1" || $0.isInvalid }) {
-            diagnostics.error(value.mark, value.trail, "must name http/1.1, the only protocol of this version")
-        }
-    }
-
     mutating func buildAdmin(_ value: Value?, listeners: Value?) {
         var admin = AdminConfiguration()
         if let value {
@@ -60,14 +56,25 @@ extension Builder {
             if case .secret(let token)? = value["token"]?.content { admin.token = token }
             admin.hosts = value["hosts"]?.elements.compactMap(\.text) ?? []
             set(&admin.metrics, value["metrics"]?.truth)
+            if let (tls, tlsPlaces) = value.block("tls").map({ serverTLS($0) }) {
+                admin.tls = tls
+                places.adminTLS = tlsPlaces
+            }
             if case .listenAddress(let address)? = value["address"]?.content { admin.address = address }
             let mark = value["address"]?.mark ?? value.mark
             let trail = value["address"]?.trail ?? value.trail.appending("address")
             places.admin = LoadResult.Place(mark: mark, path: trail.text)
             let hasToken = value.entry("token") != nil
             let shown = value["address"]?.shown(admin.address.text) ?? admin.address.text
-            if admin.enabled, !admin.address.isLocal, !hasToken {
-                diagnostics.error(mark, trail, "\(shown) can be reached by other machines and needs admin.token")
+            let isGuarded = hasToken || admin.tls?.requiresClientCertificate == true
+            // What is wrong with the authorities has been said.
+            let auth = value.block("tls")?.block("client_auth")
+            let isKnown = value.entry("tls")?.value.holdsInvalid != true && (auth == nil || admin.tls?.clientAuth != nil)
+            if admin.enabled, !admin.address.isLocal, !isGuarded, isKnown {
+                diagnostics.error(
+                    mark, trail,
+                    "\(shown) can be reached by other machines and needs admin.token, or admin.tls with client_auth: {mode: require}"
+                )
             }
             if admin.enabled, let token = value["token"] { checkToken(token, admin, shown) }
         }

@@ -3,7 +3,7 @@ import Primitives
 /// Middlewares.
 extension Builder {
     /// Those that keep somebody out: a route that names one must not be open because it is missing.
-    private static var guards: [String] { ["jwt", "api_key", "authorize", "ip_access", "custom"] }
+    private static var guards: [String] { ["jwt", "api_key", "authorize", "ip_access", "client_cert", "custom"] }
 
     mutating func buildMiddleware(_ entry: Value.Entry) {
         let value = entry.value
@@ -44,6 +44,12 @@ extension Builder {
                 diagnostics.error(body.mark, body.trail, "allow or deny must name somebody")
             }
             add(entry.key, .ipAccess(allow: allow, deny: deny))
+        case "client_cert":
+            var rules = ClientCertificateRules()
+            rules.subjects = body["subjects"]?.elements.compactMap(\.text) ?? []
+            rules.sans = body["sans"]?.elements.compactMap { $0.text.flatMap(ScalarKind.certificateName) } ?? []
+            rules.fingerprints = body["fingerprints"]?.elements.compactMap(\.text) ?? []
+            add(entry.key, .clientCertificate(rules))
         case "custom":
             let options = (body["options"]?.entries ?? []).compactMap { option in
                 option.value.text.map { CustomOption(name: option.key, value: $0, isSecret: option.value.written != nil) }

@@ -17,6 +17,7 @@ extension Builder {
         let policy = pathPolicy(value.block("path"), match: value["match"]?["path"])
         if let given = value.block("timeouts") { timeouts = self.timeouts(given, over: timeouts) }
         let resilience = routeResilience(value, action, timeouts, isOff: isOff)
+        let upgrade = self.upgrade(value, isOff: isOff)
         if !isOff { checkUseless(value) }
         guard !isOff, let name = value["name"]?.text, let match, let action, let place = value.entry("match") else { return }
         var route = RouteConfiguration(name: name, match: match, action: action)
@@ -31,7 +32,8 @@ extension Builder {
         if case .off = route.maintenance { route.maintenance = answer }
         if case .service = action {
             set(&route.priority, priority(value["priority"]))
-            route.allowsWebSocket = value["upgrade"]?.elements.contains { $0.text == "websocket" } ?? false
+            route.upgrade = upgrade.protocols
+            route.webSocket = upgrade.webSocket
             route.breaker = resilience.breaker
             route.fallback = resilience.fallback
         }
@@ -230,8 +232,8 @@ extension Builder {
     /// Keys that only mean something towards a backend, on a route that has none.
     private mutating func checkUseless(_ value: Value) {
         guard value.entry("service") == nil, value.entries.contains(where: { Schema.actions.contains($0.key) }) else { return }
-        for name in ["timeouts", "priority", "circuit_breaker", "fallback"] {
-            guard let entry = value.entry(name), entry.value.isEnabled else { continue }
+        for name in ["timeouts", "priority", "circuit_breaker", "fallback", "upgrade", "websocket"] {
+            guard let entry = value.entry(name), entry.value.isEnabled, !entry.value.isEmptyList else { continue }
             warn(entry, "has no effect on a route without a service")
         }
         for name in ["strip_prefix", "add_prefix", "rewrite"] {

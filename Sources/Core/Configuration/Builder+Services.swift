@@ -17,6 +17,7 @@ extension Builder {
             set(&service.pool.maxConnections, pool["max_connections"]?.integer)
             set(&service.pool.idleTimeout, pool["idle_timeout"]?.duration)
             set(&service.pool.maxRequestsPerConnection, pool["max_requests_per_connection"]?.integer)
+            set(&service.pool.maxStreams, pool["max_streams"]?.integer)
         }
         if let queue = value.block("queue") {
             set(&service.queue.maxPending, queue["max_pending"]?.integer)
@@ -28,6 +29,10 @@ extension Builder {
         case let text?: service.passHost = .literal(text)
         }
         set(&service.resolveInterval, value["resolve_interval"]?.duration)
+        let tls = clientTLS(value.block("tls"))
+        let isAnySecure = service.instances.contains(where: \.isSecure)
+        if isAnySecure { service.tls = tls }
+        if !isOff { checkClientTLS(value, tls, isAnySecure: isAnySecure) }
         buildBalancer(value["load_balancer"], &service, isOff: isOff)
         if let check = value["health_check"] { buildHealthCheck(check, &service, isOff: isOff) }
         buildResilience(value, &service, isOff: isOff)
@@ -38,27 +43,25 @@ extension Builder {
         if isOff { answer = .on(message: "The service is switched off.", retryAfter: Defaults.maintenanceRetryAfter) }
         services[entry.key] = .built(configuration.services.count, maintenance: answer)
         configuration.services.append(service)
-        places.services.append(LoadResult.Place(mark: entry.keyMark, path: value.trail.text))
+        let place = LoadResult.Place(mark: entry.keyMark, path: value.trail.text)
+        places.services.append(place)
+        let block = value.block("tls")
+        places.serviceTLS.append(block.map { LoadResult.Place(mark: $0.mark, path: $0.trail.text) } ?? place)
     }
 
     private mutating func instances(_ list: Value, of service: Value) -> [InstanceConfiguration] {
         var result: [InstanceConfiguration] = []
-        var seen: [InstanceAddress: KeyTrail] = [:]
+        var seen: [String: KeyTrail] = [:]
         var isAnyOn = false
         for element in list.elements {
             guard element.isEnabled else { continue }
             isAnyOn = true
             guard let url = element["url"], case .instanceAddress(let address, let isSecure) = url.content else { continue }
-            if isSecure, service.isEnabled {
-                diagnostics.error(url.mark, url.trail, "https:// to backends is not available in this version")
+            var instance = InstanceConfiguration(address: address, isSecure: isSecure)
+            if let first = seen.updateValue(url.trail, forKey: instance.id) {
+                diagnostics.error(url.mark, url.trail, "\(url.shown(instance.id)) stands at \(first.text) already")
             }
-            if let first = seen.updateValue(url.trail, forKey: address) {
-                diagnostics.error(url.mark, url.trail, "\(url.shown(address.text)) stands at \(first.text) already")
-            }
-            if let spoken = element["protocol"], let text = spoken.text, text != "auto", text != "http/1.1", service.isEnabled {
-                diagnostics.withoutEffect("the protocol \(text)", spoken.mark, spoken.trail)
-            }
-            var instance = InstanceConfiguration(address: address)
+            if let spoken = element["protocol"] { setProtocol(spoken, &instance) }
             set(&instance.weight, element["weight"]?.integer)
             set(&instance.version, element["version"]?.text)
             result.append(instance)
@@ -70,6 +73,20 @@ extension Builder {
             diagnostics.warning(list.mark, list.trail, "every weight is 0: no instance takes requests")
         }
         return result
+    }
+
+    private mutating func setProtocol(_ value: Value, _ instance: inout InstanceConfiguration) {
+        guard let spoken: UpstreamProtocol = word(value) else { return }
+        switch spoken {
+        case .h2 where !instance.isSecure:
+            diagnostics.error(
+                value.mark, value.trail, "h2 is HTTP/2 over TLS and needs an https:// url; without encryption it is h2c")
+        case .h2c where instance.isSecure:
+            diagnostics.error(
+                value.mark, value.trail, "h2c is HTTP/2 without encryption, and the url is https://; over TLS it is h2")
+        case .auto, .http1, .h2, .h2c:
+            instance.protocol = spoken
+        }
     }
 
     func timeouts(_ value: Value, over base: TimeoutsConfiguration) -> TimeoutsConfiguration {

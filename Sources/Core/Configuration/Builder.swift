@@ -62,6 +62,7 @@ struct Builder {
         var names: [String: String] = [:]
         for route in routes { buildRoute(route, names: &names) }
         checkCORSMethods()
+        checkClientCertificates()
         if configuration.routes.isEmpty, knowsAll, !diagnostics.hasErrors {
             diagnostics.warning(
                 root["routes"]?.mark ?? root.mark, .key(.root, "routes"), "there is no route: every request gets 404")

@@ -97,7 +97,7 @@ struct ConfigurationComparison {
             guard moved != after else { return }
             comparison.compare(
                 ConfigurationLines.service(before, in: old), ConfigurationLines.service(after, in: new), below: path + ".")
-            comparison.byName(before.instances, after.instances, path + ".instances", \.address.text) {
+            comparison.byName(before.instances, after.instances, path + ".instances", \.id) {
                 inner, before, after, path in
                 guard before != after else { return }
                 inner.compare(ConfigurationLines.instance(before), ConfigurationLines.instance(after), below: path + ".")

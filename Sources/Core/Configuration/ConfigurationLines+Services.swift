@@ -18,11 +18,13 @@ extension ConfigurationLines {
             ConfigurationLine("pool.max_connections", "\(service.pool.maxConnections)"),
             ConfigurationLine("pool.idle_timeout", AmountText.of(service.pool.idleTimeout)),
             ConfigurationLine("pool.max_requests_per_connection", "\(service.pool.maxRequestsPerConnection)"),
+            ConfigurationLine("pool.max_streams", "\(service.pool.maxStreams)"),
             ConfigurationLine("queue.max_pending", "\(service.queue.maxPending)"),
             ConfigurationLine("queue.timeout", AmountText.of(service.queue.timeout)),
             ConfigurationLine("pass_host", host),
             ConfigurationLine("resolve_interval", AmountText.of(service.resolveInterval)),
         ]
+        if let encryption = service.tls { lines += tls(encryption) }
         if let given = service.check { lines += check(given, service.health) }
         lines.append(ConfigurationLine("outlier_detection.enabled", "\(service.outliers != nil)"))
         if let policy = service.outliers { lines += outliers(policy) }
@@ -49,7 +51,10 @@ extension ConfigurationLines {
     }
 
     static func instance(_ instance: InstanceConfiguration) -> [ConfigurationLine] {
-        [ConfigurationLine("weight", "\(instance.weight)"), ConfigurationLine("version", instance.version)]
+        [
+            ConfigurationLine("weight", "\(instance.weight)"), ConfigurationLine("version", instance.version),
+            ConfigurationLine("protocol", instance.protocol.rawValue),
+        ]
     }
 
     private static func balancer(_ service: ServiceConfiguration) -> [ConfigurationLine] {
@@ -111,6 +116,8 @@ extension ConfigurationLines {
             }
         case .tcp:
             lines = [ConfigurationLine("health_check.type", "tcp")]
+        case .grpc(let service):
+            lines = [ConfigurationLine("health_check.type", "grpc"), ConfigurationLine("health_check.grpc_service", service)]
         }
         lines += [
             ConfigurationLine("health_check.interval", AmountText.of(policy.interval)),

@@ -36,6 +36,7 @@ enum ConfigurationLines {
             ConfigurationLine("access_log.request_headers", text(log.requestHeaders)),
             ConfigurationLine("access_log.redact", text(log.redact)),
         ]
+        if let encryption = admin.tls { lines += tls("admin.tls", encryption) }
         if let path = server.pidFile { lines.append(ConfigurationLine("server.pid_file", path)) }
         if !admin.token.isEmpty {
             lines.append(ConfigurationLine("admin.token", bytes(admin.token.bytes), isSecret: true))
@@ -70,6 +71,9 @@ enum ConfigurationLines {
     static func listener(_ listener: ListenerConfiguration) -> [ConfigurationLine] {
         var lines = [ConfigurationLine("address", listener.address.text)]
         if let trusted = listener.proxyProtocol { lines.append(ConfigurationLine("proxy_protocol.trusted", text(trusted))) }
+        lines.append(ConfigurationLine("protocols", text(listener.protocols.names.map(\.rawValue))))
+        if let encryption = listener.tls { lines += tls("tls", encryption) }
+        if listener.protocols.h2 || listener.protocols.h2c { lines += http2(listener.http2) }
         return lines + limits(listener.limits)
     }
 
@@ -93,6 +97,12 @@ enum ConfigurationLines {
         case .ipAccess(let allow, let deny):
             return [
                 ConfigurationLine("ip_access.allow", text(allow)), ConfigurationLine("ip_access.deny", text(deny)),
+            ]
+        case .clientCertificate(let rules):
+            return [
+                ConfigurationLine("client_cert.subjects", text(rules.subjects)),
+                ConfigurationLine("client_cert.sans", text(rules.sans.map(\.text))),
+                ConfigurationLine("client_cert.fingerprints", text(rules.fingerprints)),
             ]
         case .custom(let type, let options):
             return [ConfigurationLine("custom.type", type)]
@@ -141,6 +151,11 @@ enum ConfigurationLines {
         case .unlimited: lines.append(ConfigurationLine("limits.request_body", "0"))
         }
         lines.append(ConfigurationLine("allow_body", "\(route.allowBody)"))
+        lines.append(ConfigurationLine("upgrade", text(route.upgrade)))
+        if let webSocket = route.webSocket {
+            lines.append(ConfigurationLine("websocket.origins", text(webSocket.origins)))
+            lines.append(ConfigurationLine("websocket.idle_timeout", AmountText.of(webSocket.idleTimeout)))
+        }
         lines.append(ConfigurationLine("priority", "\(route.priority.name)"))
         if let policy = route.breaker { lines += breaker(policy) }
         if let given = route.fallback { lines += fallback(given, in: configuration) }

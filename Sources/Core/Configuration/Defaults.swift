@@ -35,6 +35,36 @@ public enum Defaults {
     /// systemd's journal takes it from there.
     public static var accessLogOutput: LogOutput { .standardOutput }
 
+    // Protocols and encryption.
+
+    /// Plain text: who wants HTTP/2 without encryption says h2c.
+    public static var protocols: [ListenerProtocols.Name] { [.http1] }
+    public static var protocolsOverTLS: [ListenerProtocols.Name] { [.h2, .http1] }
+    /// Streams. As nginx 128 and HAProxy 100; more than one page asks for at once.
+    public static var http2Streams: Int { 100 }
+    /// Bytes. An upload of 100 ms at 20 Mbit/s.
+    public static var http2StreamWindow: Int { 256 << 10 }
+    /// Bytes. Four streams that send as much as they may.
+    public static var http2ConnectionWindow: Int { 1 << 20 }
+    /// Streams. A user who leaves a page resets what it was loading; a flood is more (CVE-2023-44487).
+    public static var http2Resets: Int { 200 }
+    public static var http2ResetsPerSecond: Int { 20 }
+    /// Frames.
+    public static var http2ControlFrames: Int { 100 }
+    public static var http2ControlFramesPerSecond: Int { 10 }
+    /// What every browser since 2014 speaks, with the ciphers that are left of it.
+    public static var tlsMinimumVersion: TLSVersion { .tls12 }
+    /// Off: a balancer's check by address names no host.
+    public static var strictSNI: Bool { false }
+    public static var sessionTickets: Bool { true }
+    /// Who steals a key reads the sessions of two such spans.
+    public static var ticketRotation: TimeAmount { .seconds(12 * 3600) }
+    /// A block that asks for certificates means it.
+    public static var clientAuthMode: ClientAuthConfiguration.Mode { .require }
+    /// Certificates between. A root, an authority of the organisation and two below it.
+    public static var clientAuthDepth: Int { 3 }
+    public static var clientAuthForwards: Bool { true }
+
     // What a client may take.
 
     /// Bytes. What nginx and most backends take at most.
@@ -79,6 +109,9 @@ public enum Defaults {
     /// Below the keep-alive time of common application servers, so that we close first.
     public static var poolIdleTimeout: TimeAmount { .seconds(30) }
     public static var poolRequestsPerConnection: Int { 10_000 }
+    /// Requests at once on one connection. Most servers allow 100 or more.
+    public static var poolStreams: Int { 100 }
+    public static var verifiesBackends: Bool { true }
     /// Requests of one service. As Envoy.
     public static var queuePending: Int { 1_024 }
     /// A request that waited longer would mostly find that its client has gone.
@@ -102,6 +135,9 @@ public enum Defaults {
     public static var corsMaxAge: TimeAmount { .seconds(600) }
 
     // Routes.
+
+    /// People look at a page for that long without a message.
+    public static var tunnelIdleTimeout: TimeAmount { .seconds(3600) }
 
     /// A slash that one side reads as a separator and the other does not is how path rules are walked round.
     public static var encodedSlash: EncodedSlashPolicy { .reject }

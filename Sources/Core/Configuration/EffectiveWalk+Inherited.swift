@@ -1,7 +1,7 @@
 /// Values that stand elsewhere when they are left out: in the file's limits, or in the route's service.
 extension EffectiveWalk {
     func listener(_ members: [(String, EffectiveValue)], _ file: Members) -> [(String, EffectiveValue)] {
-        members.map { name, value in
+        withHTTP2(members).map { name, value in
             switch (name, value) {
             case ("limits", .mapping(let own)):
                 return (name, filled(own, from: file.byName["limits"], Schema.limits(ofListener: true)))
@@ -18,6 +18,7 @@ extension EffectiveWalk {
     func route(
         _ index: Int, _ members: [(String, EffectiveValue)], _ services: Members
     ) -> [(String, EffectiveValue)] {
+        let members = withTunnels(members)
         let blocks = ["timeouts", "circuit_breaker"]
         guard members.contains(where: { blocks.contains($0.0) }),
             case .scalar(let name, _, _)? = members.first(where: { $0.0 == "service" })?.1,
@@ -29,6 +30,24 @@ extension EffectiveWalk {
             let object = key == "timeouts" ? Schema.timeouts : Schema.circuitBreaker(ofRoute: true)
             return (key, filled(own, from: service.first { $0.0 == key }?.1, object, at: trail.appending(key)))
         }
+    }
+
+    /// Every listener that speaks HTTP/2 has limits for it.
+    private func withHTTP2(_ members: [(String, EffectiveValue)]) -> [(String, EffectiveValue)] {
+        let speaksIt = members.contains { name, value in
+            if name == "protocols", case .scalars(let names, _) = value { names.contains { $0.0 != "http/1.1" } } else { false }
+        }
+        guard speaksIt, !isOff(members), !members.contains(where: { $0.0 == "http2" }) else { return members }
+        return members + [("http2", defaults(Schema.http2, .root))]
+    }
+
+    /// Every route that lets clients change their protocol has limits for that.
+    private func withTunnels(_ members: [(String, EffectiveValue)]) -> [(String, EffectiveValue)] {
+        let hasUpgrade = members.contains { name, value in
+            if name == "upgrade", case .scalars(let names, _) = value { !names.isEmpty } else { false }
+        }
+        guard hasUpgrade, !isOff(members), !members.contains(where: { $0.0 == "websocket" }) else { return members }
+        return members + [("websocket", defaults(Schema.webSocket, .root))]
     }
 
     /// The keys of `object` that are missing in `own`, from the block that counts instead.

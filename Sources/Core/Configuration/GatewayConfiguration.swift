@@ -98,8 +98,10 @@ public enum ForwardedStyle: String, Sendable, Equatable, CaseIterable {
 public struct AdminConfiguration: Sendable, Equatable {
     public var enabled = true
     public var address = Defaults.adminAddress
-    /// What a caller must show as `Authorization: Bearer …`; empty when none is asked for, which only a loopback address or a
-    /// Unix socket may do.
+    /// Nil: plain text.
+    public var tls: TLSServerConfiguration?
+    /// What a caller must show as `Authorization: Bearer …`; empty when none is asked for, which only a loopback address, a Unix
+    /// socket, or a listener that lets nobody in without a certificate may do.
     public var token = Secret()
     /// Names in lower case under which callers may reach it, beside its address and `localhost`: a page of another site can make
     /// its name point here (DNS rebinding).

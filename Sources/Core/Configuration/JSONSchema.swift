@@ -165,6 +165,11 @@ public enum JSONSchema {
         case .fieldValue, .fixedFieldValue, .location:
             text("^[^\\u0000-\\u0008\\u000a-\\u001f\\u007f]{0,8192}$")
         case .secret: plainText + [("minLength", .number(1))]
+        case .file: orVariable(text("^[^\\u0000-\\u001f\\u007f]{0,4094}[^\\u0000-\\u001f\\u007f/]$"))
+        case .upgrade: orVariable(string("^\(tokenCharacters)+(/\(tokenCharacters)+)?$"))
+        case .certificateName:
+            orVariable(string("^(\(ClientCertificateName.Kind.allCases.map(\.rawValue).joined(separator: "|"))):.+$"))
+        case .fingerprint: orVariable(text("^([0-9A-Fa-f]{2}:?){31}[0-9A-Fa-f]{2}$"))
         case .option: plainText
         }
     }
@@ -182,7 +187,9 @@ public enum JSONSchema {
 
     /// A word, and where it is a number the number, which is how an editor reads it.
     private static func alternatives(_ word: String) -> [JSONValue] {
-        Int(word).map { [.number($0), .string(word)] } ?? [.string(word)]
+        if let number = Int(word) { return [.number(number), .string(word)] }
+        if word.utf8.contains(ASCII.dot), let number = Double(word) { return [.decimal(number), .string(word)] }
+        return [.string(word)]
     }
 
     private static var variable: JSONValue { .object([("$ref", .string("#/$defs/variable"))]) }

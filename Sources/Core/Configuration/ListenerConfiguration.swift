@@ -9,6 +9,11 @@ public struct ListenerConfiguration: Sendable, Equatable {
     /// Peers that must begin each connection with a PROXY header, which says who the client is; nil is off. Empty only on a
     /// Unix socket, whose peers have no address.
     public var proxyProtocol: [AddressBlock]?
+    public var protocols = ListenerProtocols.standard(overTLS: false)
+    /// Nil: plain text.
+    public var tls: TLSServerConfiguration?
+    /// Of a connection that speaks h2 or h2c.
+    public var http2 = HTTP2Configuration()
 
     public init(name: String, address: ListenAddress, limits: LimitsConfiguration = LimitsConfiguration()) {
         self.name = name

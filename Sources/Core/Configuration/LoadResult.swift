@@ -45,6 +45,23 @@ public struct LoadResult: Sendable {
         public var admin = Place(mark: Mark(file: "", line: 1, column: 1), path: "admin")
         public var accessLog = Place(mark: Mark(file: "", line: 1, column: 1), path: "access_log")
 
+        /// Nil where the listener has no TLS.
+        public var listenerTLS: [TLSPlaces?] = []
+        public var adminTLS: TLSPlaces?
+        /// Of `services[i].tls`; of the service where it has no such block.
+        public var serviceTLS: [Place] = []
+
         public init() {}
+    }
+
+    /// Where the parts of a `TLSServerConfiguration` stand.
+    public struct TLSPlaces: Sendable, Equatable {
+        public var block: Place
+        /// Index for index as in `certificates`.
+        public var certificates: [Place] = []
+        /// Of the block's own.
+        public var clientAuth: Place?
+
+        public init(block: Place) { self.block = block }
     }
 }

@@ -18,6 +18,8 @@ public enum MiddlewareKind: Sendable, Equatable {
     case cors(CORSConfiguration)
     /// Who is let in by address: not those of `deny`, and if `allow` is not empty only those of it. One of them is not empty.
     case ipAccess(allow: [AddressBlock], deny: [AddressBlock])
+    /// Who is let in by the certificate that the client showed; 403 for everybody else, and for those who showed none.
+    case clientCertificate(ClientCertificateRules)
     /// A kind that the daemon was built with. In the order of the file; no name stands twice.
     case custom(type: String, options: [CustomOption])
 }
@@ -109,4 +111,10 @@ public enum HeaderVariable: String, Sendable, Equatable, CaseIterable {
     /// RFC 3339 in UTC with milliseconds.
     case timestamp
     case listener
+    /// The subject of the client's certificate (RFC 4514); empty where it showed none, as with the two below.
+    case clientCertSubject = "client_cert_subject"
+    /// SHA-256 of the certificate, hexadecimal in lower case.
+    case clientCertFingerprint = "client_cert_fingerprint"
+    /// Its other names, `DNS:…`, `URI:…`, `email:…` and `IP:…`, with a comma between two.
+    case clientCertSAN = "client_cert_san"
 }

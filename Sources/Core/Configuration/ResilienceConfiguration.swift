@@ -41,6 +41,9 @@ public enum CheckConfiguration: Sendable, Equatable {
     case http(target: String, host: String?, CheckExpectation)
     /// A connection that stands is a success.
     case tcp
+    /// `grpc.health.v1.Health/Check` of this service, "" for the server as a whole; over HTTP/2, whatever the instance's requests
+    /// are sent with.
+    case grpc(service: String)
 }
 
 /// How requests are tried again.

@@ -16,9 +16,10 @@ public struct RouteConfiguration: Sendable, Equatable {
     /// Whether a request may have a body; false answers 400.
     public var allowBody = true
     public var maintenance = Maintenance.off
-    /// A client may change to the WebSocket protocol. Its connections live long and end in many ways, so that the service's breaker
-    /// does not count for such a route.
-    public var allowsWebSocket = false
+    /// Protocols that a client may change to (RFC 9110 §7.8): names in lower case, perhaps with `/version`. Never HTTP/2.
+    public var upgrade: [String] = []
+    /// What counts for the tunnels that `upgrade` lets clients open; nil exactly where that is empty.
+    public var webSocket: WebSocketConfiguration?
     public var priority = RequestPriority.standard
     /// Its own breaker, which counts in the place of the service's; nil: the service's.
     public var breaker: BreakerPolicy?
@@ -30,6 +31,10 @@ public struct RouteConfiguration: Sendable, Equatable {
         self.match = match
         self.action = action
     }
+
+    /// A client may change to the WebSocket protocol. Its connections live long and end in many ways, so that the service's breaker
+    /// does not count for such a route.
+    public var allowsWebSocket: Bool { upgrade.contains("websocket") }
 }
 
 public struct RouteMatch: Sendable, Equatable {

@@ -38,6 +38,10 @@ extension ScalarKind {
         case .origin: readOrigin(text)
         case .hostName: readHostName(text)
         case .logOutput(let off): readLogOutput(text, off: off)
+        case .file: readFile(text)
+        case .upgrade: readUpgrade(text)
+        case .certificateName: readCertificateName(text)
+        case .fingerprint: readFingerprint(text)
         case .option: .value(.text(text))
         }
     }

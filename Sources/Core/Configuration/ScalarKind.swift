@@ -61,6 +61,14 @@ enum ScalarKind {
     case hostName
     /// `stdout`, `stderr`, `journald`, a file, or syslog; `none` where it may be switched off.
     case logOutput(off: Bool)
+    /// A file, absolute or below the directory of the configuration file.
+    case file
+    /// What `Upgrade` may ask for.
+    case upgrade
+    /// A name in a client's certificate, `DNS:client.example.com`.
+    case certificateName
+    /// SHA-256, hexadecimal.
+    case fingerprint
     /// Text of any form, or a secret by `file:` or `cred:`.
     case option
 
@@ -103,6 +111,10 @@ enum ScalarKind {
         case .hostName: "a host name such as gateway.example.com"
         case .logOutput(let off):
             ScalarKind.choice(LogOutput.words(off: off) + ["an absolute path", "a collector such as syslog+udp://host:514"])
+        case .file: "a file"
+        case .upgrade: "a protocol such as websocket"
+        case .certificateName: "a name such as DNS:client.example.com, URI:spiffe://…, email:… or IP:…"
+        case .fingerprint: "a SHA-256 fingerprint of 64 hexadecimal digits"
         case .option: "text, file:/path or cred:name"
         }
     }

@@ -11,13 +11,15 @@ extension Schema {
                 Key("api_key", .object(apiKey), "Lets in who shows an API key.", .judgedByBuilder),
                 Key("authorize", .object(authorize), "Lets in who has a scope, a role or a permission.", .judgedByBuilder),
                 Key("ip_access", .object(ipAccess), "Lets in by address."),
+                Key("client_cert", .object(clientCertificate), "Lets in by the client's certificate."),
                 Key("rate_limit", .object(rateLimit), "Limits requests over time.", .judgedByBuilder),
                 Key("cors", .object(cors), "Lets scripts of other sites in."),
                 Key("cache", .object(cache), "Keeps answers.", .judgedByBuilder),
                 Key("custom", .object(custom), "A kind that this daemon was built with."),
             ],
             exactlyOneOf: [
-                "headers", "body_size", "jwt", "api_key", "authorize", "ip_access", "rate_limit", "cors", "cache", "custom",
+                "headers", "body_size", "jwt", "api_key", "authorize", "ip_access", "client_cert", "rate_limit", "cors", "cache",
+                "custom",
             ])
     }
 

@@ -102,17 +102,19 @@ enum Schema {
                 "address", .scalar(.listenAddress), required: true,
                 "Where it listens: 0.0.0.0:8000, [::]:8000 or unix:/path. Port 0 lets the kernel choose."),
             Key(
-                "protocols", .list(.scalar(.word(["http/1.1", "h2", "h2c"])), orOne: true, count: 1...3), default: "[http/1.1]",
-                "The protocols that it speaks. h2 and h2c have no effect in this version.", .judgedByBuilder),
+                "protocols", .list(.scalar(.word(ListenerProtocols.Name.allCases.map(\.rawValue))), orOne: true, count: 1...3),
+                default: "[http/1.1]",
+                "The protocols that it speaks, the preferred one first. With tls http/1.1 and h2, left out [h2, http/1.1]; without "
+                    + "it http/1.1 and h2c, left out [http/1.1]."
+            ).dependent,
             Key(
                 "proxy_protocol", .object(proxyProtocol),
                 "Whether each connection begins with a PROXY header, version 1 or 2, that says who the client is."),
             Key(
                 "limits", .object(limits(ofListener: true)),
                 "What a client may take here; what is left out is as in the file's limits."),
-            Key(
-                "tls", .object(tls), "Encryption.",
-                .refused("TLS is not available in this version, and the listener would speak plain text")),
+            Key("tls", .object(tls), "Encryption. Left out: plain text."),
+            Key("http2", .object(http2), "What one connection may take that speaks h2 or h2c."),
         ])
     }
 
@@ -124,38 +126,12 @@ enum Schema {
         ])
     }
 
-    static var tls: ObjectShape {
-        ObjectShape([
-            Key(
-                "certificates", .list(.object(certificate), count: 1...10_000), required: true,
-                "Certificates with their keys; the server name chooses."),
-            Key("client_auth", .object(clientAuthentication), "Whether clients show a certificate of their own."),
-            Key("min_version", .scalar(.word(["1.2", "1.3"])), default: "1.2", "The oldest version of TLS that is spoken."),
-        ])
-    }
-
-    static var certificate: ObjectShape {
-        ObjectShape(
-            [
-                Key("cert_file", .scalar(.text()), required: true, "The certificate and its chain, PEM."),
-                Key("key_file", .scalar(.text()), required: true, "The private key, PEM."),
-            ], canBeDisabled: false)
-    }
-
-    static var clientAuthentication: ObjectShape {
-        ObjectShape([
-            Key("ca_file", .scalar(.text()), required: true, "The authorities whose certificates are accepted, PEM."),
-            Key(
-                "mode", .scalar(.word(["require", "optional"])), default: "require",
-                "Whether a client without a certificate is served."),
-        ])
-    }
-
     static var admin: ObjectShape {
         ObjectShape([
             Key(
                 "address", .scalar(.listenAddress), default: Defaults.adminAddress.text,
-                "Where it listens. An address that others can reach needs a token."),
+                "Where it listens. An address that others can reach needs a token, or tls with client_auth."),
+            Key("tls", .object(tls), "Encryption. Left out: plain text."),
             Key("token", .scalar(.secret), "What callers show as Authorization: Bearer …. At least 16 bytes."),
             Key(
                 "hosts", .list(.scalar(.hostName), orOne: true, count: 0...64), default: "[]",

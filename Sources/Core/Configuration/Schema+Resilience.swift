@@ -20,8 +20,10 @@ extension Schema {
             Key("path", .scalar(.target), default: Defaults.checkPath, "What is asked for, perhaps with a query.").dependent,
             Key(
                 "type", .scalar(.word(["http", "tcp", "grpc"])), default: "http",
-                "http asks for path, tcp only connects. grpc has no effect in this version: there is then no check.",
-                .judgedByBuilder),
+                "http asks for path, tcp only connects, grpc calls grpc.health.v1.Health/Check over HTTP/2."),
+            Key(
+                "grpc_service", .scalar(.text(maximum: 256)),
+                "What a check of type grpc asks after; left out: the server as a whole."),
             Key("host", .scalar(.hostField), "What the check sends as Host; left out: the instance's own name."),
             Key(
                 "interval", .scalar(.duration(.milliseconds(100) ... .seconds(86_400))), default: text(policy.interval),

@@ -36,8 +36,9 @@ extension Schema {
                     "fallback", .object(fallback),
                     "What clients get while the service cannot answer, in the place of what it says."),
                 Key(
-                    "upgrade", .list(.scalar(.word(["websocket"])), orOne: true, count: 0...1), default: "[]",
-                    "Protocols that a client may change to.", .withoutEffect),
+                    "upgrade", .list(.scalar(.upgrade), orOne: true, count: 0...8), default: "[]",
+                    "Protocols that a client may change to, such as websocket."),
+                Key("websocket", .object(webSocket), "What counts for connections that have changed their protocol."),
             ], exactlyOneOf: actions)
     }
 

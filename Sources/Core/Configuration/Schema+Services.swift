@@ -31,20 +31,21 @@ extension Schema {
                 "adaptive_concurrency", .object(adaptiveConcurrency),
                 "Limits the requests in flight by how the latency answers to them. Left out: off."),
             Key("fallback", .object(fallback), "What clients get while it cannot answer: another service, or a fixed answer."),
-            Key("tls", .object(upstreamTLS), "How https:// instances are verified.", .withoutEffect),
+            Key("tls", .object(upstreamTLS), "How https:// instances are spoken to."),
         ])
     }
 
     static var instance: ObjectShape {
         ObjectShape([
-            Key("url", .scalar(.instanceURL), required: true, "http://host:port or unix:/path.", .judgedByBuilder),
+            Key("url", .scalar(.instanceURL), required: true, "http://host:port, https://host:port or unix:/path."),
             Key(
                 "weight", .scalar(.integer(0...1000)), default: "\(Defaults.instanceWeight)",
                 "Its share of the requests; 0 sends it no new ones."),
             Key("version", .scalar(.name), "A label for logs and metrics."),
             Key(
-                "protocol", .scalar(.word(["auto", "http/1.1", "h2", "h2c"])), default: "auto",
-                "What it is spoken to with. h2 and h2c have no effect in this version.", .judgedByBuilder),
+                "protocol", .scalar(.word(UpstreamProtocol.allCases.map(\.rawValue))), default: "auto",
+                "What it is spoken to with. auto is http/1.1, and over https:// what both sides know, h2 before http/1.1. h2 needs "
+                    + "https://, h2c is HTTP/2 without it."),
         ])
     }
 
@@ -76,6 +77,9 @@ extension Schema {
             Key(
                 "max_requests_per_connection", .scalar(.integer(1...1_000_000_000)),
                 default: "\(Defaults.poolRequestsPerConnection)", "Requests on a connection before it is closed."),
+            Key(
+                "max_streams", .scalar(.integer(1...10_000)), default: "\(Defaults.poolStreams)",
+                "Requests at once on one HTTP/2 connection, where the backend does not allow fewer."),
         ])
     }
 
@@ -87,16 +91,6 @@ extension Schema {
             Key(
                 "timeout", .scalar(.duration(.milliseconds(1) ... .seconds(3600))), default: AmountText.of(Defaults.queueTimeout),
                 "How long one waits; 503 beyond."),
-        ])
-    }
-
-    static var upstreamTLS: ObjectShape {
-        ObjectShape([
-            Key("ca_file", .scalar(.filePath()), "The authorities that are trusted; left out: those of the system."),
-            Key("cert_file", .scalar(.filePath()), "The certificate that we show."),
-            Key("key_file", .scalar(.filePath()), "Its private key."),
-            Key("server_name", .scalar(.hostField), "The name that is verified; left out: the host of the URL."),
-            Key("insecure_skip_verify", .scalar(.truth), default: "false", "Whether anything is accepted. For tests."),
         ])
     }
 

@@ -29,6 +29,8 @@ public struct ServiceConfiguration: Sendable, Equatable {
     public var pool = PoolConfiguration()
     public var queue = QueueConfiguration()
     public var passHost = PassHost.fromClient
+    /// Nil exactly where no instance is `isSecure`.
+    public var tls: TLSClientConfiguration?
     /// How often host names are looked up again.
     public var resolveInterval = Defaults.resolveInterval
 
@@ -48,12 +50,26 @@ public struct ServiceConfiguration: Sendable, Equatable {
 /// One backend of a service.
 public struct InstanceConfiguration: Sendable, Equatable {
     public var address: InstanceAddress
+    /// Whether it is spoken to over TLS, as `https://` says. Never on a Unix socket.
+    public var isSecure: Bool
+    /// `h2` only where `isSecure`, `h2c` only where not.
+    public var `protocol` = UpstreamProtocol.auto
     /// The share of the traffic against its siblings, 1 to 1000; 0 drains it: no new requests.
     public var weight = Defaults.instanceWeight
     /// A label for logs and metrics; may be empty.
     public var version = ""
 
-    public init(address: InstanceAddress) { self.address = address }
+    public init(address: InstanceAddress, isSecure: Bool = false) {
+        self.address = address
+        self.isSecure = isSecure
+    }
+
+    /// Its name in logs and metrics, and its identity across reloads: the address, behind `https://` where it is spoken to over
+    /// TLS, so that no connection of the one is ever used for the other.
+    public var id: String { isSecure ? "https://\(address.text)" : address.text }
+
+    /// What `Host` says when its own name is sent: without the port that its scheme has anyway.
+    public var hostField: String { address.hostField(defaultPort: isSecure ? 443 : 80) }
 }
 
 /// Where a backend is reached.
@@ -64,8 +80,7 @@ public enum InstanceAddress: Sendable, Hashable {
     /// An absolute path of at most 107 bytes.
     case unix(path: String)
 
-    /// How it is named in logs and metrics, and its identity across reloads: `10.0.0.5:8080`, `[::1]:80`, `app.local:80`,
-    /// `unix:/path`.
+    /// `10.0.0.5:8080`, `[::1]:80`, `app.local:80`, `unix:/path`. The identity of an instance is `InstanceConfiguration.id`.
     public var text: String {
         switch self {
         case .ip(let address, let port): address.isV4 ? "\(address.text):\(port)" : "[\(address.text)]:\(port)"
@@ -74,12 +89,12 @@ public enum InstanceAddress: Sendable, Hashable {
         }
     }
 
-    /// What `Host` says when the instance's own name is sent: without the port where that is 80, `localhost` for a Unix socket.
-    public var hostField: String {
+    /// The host, with the port unless it is `defaultPort`; `localhost` for a Unix socket.
+    public func hostField(defaultPort: UInt16) -> String {
         switch self {
         case .ip(let address, let port):
-            (address.isV4 ? address.text : "[\(address.text)]") + (port == 80 ? "" : ":\(port)")
-        case .name(let name, let port): name + (port == 80 ? "" : ":\(port)")
+            (address.isV4 ? address.text : "[\(address.text)]") + (port == defaultPort ? "" : ":\(port)")
+        case .name(let name, let port): name + (port == defaultPort ? "" : ":\(port)")
         case .unix: "localhost"
         }
     }
@@ -103,6 +118,8 @@ public struct PoolConfiguration: Sendable, Equatable {
     public var maxConnections = Defaults.poolConnections
     public var idleTimeout = Defaults.poolIdleTimeout
     public var maxRequestsPerConnection = Defaults.poolRequestsPerConnection
+    /// Requests at once on one HTTP/2 connection, where the backend does not allow fewer.
+    public var maxStreams = Defaults.poolStreams
 
     public init() {}
 }

@@ -65,6 +65,21 @@ struct Value {
         }
     }
 
+    /// Whether something in it is invalid, at any depth.
+    var holdsInvalid: Bool {
+        switch content {
+        case .invalid: true
+        case .list(let elements): elements.contains(where: \.holdsInvalid)
+        case .object(let entries, _): entries.contains(where: \.value.holdsInvalid)
+        default: false
+        }
+    }
+
+    var isEmptyList: Bool {
+        if case .list(let elements) = content { return elements.isEmpty }
+        return false
+    }
+
     /// The value of a key, unless it is missing or invalid.
     subscript(_ key: String) -> Value? {
         for entry in entries where entry.key == key {

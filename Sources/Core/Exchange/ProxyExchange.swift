@@ -210,6 +210,18 @@ public struct ProxyExchange: Sendable {
         return true
     }
 
+    /// The response has changed the protocol of both connections (RFC 9110 §7.8): what follows is no message.
+    public mutating func tunnelBegan() {
+        precondition(state == .relaying, "a tunnel began without an answer")
+        requestRead = false
+    }
+
+    /// Both directions of the tunnel have ended. Neither connection can carry a request again.
+    public mutating func tunnelEnded() -> Ending {
+        state = .ended
+        return Ending(client: .linger, keepsBackend: false)
+    }
+
     /// The response has been passed on to its end.
     /// - Parameters:
     ///   - clientMayContinue: the client's connection may carry another request, as far as its head and ours said.

@@ -12,7 +12,8 @@ extension UpstreamFailure {
         case .connectRefused: .connectRefused
         case .connectTimedOut: .connectTimeout
         case .connectFailed: .connectFailed
-        case .closed: .upstreamReset
+        case .tlsFailed: .tlsFailed
+        case .closed, .streamRefused: .upstreamReset
         case .timedOut: .upstreamTimeout
         case .malformed: .upstreamMalformed
         case .headTooLarge: .upstreamHeaderTooLarge

@@ -15,6 +15,10 @@ public enum UpstreamFailure: UInt8, Error, Sendable, CaseIterable {
     case connectTimedOut
     /// Any other error of connect(2).
     case connectFailed
+    /// The connection could not be encrypted, or the backend is not who it should be.
+    case tlsFailed
+    /// The backend has not looked at the request, and says so (REFUSED_STREAM, GOAWAY; RFC 9113 §8.7).
+    case streamRefused
     /// Closed or reset before the response's head was whole.
     case closed
     /// No answer, or no further byte of it, in time.
@@ -30,7 +34,8 @@ public enum UpstreamFailure: UInt8, Error, Sendable, CaseIterable {
     func kind(anyResponseByte: Bool) -> FailedTry.Failure? {
         switch self {
         case .noInstance, .queueFull, .queueTimedOut: nil
-        case .unresolved, .connectRefused, .connectTimedOut, .connectFailed: .connectFailed
+        case .unresolved, .connectRefused, .connectTimedOut, .connectFailed, .tlsFailed: .connectFailed
+        case .streamRefused: .streamRefused
         // What has begun to answer has seen the request.
         case .closed: anyResponseByte ? .broken : .closed
         case .timedOut: .timedOut

@@ -34,26 +34,3 @@ struct ConnectionOptions: OptionSet {
         }
     }
 }
-
-/// The elements of a comma-separated list without quoted strings, trimmed, empty ones skipped (RFC 9110 §5.6.1).
-struct ListElements: ~Escapable {
-    private let value: RawSpan
-    private var position = 0
-
-    @_lifetime(copy value)
-    init(_ value: RawSpan) { self.value = value }
-
-    @_lifetime(self: copy self)
-    mutating func next() -> Range<Int>? {
-        while position < value.byteCount {
-            var start = position
-            var end = start
-            while end < value.byteCount, value[end] != ASCII.comma { end += 1 }
-            position = end + 1
-            while start < end, value[start] == ASCII.space || value[start] == ASCII.tab { start += 1 }
-            while end > start, value[end - 1] == ASCII.space || value[end - 1] == ASCII.tab { end -= 1 }
-            if start < end { return start..<end }
-        }
-        return nil
-    }
-}

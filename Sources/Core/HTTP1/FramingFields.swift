@@ -55,7 +55,7 @@ struct FramingFields {
     mutating func transferEncodingReceived(_ value: RawSpan, version: HTTPVersion) -> FramingFault? {
         switch version {
         case .http10: return .transferEncodingInHTTP10
-        case .http11: break
+        case .http11, .http2: break
         }
         if contentLength != nil { return .conflictingLength }
         if isChunked { return .duplicateTransferEncoding }

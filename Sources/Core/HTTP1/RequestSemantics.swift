@@ -31,7 +31,7 @@ struct RequestSemantics {
         case .expect:
             switch version {
             case .http10: break  // A 1.0 client cannot know the expectation (RFC 9110 §10.1.1).
-            case .http11:
+            case .http11, .http2:
                 guard isFirst(id), value.equals(ignoringCase: "100-continue") else { return .unknownExpectation }
                 expectsContinue = true
             }
@@ -54,7 +54,7 @@ struct RequestSemantics {
     /// The empty line has come: judges the head as a whole and writes the verdicts into it.
     mutating func headReceived(_ head: inout RequestHead) -> RequestFault? {
         switch head.version {
-        case .http11:
+        case .http11, .http2:
             guard hostIndex != nil else { return .missingHost }
             head.wantsKeepAlive = !connection.contains(.close)
             head.wantsUpgrade = connection.contains(.upgrade) && seen & bit(.upgrade) != 0

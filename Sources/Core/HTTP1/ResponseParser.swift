@@ -121,7 +121,7 @@ public enum ResponseParser {
             head.framing = .untilClose
         }
         switch head.version {
-        case .http11: head.allowsReuse = !connection.contains(.close) && head.framing != .untilClose && head.status != 101
+        case .http11, .http2: head.allowsReuse = !connection.contains(.close) && head.framing != .untilClose && head.status != 101
         case .http10: head.allowsReuse = false
         }
     }

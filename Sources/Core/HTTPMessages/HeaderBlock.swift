@@ -93,6 +93,11 @@ public struct HeaderBlock: ~Copyable {
         }
     }
 
+    /// The same for a name that is known beforehand.
+    public mutating func removeAll(lowercaseNamed name: StaticString) {
+        removeAll(named: RawSpan(_unsafeStart: UnsafeRawPointer(name.utf8Start), byteCount: name.utf8CodeUnitCount))
+    }
+
     public func nameEquals(_ index: Int, _ lowercase: RawSpan) -> Bool {
         let name = self.name(index)
         guard name.byteCount == lowercase.byteCount else { return false }

@@ -22,7 +22,15 @@ public enum Reason: UInt8, Sendable, CaseIterable {
     case noRoute
     case methodNotAllowed
     case ipDenied
+    /// The page that opens a WebSocket is of another site.
+    case originDenied
+    /// A WebSocket of a version other than 13.
+    case websocketVersion
     case loopDetected
+    /// The client's certificate is not one of those that are let in.
+    case certificateDenied
+    /// The connection was made for another host.
+    case misdirected
     /// No credentials.
     case authMissing
     /// Credentials that are not good.
@@ -52,6 +60,8 @@ public enum Reason: UInt8, Sendable, CaseIterable {
     /// Any error of connect(2) other than a refusal: no route to the host, a missing Unix socket.
     case connectFailed
     case connectTimeout
+    /// No encrypted connection could be made.
+    case tlsFailed
     case upstreamReset
     case upstreamTimeout
     case upstreamMalformed
@@ -81,7 +91,11 @@ public enum Reason: UInt8, Sendable, CaseIterable {
         case .noRoute: "no_route"
         case .methodNotAllowed: "method_not_allowed"
         case .ipDenied: "ip_denied"
+        case .websocketVersion: "websocket_version"
         case .loopDetected: "loop_detected"
+        case .originDenied: "origin_denied"
+        case .certificateDenied: "certificate_denied"
+        case .misdirected: "misdirected"
         case .authMissing: "auth_missing"
         case .authInvalid: "auth_invalid"
         case .clientTimeout: "client_timeout"
@@ -98,6 +112,7 @@ public enum Reason: UInt8, Sendable, CaseIterable {
         case .connectRefused: "connect_refused"
         case .connectFailed: "connect_failed"
         case .connectTimeout: "connect_timeout"
+        case .tlsFailed: "tls_failed"
         case .upstreamReset: "upstream_reset"
         case .upstreamTimeout: "upstream_timeout"
         case .upstreamMalformed: "upstream_malformed"

@@ -37,10 +37,24 @@ extension Refusal {
             proxyStatus: "http_request_denied")
     }
 
+    /// A page of another site opens a WebSocket, which would be the user's (RFC 6455 §10.2).
+    public static var originDenied: Refusal {
+        Refusal(
+            status: 403, code: .authError, reason: .originDenied, message: "Pages of this origin are not allowed here.",
+            proxyStatus: "http_request_denied")
+    }
+
     public static var noRoute: Refusal {
         Refusal(
             status: 404, code: .notFound, reason: .noRoute, message: "Nothing is served at this address.",
             proxyStatus: "http_request_denied")
+    }
+
+    /// The connection was made for another host, with other rules for who may use it (RFC 9110 §15.5.20).
+    public static var misdirected: Refusal {
+        Refusal(
+            status: 421, code: .invalidRequest, reason: .misdirected,
+            message: "This connection was not made for that host.", proxyStatus: "http_request_error")
     }
 
     /// The path is known, the method is not; goes with `Allow`.
@@ -91,6 +105,13 @@ extension Refusal {
         Refusal(
             status: 417, code: .invalidRequest, reason: .expectationFailed, message: "The expectation cannot be met.",
             proxyStatus: "http_request_error", closes: true)
+    }
+
+    /// A WebSocket handshake of another version than 13, which the answer names (RFC 6455 §4.4).
+    public static var webSocketVersion: Refusal {
+        Refusal(
+            status: 426, code: .invalidRequest, reason: .websocketVersion,
+            message: "This version of WebSocket is not supported.", proxyStatus: "http_request_error")
     }
 
     /// One field, all fields, or their number is over its limit.
@@ -222,6 +243,13 @@ extension Refusal {
     }
 
     /// Closed or reset before the response's head was whole.
+    /// The connection to the backend could not be encrypted, or the backend is not who it should be.
+    public static var tlsFailed: Refusal {
+        Refusal(
+            status: 502, code: .upstreamError, reason: .tlsFailed,
+            message: "No secure connection to the service could be made.", proxyStatus: "tls_protocol_error")
+    }
+
     public static var upstreamReset: Refusal {
         Refusal(
             status: 502, code: .upstreamError, reason: .upstreamReset,
@@ -260,12 +288,13 @@ extension Refusal {
     /// Every situation, for the reference page and the tests.
     public static var all: [Refusal] {
         [
-            .badRequest, .unacceptable, .authMissing, .authInvalid, .ipDenied, .noRoute, .methodNotAllowed, .methodNeverAllowed,
+            .badRequest, .unacceptable, .authMissing, .authInvalid, .ipDenied, .originDenied, .misdirected, .webSocketVersion,
+            .noRoute, .methodNotAllowed, .methodNeverAllowed,
             .headTimeout, .bodyTimeout,
             .lengthRequired, .bodyTooLarge, .uriTooLong, .expectationFailed, .headerTooLarge, .unknownMethod,
             .unknownTransferCoding, .versionNotSupported, .loopDetected, .internalError, .overload, .draining,
             .maintenance(retryAfterSeconds: 0), .noHealthyInstance, .queueFull, .queueTimeout, .circuitOpen(retryAfterSeconds: 1),
-            .shed, .concurrencyLimit, .dnsFailed, .connectRefused, .connectFailed, .connectTimeout, .upstreamReset,
+            .shed, .concurrencyLimit, .dnsFailed, .connectRefused, .connectFailed, .connectTimeout, .tlsFailed, .upstreamReset,
             .upstreamTimeout, .upstreamMalformed, .upstreamHeaderTooLarge,
             .upstreamTruncated,
         ]

@@ -10,7 +10,7 @@ public enum BodyFraming: Equatable, Sendable {
 }
 
 public enum HTTPVersion: UInt8, Sendable {
-    case http10, http11
+    case http10, http11, http2
 }
 
 /// A request's start line and fields, after the checks of RFC 9112 §3 and §5.

@@ -13,6 +13,13 @@ public struct CheckJudge: Sendable {
 
     public enum Fault: UInt8, Sendable, Hashable, CaseIterable {
         case notConnected, timedOut, malformed, status, field, body
+        /// The connection could not be encrypted: a certificate that is not trusted, a backend without TLS, one that does not speak
+        /// HTTP/2 where only that is wanted.
+        case tlsFailed
+        /// A gRPC call went well, and said something other than SERVING.
+        case notServing
+        /// A gRPC call ended with a status other than OK.
+        case grpcStatus
 
         public var name: StaticString {
             switch self {
@@ -22,6 +29,9 @@ public struct CheckJudge: Sendable {
             case .status: "status"
             case .field: "field"
             case .body: "body"
+            case .tlsFailed: "tls_failed"
+            case .notServing: "not_serving"
+            case .grpcStatus: "grpc_status"
             }
         }
     }

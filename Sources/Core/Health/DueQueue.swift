@@ -21,6 +21,12 @@ public struct DueQueue: Sendable {
     /// Who is due before all others. - Returns: nil when nobody is.
     public var first: (item: Int, at: Instant)? { heap.first.map { (Int($0.item), $0.at) } }
 
+    /// When somebody is due; nil when not at all.
+    public func time(of item: Int) -> Instant? {
+        guard places.indices.contains(item), places[item] >= 0 else { return nil }
+        return heap[Int(places[item])].at
+    }
+
     /// - Parameters:
     ///   - item: not negative, and small: the list of places is as long as the greatest.
     ///   - at: nil takes it out.

@@ -7,6 +7,7 @@ public enum Stage: Sendable {
     /// Bytes that the body may have, in place of the listener's limit; 0 is no limit.
     case bodySize(limit: UInt64)
     case ipAccess(IPAccessRules)
+    case clientCertificate(ClientCertificateStage)
     case cors(CORSRules)
     case custom(any Middleware)
 }
@@ -41,6 +42,7 @@ public final class Chain: Sendable {
         case headers(Int)
         case bodySize(UInt64)
         case ipAccess(Int)
+        case clientCertificate(Int)
         case cors(Int)
         case custom(Int)
     }
@@ -50,6 +52,7 @@ public final class Chain: Sendable {
     private let steps: [Step]
     private let headerRules: [HeaderRules]
     private let ipAccessRules: [IPAccessRules]
+    private let certificateRules: [ClientCertificateStage]
     private let corsRules: [CORSRules]
     private let middlewares: [any Middleware]
 
@@ -57,6 +60,7 @@ public final class Chain: Sendable {
         var steps = [Step]()
         var headerRules = [HeaderRules]()
         var ipAccessRules = [IPAccessRules]()
+        var certificateRules = [ClientCertificateStage]()
         var corsRules = [CORSRules]()
         var middlewares = [any Middleware]()
         let given = stages.enumerated().map { (place: $0.offset, stage: $0.element) }
@@ -71,6 +75,9 @@ public final class Chain: Sendable {
             case .ipAccess(let rules):
                 steps.append(.ipAccess(ipAccessRules.count))
                 ipAccessRules.append(rules)
+            case .clientCertificate(let rules):
+                steps.append(.clientCertificate(certificateRules.count))
+                certificateRules.append(rules)
             case .cors(let rules):
                 steps.append(.cors(corsRules.count))
                 corsRules.append(rules)
@@ -83,6 +90,7 @@ public final class Chain: Sendable {
         self.steps = steps
         self.headerRules = headerRules
         self.ipAccessRules = ipAccessRules
+        self.certificateRules = certificateRules
         self.corsRules = corsRules
         self.middlewares = middlewares
     }
@@ -99,6 +107,7 @@ public final class Chain: Sendable {
         case .headers: return "headers"
         case .bodySize: return "body_size"
         case .ipAccess: return "ip_access"
+        case .clientCertificate: return "client_cert"
         case .cors: return "cors"
         case .custom(let k): return middlewares[k].name
         }
@@ -122,6 +131,8 @@ public final class Chain: Sendable {
                 if case .length(let declared) = head.framing, declared > limit { return .answer(.bodyTooLarge, at: i) }
             case .ipAccess(let k):
                 if !ipAccessRules[k].admits(context) { return .answer(.ipDenied, at: i) }
+            case .clientCertificate(let k):
+                if !certificateRules[k].admits(context) { return .answer(.certificateDenied, at: i) }
             case .cors(let k):
                 if let answer = corsRules[k].preflight(head) { return .answer(answer, at: i) }
             case .custom(let k):
@@ -150,7 +161,7 @@ public final class Chain: Sendable {
             switch steps[i] {
             case .headers(let k):
                 headerRules[k].apply(to: &head, request: request, context)
-            case .bodySize, .ipAccess: break
+            case .bodySize, .ipAccess, .clientCertificate: break
             case .cors(let k):
                 corsRules[k].apply(to: &head, request: request)
             case .custom(let k):

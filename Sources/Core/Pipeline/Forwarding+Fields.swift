@@ -27,11 +27,17 @@ extension Forwarding {
         }
         if writesForwarded, !appendForwarded(to: &out, head, context) { isGood = false }
         if rule.addsTimestamp { appendTimestamp(to: &out, context) }
+        if let certificate = context.clientCertificate { appendClientCertificate(to: &out, certificate) }
         if context.maxForwards >= 0 { appendMaxForwards(to: &out, context.maxForwards) }
 
         // The lines that nearly every request has, in one go. The room is for two addresses of up to 39 bytes, a port, a length,
         // 256 bytes of names, constants and line ends, and the parts whose length is known here.
-        let passage = head.version == .http10 ? passage10 : passage11
+        let passage =
+            switch head.version {
+            case .http11: passage11
+            case .http2: passage2
+            case .http10: passage10
+            }
         let host = head.bytes(clientHost(head))
         let requestID = context.requestID
         out.withFreeSpace(512 + host.byteCount + passage.count + requestID.byteCount) { room in
@@ -116,6 +122,17 @@ extension Forwarding {
     private func hasHost(_ head: borrowing RequestHead) -> Bool {
         guard let index = head.hostIndex, index < head.headers.count else { return false }
         return !head.headers.fields[index].isRemoved
+    }
+
+    /// `Client-Cert` (RFC 9440): never the client's own, which `Entrance` removes.
+    @inline(never)
+    private func appendClientCertificate(to out: inout ByteBuffer, _ certificate: Unmanaged<ClientCertificate>) {
+        certificate._withUnsafeGuaranteedRef { certificate in
+            guard !certificate.field.isEmpty else { return }
+            out.append("Client-Cert: ")
+            out.append(certificate.field)
+            out.append("\r\n")
+        }
     }
 
     /// Where the host that the client asked for stands, with its port; empty in HTTP/1.0 without one. Also when the field

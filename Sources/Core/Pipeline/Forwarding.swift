@@ -54,6 +54,7 @@ public final class Forwarding: Sendable {
     /// `Via: 1.1 name`, a line end and `X-Request-ID: `, by the version in which the request came.
     let passage11: [UInt8]
     let passage10: [UInt8]
+    let passage2: [UInt8]
     private let removesHost: Bool
 
     /// - Throws: `.invalidName` when the pseudonym or a name is no token, `.invalidValue` for a literal with control bytes.
@@ -76,6 +77,7 @@ public final class Forwarding: Sendable {
         let behindVersion = rule.pseudonym + Array("\r\n".utf8) + rule.requestIDHeader + Array(": ".utf8)
         passage11 = Array("Via: 1.1 ".utf8) + behindVersion
         passage10 = Array("Via: 1.0 ".utf8) + behindVersion
+        passage2 = Array("Via: 2 ".utf8) + behindVersion
     }
 
     /// Marks what the gateway writes anew, and looks at `Max-Forwards`.

@@ -51,6 +51,10 @@ public enum HeaderVariable: UInt8, Sendable, Equatable, CaseIterable {
     case scheme
     /// RFC 3339 in UTC with milliseconds: when the request came.
     case timestamp
+    // Of the client's certificate; empty where it showed none.
+    case clientCertSubject
+    case clientCertFingerprint
+    case clientCertSAN
 }
 
 /// Why header rules cannot be compiled.

@@ -151,6 +151,9 @@ extension RequestContext {
         case .listener: append(names.listeners, listenerIndex, to: &out)
         case .scheme: out.append(clientScheme.name)
         case .timestamp: wallClock.appendRFC3339(.milliseconds, into: &out)
+        case .clientCertSubject: clientCertificate?._withUnsafeGuaranteedRef { out.append($0.subject) }
+        case .clientCertFingerprint: clientCertificate?._withUnsafeGuaranteedRef { out.append($0.fingerprint) }
+        case .clientCertSAN: clientCertificate?._withUnsafeGuaranteedRef { out.append($0.alternativeNamesText) }
         case .host, .path, .method: break
         }
     }

@@ -7,13 +7,6 @@ extension RawSpan {
             && extracting(0..<lowercase.utf8CodeUnitCount).equals(ignoringCase: lowercase)
     }
 
-    /// Whether both are the same but for the case of ASCII letters.
-    func equals(ignoringCase other: RawSpan) -> Bool {
-        guard byteCount == other.byteCount else { return false }
-        for k in 0..<byteCount where ASCII.lowercased(self[k]) != ASCII.lowercased(other[k]) { return false }
-        return true
-    }
-
     /// Whether there is an underscore; eight bytes a step, since every name that we do not know is asked.
     @inline(__always)
     var hasUnderscore: Bool {

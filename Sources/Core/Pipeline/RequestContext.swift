@@ -13,6 +13,8 @@ public struct RequestContext: ~Copyable {
     /// How the request came in over the wire.
     public var scheme: Scheme
     public var listenerIndex: Int
+    /// What the client has shown of itself; the connection keeps it alive.
+    public var clientCertificate: Unmanaged<ClientCertificate>?
     public var names: NameTable
     /// Who takes `Resumption.resume`; nil where nothing can be resumed.
     public var resumptionSink: (any ResumptionSink)?

@@ -28,10 +28,10 @@ public struct ResponseDelivery: Equatable, Sendable {
 
     /// Decides from the table of RFC 9112 §6.3.
     ///
-    /// | upstream | to HTTP/1.1 | to HTTP/1.0 |
-    /// |---|---|---|
-    /// | length | the same | the same |
-    /// | chunked, until close | chunked | until close |
+    /// | upstream | to HTTP/1.1 | to HTTP/1.0 | to HTTP/2 |
+    /// |---|---|---|---|
+    /// | length | the same | the same | the same |
+    /// | chunked, until close | chunked | until close | until the stream ends |
     ///
     /// - Parameters:
     ///   - upstream: the framing of the body as the backend, or the gateway's own answer, has it.
@@ -65,7 +65,10 @@ public struct ResponseDelivery: Equatable, Sendable {
             }
         }
         let connection: Connection =
-            if !keepsAlive || body == .untilClose {
+            if version == .http2 {
+                // A stream ends by itself, and its connection is not the response's to close (RFC 9113 §8.2.2).
+                .unsaid
+            } else if !keepsAlive || body == .untilClose {
                 .close
             } else {
                 version == .http11 ? .unsaid : .keepAlive

@@ -28,6 +28,7 @@ public final class ResponseForwarding: Sendable {
     private let ownPassage: [UInt8]
     private let passage11: [UInt8]
     private let passage10: [UInt8]
+    private let passage2: [UInt8]
     /// In lower case, where it is not `X-Request-ID`.
     private let requestIDName: [UInt8]?
     /// `Proxy-Authenticate` with them: it is a challenge to us, the client of that hop (RFC 9110 §11.7.1).
@@ -42,6 +43,7 @@ public final class ResponseForwarding: Sendable {
         let behindVersion = rule.pseudonym + Array("\r\n".utf8) + ownPassage
         passage11 = rule.addsVia ? Array("Via: 1.1 ".utf8) + behindVersion : ownPassage
         passage10 = rule.addsVia ? Array("Via: 1.0 ".utf8) + behindVersion : ownPassage
+        passage2 = rule.addsVia ? Array("Via: 2 ".utf8) + behindVersion : ownPassage
         let name = rule.requestIDHeader.map(ASCII.lowercased)
         requestIDName = FieldID(lowercasing: name.span.bytes) == .xRequestID ? nil : name
     }
@@ -77,7 +79,7 @@ public final class ResponseForwarding: Sendable {
             out.appendLine("")
         }
         let requestID = context.requestID
-        let passage = !isForwarded ? ownPassage : head.version == .http11 ? passage11 : passage10
+        let passage = isForwarded ? passage(head.version) : ownPassage
         // The room is for a length, 64 bytes of names, constants and line ends, and the parts whose length is known here.
         out.withFreeSpace(128 + passage.count + requestID.byteCount) { room in
             var lines = TextCursor(room)
@@ -99,5 +101,14 @@ public final class ResponseForwarding: Sendable {
             return lines.count
         }
         return context.hasRequestID
+    }
+
+    @inline(__always)
+    private func passage(_ version: HTTPVersion) -> [UInt8] {
+        switch version {
+        case .http11: passage11
+        case .http2: passage2
+        case .http10: passage10
+        }
     }
 }

@@ -75,6 +75,13 @@ extension RawSpan {
         }
     }
 
+    /// Whether both are the same but for the case of ASCII letters.
+    public func equals(ignoringCase other: RawSpan) -> Bool {
+        guard byteCount == other.byteCount else { return false }
+        for k in 0..<byteCount where ASCII.lowercased(self[k]) != ASCII.lowercased(other[k]) { return false }
+        return true
+    }
+
     public func equals(_ other: RawSpan) -> Bool {
         guard byteCount == other.byteCount else { return false }
         return withUnsafeBytes { a in

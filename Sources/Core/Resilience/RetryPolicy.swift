@@ -60,6 +60,10 @@ public struct RetryPolicy: Sendable, Hashable {
             return .retry(Retry(after: .zero, connection: .fresh, costsBudget: false))
         }
         guard wants(failed) else { return .giveUp(.notWanted) }
+        // The backend has said that it did nothing: as often as not it closes the connection in order, under many requests at once.
+        if failed.failure == .streamRefused, !failed.staleRetryDone, retriesMax > 0, failed.remaining > .zero {
+            return .retry(Retry(after: .zero, connection: .fresh, costsBudget: false))
+        }
         // No backend has worked on it, and each instance is tried once: that is a search, and no load that a budget must bound.
         if failed.sent == .nothing, failed.failure != .timedOut, failed.hasOtherInstance, retriesMax > 0,
             !failed.isRetriedElsewhere, failed.remaining > .zero

@@ -2,7 +2,7 @@ import HTTPMessages
 import Primitives
 
 public enum AccessLogFormat: Sendable {
-    /// One JSON object, all keys always there, in the order of the reference.
+    /// One JSON object, its keys in the order of the reference; all of them are always there but for those that say otherwise.
     case json
     /// What Apache and nginx call `combined`.
     case combined
@@ -10,7 +10,8 @@ public enum AccessLogFormat: Sendable {
 
 /// Writes one line of the access log, with its line end.
 ///
-/// What is not known is `null` (`-` in the combined form). Texts from the request are cut to a length, escaped, and rid of the
+/// What is not known is `null` (`-` in the combined form); keys of TLS, of the backend's protocol and of gRPC are there only where
+/// there is something to say. Texts from the request are cut to a length, escaped, and rid of the
 /// values that look like secrets (`SecretScan`); no other field of the request is shown but those that the rules name.
 public enum AccessLogLine {
     // The most bytes of each text that are shown.
@@ -21,29 +22,35 @@ public enum AccessLogLine {
     static var queryBytesMax: Int { 1024 }
     static var userAgentBytesMax: Int { 256 }
     static var refererBytesMax: Int { 512 }
+    static var tlsCipherBytesMax: Int { 64 }
+    /// As long as a name can be, and a little more.
+    static var serverNameBytesMax: Int { 256 }
+    static var clientSubjectBytesMax: Int { 512 }
+    static var clientFingerprintBytesMax: Int { 128 }
     /// More than all keys, numbers, dates and addresses of a line together.
-    private static var frameBytesMax: Int { 1536 }
+    private static var frameBytesMax: Int { 1792 }
     /// The brace and the line feed.
     private static var lineEndBytes: Int { 2 }
 
     /// - Parameter labels: those of the configuration that the request was served under.
     public static func append(
-        _ record: AccessRecord, _ text: borrowing AccessText, labels: MetricsLabels, format: AccessLogFormat,
-        rules: AccessLogRules = AccessLogRules(), into buffer: inout ByteBuffer
+        _ record: AccessRecord, _ text: borrowing AccessText, tls: borrowing AccessTLS = AccessTLS(), labels: MetricsLabels,
+        format: AccessLogFormat, rules: AccessLogRules = AccessLogRules(), into buffer: inout ByteBuffer
     ) {
         var clock = SecondText()
-        append(record, text, labels: labels, format: format, rules: rules, clock: &clock, into: &buffer)
+        append(record, text, tls: tls, labels: labels, format: format, rules: rules, clock: &clock, into: &buffer)
     }
 
     /// The line of a request with the fields that the rules ask for, as they are now: those that were removed are not shown.
     /// - Parameter clock: kept from line to line.
     public static func append(
-        _ record: AccessRecord, _ head: borrowing RequestHead, requestID: RawSpan, labels: MetricsLabels, format: AccessLogFormat,
-        rules: AccessLogRules, clock: inout SecondText, into buffer: inout ByteBuffer
+        _ record: AccessRecord, _ head: borrowing RequestHead, requestID: RawSpan, tls: borrowing AccessTLS = AccessTLS(),
+        labels: MetricsLabels, format: AccessLogFormat, rules: AccessLogRules, clock: inout SecondText,
+        into buffer: inout ByteBuffer
     ) {
         append(
-            record, AccessText(head, requestID: requestID), labels: labels, format: format, rules: rules, clock: &clock,
-            into: &buffer)
+            record, AccessText(head, requestID: requestID), tls: tls, labels: labels, format: format, rules: rules,
+            clock: &clock, into: &buffer)
         guard rules.showsFields, format == .json else { return }
         // Behind the last key.
         buffer.truncate(to: buffer.count - lineEndBytes)
@@ -54,18 +61,18 @@ public enum AccessLogLine {
     /// The same for a writer of many lines.
     /// - Parameter clock: kept from line to line.
     public static func append(
-        _ record: AccessRecord, _ text: borrowing AccessText, labels: MetricsLabels, format: AccessLogFormat,
-        rules: AccessLogRules = AccessLogRules(), clock: inout SecondText, into buffer: inout ByteBuffer
+        _ record: AccessRecord, _ text: borrowing AccessText, tls: borrowing AccessTLS = AccessTLS(), labels: MetricsLabels,
+        format: AccessLogFormat, rules: AccessLogRules = AccessLogRules(), clock: inout SecondText, into buffer: inout ByteBuffer
     ) {
         switch format {
-        case .json: appendJSON(record, text, labels, rules, &clock, into: &buffer)
+        case .json: appendJSON(record, text, tls, labels, rules, &clock, into: &buffer)
         case .combined: appendCombined(record, text, rules, into: &buffer)
         }
     }
 
     private static func appendJSON(
-        _ record: AccessRecord, _ text: borrowing AccessText, _ labels: MetricsLabels, _ rules: AccessLogRules,
-        _ clock: inout SecondText, into buffer: inout ByteBuffer
+        _ record: AccessRecord, _ text: borrowing AccessText, _ tls: borrowing AccessTLS, _ labels: MetricsLabels,
+        _ rules: AccessLogRules, _ clock: inout SecondText, into buffer: inout ByteBuffer
     ) {
         let requestID = JSONText.prefix(of: text.requestID, limit: requestIDBytesMax)
         let method = JSONText.prefix(of: text.method, limit: methodBytesMax)
@@ -76,6 +83,12 @@ public enum AccessLogLine {
         let referer = text.referer
         let (wholePath, wholeQuery, wholeAgent) = (text.path, text.query, text.userAgent)
         let isTarget = text.isTarget
+        let tlsVersion = tls.version
+        let isEncrypted = tls.isEncrypted
+        let cipher = JSONText.prefix(of: tls.cipher, limit: tlsCipherBytesMax)
+        let serverName = JSONText.prefix(of: tls.serverName, limit: serverNameBytesMax)
+        let clientSubject = JSONText.prefix(of: tls.clientSubject, limit: clientSubjectBytesMax)
+        let clientFingerprint = JSONText.prefix(of: tls.clientFingerprint, limit: clientFingerprintBytesMax)
         let pathBytes = Scan.log(path)
         let agentBytes = Scan.log(userAgent)
         let masksPath = isTarget || SecretScan.isNeeded(wholePath, pathBytes, limit: pathBytesMax, .path, rules)
@@ -88,7 +101,10 @@ public enum AccessLogLine {
         let masked =
             query.byteCount + min(referer.byteCount, refererBytesMax) + (masksPath ? path.byteCount : 0)
             + (masksAgent ? userAgent.byteCount : 0)
-        let room = frameBytesMax + labels.jsonBytesMax + plain * (isPlain ? 1 : JSONText.growthMax) + masked * JSONText.growthMax
+        let encryption = cipher.byteCount + serverName.byteCount + clientSubject.byteCount + clientFingerprint.byteCount
+        let room =
+            frameBytesMax + labels.jsonBytesMax + plain * (isPlain ? 1 : JSONText.growthMax)
+            + (masked + encryption) * JSONText.growthMax
         buffer.withFreeSpace(room) { free in
             var line = TextCursor(free)
             line.write("{\"time\":\"")
@@ -104,10 +120,20 @@ public enum AccessLogLine {
             line.write(orNull: UInt64(record.clientPort))
             line.write(",\"peer_ip\":")
             line.write(jsonAddress: record.peer)
+            if isEncrypted {
+                line.write(",\"tls_version\":\"")
+                line.write(tlsVersion)
+                line.write(ASCII.quote)
+                line.write(",\"tls_cipher\":", ifThere: cipher)
+                line.write(",\"sni\":", ifThere: serverName)
+                line.write(",\"client_cert_subject\":", ifThere: clientSubject)
+                line.write(",\"client_cert_fingerprint\":", ifThere: clientFingerprint)
+            }
             if method.byteCount > 0 {
                 switch record.version {
                 case .http10: line.write(",\"http_version\":\"1.0\",\"method\":")
                 case .http11: line.write(",\"http_version\":\"1.1\",\"method\":")
+                case .http2: line.write(",\"http_version\":\"2\",\"method\":")
                 }
             } else {
                 line.write(",\"http_version\":null,\"method\":")
@@ -133,6 +159,15 @@ public enum AccessLogLine {
             line.write(decimal: UInt64(record.status))
             line.write(",\"upstream_status\":")
             line.write(orNull: UInt64(record.upstreamStatus))
+            if let version = record.upstreamVersion {
+                line.write(",\"upstream_protocol\":\"")
+                line.write(version.digits)
+                line.write(ASCII.quote)
+            }
+            if let status = record.grpcStatus {
+                line.write(",\"grpc_status\":")
+                line.write(decimal: UInt64(status))
+            }
             line.write(",\"reason\":\"")
             line.write(record.reason.name)
             line.write("\",\"bytes_in\":")
@@ -201,6 +236,7 @@ public enum AccessLogLine {
                 switch record.version {
                 case .http10: line.write(" HTTP/1.0")
                 case .http11: line.write(" HTTP/1.1")
+                case .http2: line.write(" HTTP/2.0")
                 }
             } else {
                 line.write(ASCII.dash)
@@ -235,6 +271,13 @@ extension TextCursor {
         write(ASCII.quote)
         if isPlain { write(text) } else { write(escaping: text) }
         write(ASCII.quote)
+    }
+
+    /// A key, with the comma before it and the colon, and its text; nothing when the text is empty.
+    fileprivate mutating func write(_ key: StaticString, ifThere text: RawSpan) {
+        guard text.byteCount > 0 else { return }
+        write(key)
+        write(text: text, JSONText.isPlain(text))
     }
 
     fileprivate mutating func write(

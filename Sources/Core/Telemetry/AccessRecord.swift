@@ -23,6 +23,10 @@ public struct AccessRecord: Sendable {
     public var status: UInt16
     /// Of the last attempt's answer; 0 when there was none.
     public var upstreamStatus: UInt16 = 0
+    /// The protocol that was spoken with the last instance asked; nil, and no key in the line, when none was.
+    public var upstreamVersion: HTTPVersion?
+    /// What a gRPC client was told, whoever said it; nil, and no key in the line, for other requests and where it is not known.
+    public var grpcStatus: UInt32?
     public var reason: Reason
     /// Of the request: head and body, as they came.
     public var bytesIn: UInt64 = 0

@@ -6,6 +6,9 @@ enum MetricFamily: CaseIterable, Sendable {
     case ejectedInstances, ejections, instanceDraining, instanceInFlight, retryBudgetRemaining, fallbacks
     case concurrencyLimit, concurrencyLimited, shed
     case connections, connectionsTotal, acceptErrors
+    case requestsByProtocol, sessionsClosed
+    case handshakes, handshakeFailures, upstreamHandshakeFailures, certificateExpiry, certificateReloads
+    case tunnelsOpen, tunnels, tunnelMessages
     case loopLag, logDropped
     case configGeneration, configReloads, configSuccessful, configSuccessTime
     case metricsSeries, metricsOverflow, buildInfo
@@ -59,6 +62,16 @@ enum MetricFamily: CaseIterable, Sendable {
         case .connections: "sluice_connections"
         case .connectionsTotal: "sluice_connections"
         case .acceptErrors: "sluice_accept_errors"
+        case .requestsByProtocol: "sluice_http_requests_by_protocol"
+        case .sessionsClosed: "sluice_h2_conn_closed"
+        case .handshakes: "sluice_tls_handshakes"
+        case .handshakeFailures: "sluice_tls_handshake_failures"
+        case .upstreamHandshakeFailures: "sluice_upstream_tls_handshake_failures"
+        case .certificateExpiry: "sluice_tls_certificate_expiry_timestamp_seconds"
+        case .certificateReloads: "sluice_tls_certificate_reloads"
+        case .tunnelsOpen: "sluice_tunnels_open"
+        case .tunnels: "sluice_tunnels"
+        case .tunnelMessages: "sluice_tunnel_messages"
         case .loopLag: "sluice_worker_loop_lag_seconds"
         case .logDropped: "sluice_log_dropped"
         case .configGeneration: "sluice_config_generation"
@@ -84,14 +97,15 @@ enum MetricFamily: CaseIterable, Sendable {
         switch self {
         case .requests, .rejects, .upstreamRequests, .retries, .administered, .connectionsTotal, .acceptErrors, .logDropped,
             .configReloads, .metricsOverflow, .processCPU, .breakerTransitions, .breakerRejected, .instanceHealthChanges,
-            .healthChecks, .ejections, .fallbacks, .concurrencyLimited, .shed:
+            .healthChecks, .ejections, .fallbacks, .concurrencyLimited, .shed, .requestsByProtocol, .sessionsClosed, .handshakes,
+            .handshakeFailures, .upstreamHandshakeFailures, .certificateReloads, .tunnels, .tunnelMessages:
             .counter
         case .requestDuration, .overhead, .requestSize, .responseSize, .upstreamDuration, .upstreamConnect, .queueWait:
             .histogram
         case .inFlight, .upstreamConnections, .queueLength, .connections, .loopLag, .configGeneration, .configSuccessful,
             .configSuccessTime, .metricsSeries, .buildInfo, .processResident, .processVirtual, .processDescriptors,
             .processDescriptorsMax, .processStart, .breakerState, .instanceHealth, .ejectedInstances, .instanceDraining,
-            .instanceInFlight, .retryBudgetRemaining, .concurrencyLimit:
+            .instanceInFlight, .retryBudgetRemaining, .concurrencyLimit, .certificateExpiry, .tunnelsOpen:
             .gauge
         }
     }
@@ -131,6 +145,16 @@ enum MetricFamily: CaseIterable, Sendable {
         case .connections: "Connections of clients."
         case .connectionsTotal: "Connections that clients made, by what became of them."
         case .acceptErrors: "Failures to accept a connection."
+        case .requestsByProtocol: "Requests that have ended, by the version of HTTP."
+        case .sessionsClosed: "HTTP/2 connections of clients that were ended for a fault."
+        case .handshakes: "TLS handshakes with clients that succeeded."
+        case .handshakeFailures: "TLS handshakes with clients that failed."
+        case .upstreamHandshakeFailures: "TLS handshakes with instances that failed."
+        case .certificateExpiry: "When the certificates of a listener end; of several of one subject, the first."
+        case .certificateReloads: "Attempts to read certificates and keys anew."
+        case .tunnelsOpen: "Tunnels that are open."
+        case .tunnels: "Tunnels that were opened."
+        case .tunnelMessages: "Messages that went through tunnels."
         case .loopLag: "Longest turn of a worker's event loop since the last scrape."
         case .logDropped: "Log lines that were dropped because their sink was too slow."
         case .configGeneration: "Number of the configuration in force."

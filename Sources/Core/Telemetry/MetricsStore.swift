@@ -11,6 +11,8 @@ public struct MetricsStore: ~Copyable {
     public var build = BuildFigures()
     /// As they were when they were read last; whoever renders the page reads them first.
     public var services = ServiceReadings()
+    /// The same of certificates.
+    public var certificates = CertificateReadings()
     private(set) var registry: LabelRegistry
     private var latest: [MetricsSnapshot?]
     /// The sum over workers. Its series are kept from one sum to the next, so that what was shown by name once is shown by name

@@ -10,6 +10,15 @@ struct MetricsTables: ~Copyable {
     var listeners = SeriesTable(width: ListenerCells.width)
     var upstreams = SeriesTable(width: 1)
     var retries = SeriesTable(width: 1)
+    var handshakes = SeriesTable(width: HandshakeCells.width)
+    /// By listener and `HandshakeFault`.
+    var handshakeFaults = SeriesTable(width: 1)
+    /// By service and `HandshakeFault`.
+    var upstreamHandshakeFaults = SeriesTable(width: 1)
+    /// By listener and `SessionFault`.
+    var sessionFaults = SeriesTable(width: 1)
+    /// By route; only routes that have had a tunnel have a row.
+    var tunnels = SeriesTable(width: TunnelCells.width)
     /// By status.
     var administered = SeriesTable(width: 1)
     /// By `Reason`.
@@ -29,6 +38,11 @@ struct MetricsTables: ~Copyable {
         listeners.add(rows.listeners) { known.contains(UInt32(truncatingIfNeeded: $0), .listener) }
         upstreams.add(rows.upstreams) { SeriesKey.isKnownUpstream($0, known) }
         retries.add(rows.retries) { known.contains(SeriesKey.upstreamService($0), .service) }
+        handshakes.add(rows.handshakes) { known.contains(UInt32(truncatingIfNeeded: $0), .listener) }
+        handshakeFaults.add(rows.handshakeFaults) { known.contains(SeriesKey.faultOwner($0), .listener) }
+        upstreamHandshakeFaults.add(rows.upstreamHandshakeFaults) { known.contains(SeriesKey.faultOwner($0), .service) }
+        sessionFaults.add(rows.sessionFaults) { known.contains(SeriesKey.faultOwner($0), .listener) }
+        tunnels.add(rows.tunnels) { known.contains(UInt32(truncatingIfNeeded: $0), .route) }
         administered.add(rows.administered) { _ in true }
         for i in rejects.indices { rejects[i] &+= rows.rejects[i] }
         for i in acceptErrors.indices { acceptErrors[i] &+= rows.acceptErrors[i] }
@@ -45,6 +59,11 @@ struct MetricsTables: ~Copyable {
         listeners.zero()
         upstreams.zero()
         retries.zero()
+        handshakes.zero()
+        handshakeFaults.zero()
+        upstreamHandshakeFaults.zero()
+        sessionFaults.zero()
+        tunnels.zero()
         administered.zero()
         for i in rejects.indices { rejects[i] = 0 }
         for i in acceptErrors.indices { acceptErrors[i] = 0 }
@@ -61,6 +80,11 @@ struct MetricsTables: ~Copyable {
         listeners.retain { known.contains(UInt32(truncatingIfNeeded: $0), .listener) }
         upstreams.retain { SeriesKey.isKnownUpstream($0, known) }
         retries.retain { known.contains(SeriesKey.upstreamService($0), .service) }
+        handshakes.retain { known.contains(UInt32(truncatingIfNeeded: $0), .listener) }
+        handshakeFaults.retain { known.contains(SeriesKey.faultOwner($0), .listener) }
+        upstreamHandshakeFaults.retain { known.contains(SeriesKey.faultOwner($0), .service) }
+        sessionFaults.retain { known.contains(SeriesKey.faultOwner($0), .listener) }
+        tunnels.retain { known.contains(UInt32(truncatingIfNeeded: $0), .route) }
     }
 
     /// A copy that can go to another thread.
@@ -68,8 +92,9 @@ struct MetricsTables: ~Copyable {
         MetricsRows(
             requests: requests.rows(), durations: durations.rows(), routes: routes.rows(), services: services.rows(),
             listeners: listeners.rows(), upstreams: upstreams.rows(), retries: retries.rows(),
-            administered: administered.rows(), rejects: rejects,
-            acceptErrors: acceptErrors, sheds: sheds, logDropped: logDropped)
+            handshakes: handshakes.rows(), handshakeFaults: handshakeFaults.rows(),
+            upstreamHandshakeFaults: upstreamHandshakeFaults.rows(), sessionFaults: sessionFaults.rows(), tunnels: tunnels.rows(),
+            administered: administered.rows(), rejects: rejects, acceptErrors: acceptErrors, sheds: sheds, logDropped: logDropped)
     }
 }
 
@@ -82,6 +107,11 @@ struct MetricsRows: Sendable {
     let listeners: SeriesRows
     let upstreams: SeriesRows
     let retries: SeriesRows
+    let handshakes: SeriesRows
+    let handshakeFaults: SeriesRows
+    let upstreamHandshakeFaults: SeriesRows
+    let sessionFaults: SeriesRows
+    let tunnels: SeriesRows
     let administered: SeriesRows
     let rejects: [UInt64]
     let acceptErrors: [UInt64]
@@ -90,7 +120,8 @@ struct MetricsRows: Sendable {
 
     var overflowed: UInt64 {
         requests.overflowed &+ durations.overflowed &+ routes.overflowed &+ services.overflowed &+ listeners.overflowed
-            &+ upstreams.overflowed &+ retries.overflowed &+ administered.overflowed
+            &+ upstreams.overflowed &+ retries.overflowed &+ administered.overflowed &+ handshakes.overflowed
+            &+ handshakeFaults.overflowed &+ upstreamHandshakeFaults.overflowed &+ sessionFaults.overflowed &+ tunnels.overflowed
     }
 }
 
@@ -119,11 +150,37 @@ enum ServiceCells {
     static var width: Int { fallbacks + FallbackKind.allCases.count }
 }
 
-/// A listener's row: one gauge, then counters by `ConnectionResult`.
+/// A listener's row: one gauge, then counters by `ConnectionResult` and by `HTTPVersion`.
 enum ListenerCells {
     static var connections: Int { 0 }
     static var results: Int { 1 }
-    static var width: Int { 1 + ConnectionResult.allCases.count }
+    private static var requests: Int { results + ConnectionResult.allCases.count }
+    static var width: Int { requests + 3 }
+
+    @inline(__always)
+    static func requests(of version: HTTPVersion) -> Int {
+        switch version {
+        case .http10: requests
+        case .http11: requests &+ 1
+        case .http2: requests &+ 2
+        }
+    }
+}
+
+/// A listener's row of TLS: counters by `HandshakeVersion` and whether the session was resumed. Listeners without TLS have none.
+enum HandshakeCells {
+    static var width: Int { 2 * HandshakeVersion.allCases.count }
+
+    static func cell(_ version: HandshakeVersion, isResumed: Bool) -> Int { Int(version.rawValue) &* 2 &+ (isResumed ? 1 : 0) }
+}
+
+/// A route's row of tunnels: one gauge, then counters.
+enum TunnelCells {
+    static var open: Int { 0 }
+    static var begun: Int { 1 }
+    static var messagesIn: Int { 2 }
+    static var messagesOut: Int { 3 }
+    static var width: Int { 4 }
 }
 
 /// What became of a connection that a client made.

@@ -29,6 +29,7 @@ public enum PrometheusText {
         page.upstream(total, store.registry)
         page.services(total, store)
         page.clients(total, store.registry)
+        page.sessions(total, store)
         page.itself(total, store)
         buffer.append(page.out.bytes)
         if openMetrics { buffer.append("# EOF\n") }

@@ -60,6 +60,10 @@ enum SeriesKey {
         return UInt64(service) << 40 | bit
     }
 
+    // listener or service 16 | fault 8
+    @inline(__always)
+    static func fault(_ owner: Label, _ fault: UInt8) -> UInt64 { UInt64(owner.id & 0xffff) << 40 | UInt64(fault) }
+
     /// 1 to 5; 0 for no status, and for one outside of them.
     @inline(__always)
     private static func statusClass(_ status: UInt16) -> UInt64 {
@@ -80,6 +84,8 @@ enum SeriesKey {
     static func retryReason(_ key: UInt64) -> UInt8 { UInt8(truncatingIfNeeded: key >> 2 & 63) }
     static func retryResult(_ key: UInt64) -> UInt8 { UInt8(truncatingIfNeeded: key & 3) }
 
+    static func faultOwner(_ key: UInt64) -> UInt32 { UInt32(truncatingIfNeeded: key >> 40 & 0xffff) }
+    static func fault(_ key: UInt64) -> UInt8 { UInt8(truncatingIfNeeded: key & 0xff) }
     static func checkPassed(_ key: UInt64) -> Bool { key & 1 == 1 }
     static func breakerFrom(_ key: UInt64) -> UInt8 { UInt8(truncatingIfNeeded: key >> 2 & 3) }
     static func breakerTo(_ key: UInt64) -> UInt8 { UInt8(truncatingIfNeeded: key & 3) }

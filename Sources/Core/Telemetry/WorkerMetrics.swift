@@ -7,7 +7,7 @@ import Resilience
 /// The control thread asks for a `snapshot()`, a copy that the worker makes at a loop boundary and posts. Names come as
 /// `Label`s, whose ids outlive a reload (`LabelRegistry`): nothing is folded or moved when the configuration changes.
 public struct WorkerMetrics: ~Copyable {
-    private var tables = MetricsTables()
+    var tables = MetricsTables()
     private var longestTurn: UInt64 = 0
 
     public init() {}
@@ -43,6 +43,8 @@ public struct WorkerMetrics: ~Copyable {
         tables.routes.observe(
             request.bytesOut, bucket: Histogram.sizeBucket(request.bytesOut), width: Histogram.sizeWidth,
             at: route &+ RouteCells.responseSize)
+        let listener = tables.listeners.cell(of: UInt64(request.listener.id))
+        tables.listeners.add(1, to: listener &+ ListenerCells.requests(of: request.version))
     }
 
     /// A request was refused before it could be understood; `requestEnded` counts it as well.
@@ -179,6 +181,8 @@ public struct RequestFigures: Sendable {
     /// `.none` when the route answered by itself, or there was none.
     public var service: Label
     public var method: Method
+    /// That of the client's side.
+    public var version: HTTPVersion
     /// As sent, or `Refusal.clientClosedStatus`.
     public var status: UInt16
     public var reason: Reason
@@ -192,13 +196,14 @@ public struct RequestFigures: Sendable {
     public var bytesOut: UInt64
 
     public init(
-        listener: Label, route: Label, service: Label, method: Method, status: UInt16, reason: Reason, duration: TimeAmount,
-        overhead: TimeAmount, bytesIn: UInt64, bytesOut: UInt64
+        listener: Label, route: Label, service: Label, method: Method, version: HTTPVersion = .http11, status: UInt16,
+        reason: Reason, duration: TimeAmount, overhead: TimeAmount, bytesIn: UInt64, bytesOut: UInt64
     ) {
         self.listener = listener
         self.route = route
         self.service = service
         self.method = method
+        self.version = version
         self.status = status
         self.reason = reason
         self.duration = duration

@@ -79,7 +79,7 @@ extension ExplanationTrace {
         let breaker = breaker(of: runtime)
         upstream = Upstream(
             service: runtime.name, breaker: Self.word(breaker, instant),
-            instances: instances.map { (configured[$0].address.url, configured[$0].weight) }, eligible: eligible.count,
+            instances: instances.map { (configured[$0].url, configured[$0].weight) }, eligible: eligible.count,
             method: text(head.bytes(head.methodRange)), path: text(head.bytes(upstreamPath)), head: lines,
             namesInstance: route.forwarding.namesInstance(head) && names.count > 1)
         if let breaker, let until = breaker.openUntil, until > instant {

@@ -14,7 +14,9 @@ enum HealthState: String {
 
 /// An instance at one moment, in the words of the reports.
 struct InstanceView {
-    let address: InstanceAddress
+    /// How it is named everywhere.
+    let id: String
+    let url: String
     let weight: Int
     let version: String
     let state: HealthState
@@ -30,7 +32,8 @@ struct InstanceView {
     private let change: (change: HealthChange, time: Timestamp)?
 
     init(_ configuration: InstanceConfiguration, _ instance: InstanceState, at moment: ReportMoment) {
-        address = configuration.address
+        id = configuration.id
+        url = configuration.url
         weight = configuration.weight
         version = configuration.version
         let status = instance.load.status
@@ -71,7 +74,7 @@ struct InstanceView {
 
     var json: JSONValue {
         .object([
-            ("id", .string(address.text)), ("url", .string(address.url)), ("weight", .number(weight)),
+            ("id", .string(id)), ("url", .string(url)), ("weight", .number(weight)),
             ("version", version.isEmpty ? .null : .string(version)), ("status", .string(state.rawValue)),
             ("draining", .bool(isDraining)), ("ejected", .bool(isEjected)), ("takes_requests", .bool(takesRequests)),
             ("in_flight", .number(inFlight)), ("connections", .number(connections)),
@@ -90,12 +93,12 @@ struct InstanceView {
     }
 }
 
-extension InstanceAddress {
+extension InstanceConfiguration {
     /// As the file writes it.
     var url: String {
-        switch self {
-        case .ip, .name: "http://\(text)"
-        case .unix: text
+        switch address {
+        case .ip, .name: isSecure ? id : "http://\(id)"
+        case .unix: id
         }
     }
 }

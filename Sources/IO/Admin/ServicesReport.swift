@@ -53,7 +53,7 @@ public enum ServicesReport {
         _ id: String, of service: String, _ snapshot: GatewaySnapshot, at moment: ReportMoment
     ) -> Report? {
         guard let health = ServiceHealth.all(snapshot, at: moment).first(where: { $0.name == service }),
-            let view = health.instances.first(where: { $0.address.text == id }), case .object(let members) = view.json
+            let view = health.instances.first(where: { $0.id == id }), case .object(let members) = view.json
         else { return nil }
         let left = health.eligibleCount
         var lines = ["\(service), \(id): \(view.word), \(view.inFlight) in flight"]
@@ -76,7 +76,7 @@ public enum ServicesReport {
         for health in services {
             for instance in health.instances {
                 table.add([
-                    health.name, health.word, instance.address.text, "\(instance.weight)", instance.version,
+                    health.name, health.word, instance.id, "\(instance.weight)", instance.version,
                     "\(instance.connections)", "\(instance.inFlight)", instance.checkWord, instance.word,
                 ])
             }
@@ -89,7 +89,7 @@ public enum ServicesReport {
         let version = versions.count == 1 ? versions.first ?? "" : ""
         return .object(
             [
-                ("name", .string(health.name)), ("url", health.instances.first.map { .string($0.address.url) } ?? .null),
+                ("name", .string(health.name)), ("url", health.instances.first.map { .string($0.url) } ?? .null),
                 ("status", .string(health.state.rawValue)), ("maintenance", .bool(health.isInMaintenance)),
                 ("last_health_check", health.checkedAt.map { .string($0.text) } ?? .null),
                 ("version", version.isEmpty ? .null : .string(version)), ("tags", .array([])),

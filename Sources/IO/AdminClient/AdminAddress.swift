@@ -60,6 +60,14 @@ public enum AdminAddress: Equatable, Sendable {
         }
     }
 
+    /// The name that its certificate must be for.
+    var hostName: String {
+        switch self {
+        case .tcp(let address, _): address.text
+        case .unix: "localhost"
+        }
+    }
+
     /// What `Host` says: over a Unix socket it does not matter.
     var hostField: String {
         switch self {

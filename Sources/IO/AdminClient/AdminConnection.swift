@@ -29,31 +29,46 @@ public struct AdminConnection: Sendable {
     /// - Throws: when there is no answer; an answer that says no is one.
     public func send(_ request: AdminCall) throws(AdminError) -> AdminReply {
         guard let address = place.address.socket else { throw cannotConnect(.system(Int(ENAMETOOLONG))) }
+        let tls = try place.tls?.client()
         let socket: ClientSocket
         do {
             socket = try ClientSocket(connectingTo: address, deadline: deadline)
         } catch {
             throw cannotConnect(error)
         }
+        var stream: AdminStream
         do {
-            try socket.send(request.bytes(for: place))
+            stream = try AdminStream(socket, tls)
+        } catch {
+            throw failed(error)
+        }
+        do {
+            try stream.send(request.bytes(for: place))
         } catch {
             // It may have answered before it read everything.
-            if case .timedOut = error { throw noAnswer() }
+            switch error {
+            case .timedOut: throw noAnswer()
+            case .encryption: throw failed(error)
+            case .system: break
+            }
         }
-        return try receive(socket)
+        return try receive(&stream)
     }
 
-    private func receive(_ socket: borrowing ClientSocket) throws(AdminError) -> AdminReply {
+    private func receive(_ stream: inout AdminStream) throws(AdminError) -> AdminReply {
         var reader = ReplyReader(bodyBytesMax: bodyBytesMax)
-        var chunk = [UInt8](repeating: 0, count: 65_536)
+        var chunk = [UInt8](repeating: 0, count: AdminStream.bufferBytes)
+        var isFirst = true
         while true {
             let count: Int
             do {
-                count = try socket.receive(into: &chunk)
+                count = try stream.receive(into: &chunk)
             } catch {
                 throw failed(error)
             }
+            // An alert of TLS (RFC 8446 §5.1), where we said nothing that TLS would understand.
+            if isFirst, count > 1, chunk[0] == 0x15, chunk[1] == 3, place.tls == nil { throw speaksTLS() }
+            isFirst = false
             switch count == 0 ? reader.inputClosed() : reader.received(chunk[..<count]) {
             case .needMore: if count == 0 { throw cutOff() }
             case .complete: return reader.reply()
@@ -72,6 +87,7 @@ public struct AdminConnection: Sendable {
         case .timedOut: AdminError(.noAnswer, "cannot connect to \(name): no answer within \(seconds)")
         case .system(let error):
             AdminError(.unreachable, "cannot connect to \(name): \(SystemError.text(error)); \(Self.remedy(error))")
+        case .encryption: failed(failure)
         }
     }
 
@@ -87,7 +103,16 @@ public struct AdminConnection: Sendable {
         switch failure {
         case .timedOut: noAnswer()
         case .system(let error): AdminError(.noAnswer, "the connection to \(name) broke: \(SystemError.text(error))")
+        case .encryption(let failure, let text):
+            place.tls?.error(failure, text, at: name) ?? AdminError(.encryption, "no encrypted connection to \(name): \(text)")
         }
+    }
+
+    private func speaksTLS() -> AdminError {
+        AdminError(
+            .encryption,
+            "\(name) speaks TLS; name its certificate, or the authority that issued it, with --ca-file, or the configuration file with -c"
+        )
     }
 
     private func noAnswer() -> AdminError {

@@ -7,6 +7,8 @@ public struct AdminError: Error, Equatable, CustomStringConvertible {
         case configuration
         /// Nobody takes the connection.
         case unreachable
+        /// The connection cannot be encrypted as the configuration or the command line says.
+        case encryption
         case noAnswer
     }
 

@@ -1,6 +1,7 @@
 import Glibc
 import Primitives
 import Reactor
+import TLS
 
 /// A connected socket whose every call ends by a deadline, however busy the other end is.
 struct ClientSocket: ~Copyable {
@@ -8,6 +9,8 @@ struct ClientSocket: ~Copyable {
         case timedOut
         /// The number of the error.
         case system(Int)
+        /// Encryption came to nothing; with what OpenSSL says of it.
+        case encryption(TLSFailure, String)
     }
 
     private let descriptor: Int32

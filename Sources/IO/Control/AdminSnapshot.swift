@@ -13,7 +13,7 @@ enum AdminSnapshot {
     private static var connectionsPerClientMax: Int { 64 }
 
     static func build(
-        _ configuration: GatewayConfiguration, number: Int, generatedName: String, version: String
+        _ configuration: GatewayConfiguration, number: Int, generatedName: String, version: String, tls: TLSStore
     ) throws(BuildError) -> GatewaySnapshot {
         var admin = GatewayConfiguration()
         admin.server = configuration.server
@@ -21,7 +21,10 @@ enum AdminSnapshot {
         var limits = configuration.limits
         // One client must not be able to keep all others out.
         limits.connectionsPerClient = min(limits.connectionsPerClient, connectionsPerClientMax)
-        admin.listeners = [ListenerConfiguration(name: "admin", address: configuration.admin.address, limits: limits)]
+        var listener = ListenerConfiguration(name: "admin", address: configuration.admin.address, limits: limits)
+        listener.tls = configuration.admin.tls
+        listener.protocols = .standard(overTLS: listener.tls != nil)
+        admin.listeners = [listener]
         let everywhere = ["0.0.0.0/0", "::/0"].compactMap { AddressBlock($0) }
         admin.routes = [
             route("health", "/health", ["GET"], .health), route("ready", "/ready", ["GET"], .ready),
@@ -36,7 +39,7 @@ enum AdminSnapshot {
         var none = InstanceRegistry(workers: 1)
         var builder = SnapshotBuilder(
             number: number, configuration: admin, places: LoadResult.Places(), generatedName: generatedName, version: version,
-            seed: randomSeed())
+            seed: randomSeed(), tls: tls)
         builder.guardStage = .custom(AdminGuard(token: configuration.admin.token.bytes, hosts: configuration.admin.hosts))
         builder.actions = ["api": .administer]
         return try builder.build(&none, labels: .empty())

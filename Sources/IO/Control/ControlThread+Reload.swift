@@ -35,7 +35,7 @@ extension ControlThread {
         let loaded = ConfigurationLoader.load(path: path)
         for warning in loaded.warnings { log.warn("configuration", ["diagnostic": .string("\(warning)")]) }
         guard let next = loaded.configuration else { return refuse(loaded.diagnostics, callers) }
-        guard next != configuration else {
+        guard next != configuration || tls.isOutdated else {
             // Marks may have moved, and the values may come from elsewhere now.
             origin = loaded.origin
             accessLog?.reopen()
@@ -66,7 +66,7 @@ extension ControlThread {
         let labels = store.adopt(SnapshotBuilder.metricsNames(next), generation: UInt64(number), at: Clock.monotonic)
         let snapshot = try SnapshotBuilder(
             number: number, configuration: next, places: loaded.places, generatedName: generatedName, version: version,
-            seed: randomSeed(), middlewareTypes: middlewares
+            seed: randomSeed(), tls: tls, middlewareTypes: middlewares
         ).build(&registry, labels: labels)
         let admin = try buildAdmin(next, number: number)
         let sockets: ListenerSet.Plan
@@ -121,6 +121,7 @@ extension ControlThread {
         snapshot = candidate.snapshot
         registry = candidate.registry
         registry.adopt(next, at: Clock.monotonic)
+        keepCertificates(candidate.snapshot, candidate.admin)
         forgetRemovedServices()
         watchHealth()
         log.setLevel(Self.level(next))
@@ -138,6 +139,7 @@ extension ControlThread {
     }
 
     private func conclude(_ verdict: ReloadVerdict, _ callers: [AdminCaller]) {
+        certificateReloads.ended(verdict.result != .refused)
         switch verdict.result {
         case .applied, .unchanged:
             store.configuration.reloadsSucceeded += 1

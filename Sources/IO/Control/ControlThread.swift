@@ -10,6 +10,7 @@ import Primitives
 import Proxy
 import Reactor
 import Synchronization
+import TLS
 import Telemetry
 import Upstream
 
@@ -55,6 +56,10 @@ public final class ControlThread {
     var accessLog: LogWriter?
     var registry = InstanceRegistry(workers: 1)
     var store: MetricsStore
+    let tls = TLSStore()
+    var certificateReloads = CertificateReloads()
+    /// The admin listener in force.
+    var adminListener: ListenerRuntime?
     /// What was last heard of services.
     var history = ServiceHistory()
     /// For circuit breakers that an administrator opens.
@@ -141,7 +146,7 @@ public final class ControlThread {
         do {
             snapshot = try SnapshotBuilder(
                 number: 1, configuration: configuration, places: loaded.places, generatedName: generatedName, version: version,
-                seed: randomSeed(), middlewareTypes: middlewares
+                seed: randomSeed(), tls: tls, middlewareTypes: middlewares
             ).build(&registry, labels: labels)
         } catch {
             throw StartError(error.diagnostics.map { "\($0)" }.joined(separator: "\n"))
@@ -176,6 +181,7 @@ public final class ControlThread {
             throw StartError(error.description)
         }
         listeners.commit(plan)
+        keepCertificates(snapshot, admin)
         for note in plan.notes + listeners.closeUnwanted() { log.warn("handed over", ["note": .string(note)]) }
         resolver.start()
         watchNames(configuration, &registry)
@@ -207,7 +213,7 @@ public final class ControlThread {
             [
                 "version": .string(version), "workers": .integer(Int64(workers)), "generation": .integer(Int64(generation)),
                 "listeners": .string(configuration.listeners.map(\.address.text).joined(separator: " ")),
-                "pid": .integer(Int64(getpid())),
+                "tls": .string(TLSLibrary.versionText), "pid": .integer(Int64(getpid())),
             ])
         Upgrade.sayReady(environment: environment)
         service.ready(statusLine)
@@ -236,6 +242,7 @@ public final class ControlThread {
             if let next = questions.next() { administer(next.request, next.caller) }
             if scrape.isOpen, Clock.monotonic >= scrape.deadline { finishScrape() }
             while let signal = signals.next() { received(signal) }
+            watchCertificates()
             continueReload()
             continueUpgrade()
             if continueDeparture() { return stop() }
@@ -343,6 +350,7 @@ public final class ControlThread {
             case .metrics(let openMetrics):
                 var text = ByteBuffer(capacity: 65_536)
                 store.services = readings
+                store.certificates = certificateReadings
                 PrometheusText.render(&store, at: Clock.monotonic, openMetrics: openMetrics, into: &text)
                 let answer = Answer(
                     status: 200, fields: [("Cache-Control", "no-store")], body: text.bytes.array(),
@@ -354,7 +362,7 @@ public final class ControlThread {
     }
 
     func buildAdmin(_ next: GatewayConfiguration, number: Int) throws(BuildError) -> GatewaySnapshot {
-        try AdminSnapshot.build(next, number: number, generatedName: generatedName, version: version)
+        try AdminSnapshot.build(next, number: number, generatedName: generatedName, version: version, tls: tls)
     }
 
     func watchNames(_ configuration: GatewayConfiguration, _ registry: inout InstanceRegistry) {
@@ -378,7 +386,10 @@ public final class ControlThread {
                 WatchedService(
                     state: service.state, breakers: breakers[service.name] ?? [], health: configured.health,
                     check: configured.enabled ? configured.check : nil,
-                    instances: zip(service.instances, service.authorities).map { .init(state: $0, authority: $1) })
+                    instances: service.instances.indices.map {
+                        .init(
+                            state: service.instances[$0], authority: service.authorities[$0], dialect: service.dialects[$0])
+                    })
             })
     }
 

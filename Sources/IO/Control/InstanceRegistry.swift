@@ -46,7 +46,7 @@ struct InstanceRegistry {
     mutating func instance(
         _ configuration: InstanceConfiguration, of service: ServiceConfiguration, at now: Instant
     ) -> InstanceState {
-        let key = InstanceState.Key(service: service.name, address: configuration.address.text)
+        let key = InstanceState.Key(service: service.name, address: configuration.id)
         if let known = instances[key] { return known }
         if let known = departed[key]?.state {
             instances[key] = known

@@ -7,9 +7,9 @@ import Upstream
 
 /// Services with what answers where they cannot.
 extension SnapshotBuilder {
-    func services(_ registry: inout InstanceRegistry, at now: Instant) -> [ServiceRuntime] {
+    func services(_ registry: inout InstanceRegistry, at now: Instant) throws(BuildError) -> [ServiceRuntime] {
         var places = ServicePlaces(configuration)
-        for index in configuration.services.indices { _ = service(index, &places, &registry, now) }
+        for index in configuration.services.indices { _ = try service(index, &places, &registry, now) }
         return places.built.compactMap { $0 }
     }
 
@@ -31,19 +31,20 @@ extension SnapshotBuilder {
 
     private func service(
         _ index: Int, _ places: inout ServicePlaces, _ registry: inout InstanceRegistry, _ now: Instant
-    ) -> ServiceRuntime {
+    ) throws(BuildError) -> ServiceRuntime {
         if let known = places.built[index] { return known }
         let service = configuration.services[index]
         var fallback: Fallback?
         switch service.fallback {
         case .response(let response): fallback = Fallback(.answer(Self.fallbackAnswer(response)))
-        case .service(let other): fallback = Fallback(.service(self.service(other, &places, &registry, now)))
+        case .service(let other): fallback = Fallback(.service(try self.service(other, &places, &registry, now)))
         case nil: break
         }
         let runtime = ServiceRuntime(
             service, index: index, state: registry.service(service.name, at: now),
             instances: service.instances.map { registry.instance($0, of: service, at: now) },
-            firstInstance: places.firstInstances[index], sessions: sessions(service, &registry), fallback: fallback)
+            firstInstance: places.firstInstances[index], dialects: try dialects(service, index, at: now),
+            sessions: sessions(service, &registry), fallback: fallback)
         places.built[index] = runtime
         return runtime
     }
@@ -63,7 +64,7 @@ extension SnapshotBuilder {
             }
         return StickySessions(
             policy, key: registry.sessionKey(service.name, secret: sticky.secret), service: service.name,
-            instances: service.instances.map(\.address.text))
+            instances: service.instances.map(\.id))
     }
 
     /// What answers in the place of a route's service, where the route says so itself.

@@ -6,8 +6,10 @@ import Primitives
 import Proxy
 import Reactor
 import Routing
+import TLS
 import Telemetry
 import Upstream
+import WebSocket
 
 /// Compiles a configuration into what the workers read.
 struct SnapshotBuilder {
@@ -18,6 +20,8 @@ struct SnapshotBuilder {
     let generatedName: String
     let version: String
     let seed: UInt64
+    /// Certificates and keys that were read already.
+    var tls = TLSStore()
     /// Stands before all others, on every route.
     var guardStage: Stage?
     /// Actions that no file can ask for, by the route's name.
@@ -32,7 +36,8 @@ struct SnapshotBuilder {
     func build(
         _ registry: inout InstanceRegistry, labels: MetricsLabels, at now: Instant = Clock.monotonic
     ) throws(BuildError) -> GatewaySnapshot {
-        let services = services(&registry, at: now)
+        let services = try services(&registry, at: now)
+        let listeners = try listeners(at: now)
         let chains = try middlewareStages()
         let responses = try responses()
         var rules: [RouteRule] = []
@@ -51,7 +56,7 @@ struct SnapshotBuilder {
         }
         return GatewaySnapshot(
             number: number, configuration: configuration, routeTable: table, routes: routes, services: services,
-            listeners: configuration.listeners.map { ListenerRuntime($0, mergesSlashes: configuration.server.mergeSlashes) },
+            listeners: listeners,
             entrance: entrance(), responses: responses,
             names: names(), labels: labels, version: version)
     }
@@ -69,7 +74,7 @@ struct SnapshotBuilder {
             listeners: configuration.listeners.map(\.name), routes: configuration.routes.map(\.name),
             services: configuration.services.map(\.name),
             instances: configuration.services.enumerated().flatMap { index, service in
-                service.instances.map { (service: index, name: $0.address.text) }
+                service.instances.map { (service: index, name: $0.id) }
             })
     }
 
@@ -78,7 +83,7 @@ struct SnapshotBuilder {
             listeners: configuration.listeners.map { Array($0.name.utf8) },
             routes: configuration.routes.map { Array($0.name.utf8) },
             services: configuration.services.map { Array($0.name.utf8) },
-            instances: configuration.services.flatMap { service in service.instances.map { Array($0.address.text.utf8) } })
+            instances: configuration.services.flatMap { service in service.instances.map { Array($0.id.utf8) } })
     }
 
     private func entrance() -> Entrance {
@@ -135,6 +140,12 @@ struct SnapshotBuilder {
                     throw fault("middlewares.\(middleware.name)", "\(error)")
                 }
             case .bodySize(let max): stages.append(.bodySize(limit: max == .max ? 0 : UInt64(max)))
+            case .clientCertificate(let rules):
+                stages.append(
+                    .clientCertificate(
+                        ClientCertificateStage(
+                            subjects: rules.subjects.map { Array($0.utf8) }, alternativeNames: rules.sans.map { Array($0.text.utf8) },
+                            fingerprints: rules.fingerprints.map { Array($0.utf8) })))
             case .ipAccess(let allow, let deny): stages.append(.ipAccess(IPAccessRules(allow: allow, deny: deny)))
             case .cors(let cors):
                 do {
@@ -179,6 +190,9 @@ struct SnapshotBuilder {
             case .scheme: .variable(.scheme)
             case .timestamp: .variable(.timestamp)
             case .listener: .variable(.listener)
+            case .clientCertSubject: .variable(.clientCertSubject)
+            case .clientCertFingerprint: .variable(.clientCertFingerprint)
+            case .clientCertSAN: .variable(.clientCertSAN)
             }
         }
     }
@@ -231,10 +245,16 @@ struct SnapshotBuilder {
                 rewriter: try rewriter(route, rule),
                 bodyLimit: bodyLimit(route.requestBody), allowsBody: route.allowBody, timeouts: route.timeouts,
                 forwarding: try forwarding(route, passHost), responses: responses, priority: route.priority, breaker: breaker,
-                fallback: route.fallback.map { fallback($0, services) })
+                fallback: route.fallback.map { fallback($0, services) }, tunnels: try tunnels(route))
         } catch {
             throw BuildError([diagnostic(index, "\(error)")])
         }
+    }
+
+    private func tunnels(_ route: RouteConfiguration) throws(InvalidOrigin) -> TunnelRules? {
+        guard let webSocket = route.webSocket, !route.upgrade.isEmpty else { return nil }
+        return TunnelRules(
+            protocols: route.upgrade, origins: try OriginRule(webSocket.origins), idleTimeout: webSocket.idleTimeout)
     }
 
     private func chain(_ route: RouteConfiguration, _ stages: [Stage]) -> Chain {

@@ -1,5 +1,8 @@
+import Multiplexing
+import Pipeline
 import Primitives
 import Reactor
+import TLS
 import Telemetry
 
 /// A client's connection, as small as it can be: ten thousand idle ones are ten thousand of these and nothing else.
@@ -9,10 +12,14 @@ public struct ClientConnection {
     public enum Phase: UInt8 {
         /// The balancer before us is to say who the client is (PROXY protocol).
         case proxyHeader
+        /// The connection is being encrypted.
+        case handshake
         /// Between requests, or a head is arriving.
         case head
         /// A request is being answered.
         case exchange
+        /// HTTP/2: as many requests as there are streams.
+        case streams
         /// Everything has been said; what still arrives is thrown away until the client has seen it (RFC 9112 §9.6).
         case lingering
     }
@@ -28,6 +35,8 @@ public struct ClientConnection {
     /// It waits in the list of connections to be looked at again once this turn's events are through.
     public var isDeferred = false
     public var isUnix = false
+    /// The client has said that it will encrypt nothing more (close_notify).
+    public var hasClosedTLS = false
     /// `input` holds bytes that no parser has seen: what was sent behind the last request.
     public var hasUnparsedInput = false
     public var listener: UInt16 = 0
@@ -46,6 +55,12 @@ public struct ClientConnection {
     public var openedAt = Instant(nanoseconds: 0)
     /// Received, not yet used: part of a head, or what came behind a request that still runs.
     public var input = Incoming()
+    /// Nil where nothing is encrypted. Freed with the connection, as is `streams`.
+    public var tls: TLSSession?
+    /// What the client has shown of itself; retained, and released with the connection.
+    public var certificate: Unmanaged<ClientCertificate>?
+    /// Nil where the connection speaks HTTP/1.
+    public var streams: StreamSessionPointer?
     public var outgoing = Outgoing()
 
     public init() {}

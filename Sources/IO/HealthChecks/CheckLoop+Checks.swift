@@ -34,7 +34,7 @@ extension CheckLoop {
         deadlines.set(instance.index, at: deadline)
         switch plan.question {
         case .connect: break
-        case .ask(_, let judge): if askAgain(instance, judge) { return }
+        case .ask, .call: if askAgain(instance, plan) { return }
         case .unwritable: return ended(instance, .failed(.malformed))
         }
         connect(instance)
@@ -42,20 +42,20 @@ extension CheckLoop {
 
     /// Sends the request on the connection of the last check, where there is one that stands.
     /// - Returns: whether it did.
-    private func askAgain(_ instance: WatchedInstance, _ judge: CheckJudge) -> Bool {
-        guard instance.connection >= 0 else { return false }
-        let connection = connections.pointer(instance.connection)
-        guard case .idle = connection.pointee.phase, instance.addressVersion == addressVersion(instance),
-            calls.receive(connection.pointee.descriptor, receiveBuffer.baseAddress, receiveBuffer.count) == -SystemError.again
-        else {
-            close(instance.connection)
+    private func askAgain(_ instance: WatchedInstance, _ plan: CheckPlan) -> Bool {
+        let index = instance.connection
+        guard index >= 0 else { return false }
+        guard case .idle = connections.pointer(index).pointee.phase, instance.addressVersion == addressVersion(instance) else {
+            close(index)
             return false
         }
-        keptCount -= 1
-        connection.pointee.isReused = true
-        connection.pointee.response = CheckResponse(judge: judge)
-        connection.pointee.phase = .asking(sent: 0)
-        send(instance.connection)
+        // It may have said something that nobody has looked at yet.
+        readIdle(index)
+        guard instance.connection == index else { return false }
+        guard ask(index, instance, plan) else {
+            close(index)
+            return false
+        }
         return true
     }
 
@@ -79,9 +79,6 @@ extension CheckLoop {
         let connection = connections.pointer(index)
         connection.pointee.descriptor = descriptor
         connection.pointee.instance = instance.index
-        if case .ask(_, let judge) = instance.checking?.plan.question {
-            connection.pointee.response = CheckResponse(judge: judge)
-        }
         instance.connection = index
         instance.addressVersion = addressVersion(instance)
         guard poller.addConnection(descriptor, Token(.backend, index: index, generation: generation)) >= 0 else {
@@ -105,7 +102,7 @@ extension CheckLoop {
         }
     }
 
-    private func abandon(_ instance: WatchedInstance) {
+    func abandon(_ instance: WatchedInstance) {
         instance.checking?.began = nil
         deadlines.remove(instance.index)
         instance.checking?.schedule.abandoned(at: now)

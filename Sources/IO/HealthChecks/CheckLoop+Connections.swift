@@ -9,16 +9,19 @@ extension CheckLoop {
         let index = token.index
         let isOver = flags & (PollEvents.error | PollEvents.hangup | PollEvents.readHangup) != 0
         let isReadable = flags & PollEvents.in != 0 || isOver
+        let isWritable = flags & PollEvents.out != 0
         switch connections.pointer(index).pointee.phase {
         case .connecting:
-            if flags & PollEvents.out != 0 || isOver { connected(index, isReadable: isReadable) }
-        case .asking:
-            if flags & PollEvents.out != 0 { send(index) }
+            if isWritable || isOver { connected(index, isReadable: isReadable) }
+        case .handshaking:
+            if isWritable { flush(index) }
+            if isReadable, connections.isLive(token) { continueHandshake(index) }
+        case .asking, .draining:
+            if isWritable { flush(index) }
             if isReadable, connections.isLive(token) { read(index) }
-        case .draining:
-            if isReadable { read(index) }
         case .idle:
-            if isReadable { close(index) }
+            if isWritable { flush(index) }
+            if isReadable, connections.isLive(token) { readIdle(index) }
         }
     }
 
@@ -33,43 +36,45 @@ extension CheckLoop {
             instance.address += 1
             return connect(instance)
         }
-        guard case .ask = plan.question else {
+        switch plan.question {
+        case .connect, .unwritable:
             close(index)
-            return ended(instance, CheckJudge.connected)
+            ended(instance, CheckJudge.connected)
+        case .ask, .call:
+            if let client = plan.dialect.tls { return startHandshake(index, instance, plan, client, isReadable: isReadable) }
+            stands(index, instance, plan, early: UnsafeRawBufferPointer(start: nil, count: 0), isReadable: isReadable)
         }
-        connection.pointee.phase = .asking(sent: 0)
-        if isReadable {
-            let n = calls.receive(connection.pointee.descriptor, receiveBuffer.baseAddress, receiveBuffer.count)
-            // What comes before the question is no answer to it.
-            if n != -SystemError.again { return lost(index) }
-        }
-        send(index)
     }
 
-    /// Hands the kernel what is left of the request.
-    func send(_ index: Int) {
+    /// The kernel takes bytes again.
+    private func flush(_ index: Int) {
         let connection = connections.pointer(index)
-        guard case .asking(let sent) = connection.pointee.phase,
-            case .ask(let request, _) = instances[connection.pointee.instance]?.checking?.plan.question, sent < request.count
-        else { return }
-        let descriptor = connection.pointee.descriptor
-        let n = request.withUnsafeBytes { bytes in
-            let rest = UnsafeRawBufferPointer(rebasing: bytes[sent...])
-            return calls.send(descriptor, rest.baseAddress, rest.count)
+        switch connection.pointee.outgoing.flush(connection.pointee.descriptor, calls) {
+        case .all:
+            guard let stream = connection.pointee.stream, frame(index) else { return }
+            settle(index, stream.progress)
+        case .blocked: break
+        case .failed: lost(index)
         }
-        if n >= 0 {
-            connection.pointee.phase = .asking(sent: sent + n)
-        } else if n != -SystemError.again {
-            lost(index)
-        }
+    }
+
+    private func read(_ index: Int) {
+        if connections.pointer(index).pointee.stream == nil { readResponse(index) } else { readStream(index) }
+    }
+
+    /// Nothing was asked: over HTTP/1.1 any byte ends the connection.
+    func readIdle(_ index: Int) {
+        let connection = connections.pointer(index)
+        guard connection.pointee.stream == nil else { return readStream(index) }
+        if receive(connection) != -SystemError.again { close(index) }
     }
 
     /// Reads what has come. That is bounded by what one response may be.
-    private func read(_ index: Int) {
+    private func readResponse(_ index: Int) {
         let connection = connections.pointer(index)
         var progress = CheckResponse.Progress.more
         while true {
-            let n = calls.receive(connection.pointee.descriptor, receiveBuffer.baseAddress, receiveBuffer.count)
+            let n = receive(connection)
             if n == -SystemError.again { break }
             switch progress {
             case .more where n == 0: return closed(index)
@@ -88,18 +93,24 @@ extension CheckLoop {
     }
 
     /// What becomes of a connection after some of the response, and of its check once there is a verdict.
-    private func settle(_ index: Int, _ progress: CheckResponse.Progress) {
+    func settle(_ index: Int, _ progress: CheckResponse.Progress) {
         let connection = connections.pointer(index)
-        guard let verdict = connection.pointee.response.verdict else { return }
         guard let instance = instances[connection.pointee.instance] else { return close(index) }
+        guard let verdict = connection.pointee.verdict else {
+            if progress == .spent { lost(index) }
+            return
+        }
         let isFresh: Bool
         let isGood: Bool
         switch connection.pointee.phase {
-        case .asking(let sent):
+        case .asking:
             isFresh = true
             // After a failure the next check begins anew, perhaps at another address.
-            isGood = verdict == .passed && sent == requestBytes(instance)
-        case .connecting, .draining, .idle: (isFresh, isGood) = (false, true)
+            isGood = verdict == .passed && connection.pointee.outgoing.isEmpty
+        case .connecting, .handshaking, .draining: (isFresh, isGood) = (false, true)
+        case .idle:
+            if progress == .spent { close(index) }
+            return
         }
         switch progress {
         case .complete where isGood && keptCount < Self.keptMax:
@@ -111,27 +122,26 @@ extension CheckLoop {
         if isFresh { ended(instance, verdict) }
     }
 
-    private func requestBytes(_ instance: WatchedInstance) -> Int {
-        if case .ask(let request, _) = instance.checking?.plan.question { request.count } else { 0 }
-    }
-
     /// The instance has closed its side.
-    private func closed(_ index: Int) { finish(index) { $0.inputClosed() } }
+    private func closed(_ index: Int) { finish(index) { $0.stream?.gaveUp(.malformed) ?? $0.response.inputClosed() } }
 
     /// The connection is gone, or of no use.
-    private func lost(_ index: Int) { finish(index) { $0.gaveUp(.malformed) } }
+    func lost(_ index: Int) {
+        if case .handshaking = connections.pointer(index).pointee.phase { return handshakeFailed(index) }
+        finish(index) { $0.stream?.gaveUp($0.faultOfEnd) ?? $0.response.gaveUp($0.faultOfEnd) }
+    }
 
     /// A kept connection that turns out to be closed before it brought a byte says nothing about the instance: many close
     /// idle ones after a while. The check goes on over a new one.
-    private func finish(_ index: Int, _ end: (inout CheckResponse) -> CheckJudge.Verdict) {
+    private func finish(_ index: Int, _ end: (inout CheckConnection) -> CheckJudge.Verdict) {
         let connection = connections.pointer(index)
         let instance = instances[connection.pointee.instance]
         guard case .asking = connection.pointee.phase, let instance else { return close(index) }
-        if connection.pointee.isReused, !connection.pointee.response.hasBegun {
+        if connection.pointee.isReused, !connection.pointee.hasBegun {
             close(index)
             return connect(instance)
         }
-        let verdict = end(&connection.pointee.response)
+        let verdict = end(&connection.pointee)
         close(index)
         ended(instance, verdict)
     }
@@ -140,6 +150,7 @@ extension CheckLoop {
         let connection = connections.pointer(index)
         if case .idle = connection.pointee.phase { keptCount -= 1 }
         instances[connection.pointee.instance]?.connection = -1
+        sayFarewell(connection)
         calls.close(connection.pointee.descriptor, 0)
         connection.pointee.response.discard()
         connection.pointee = CheckConnection()

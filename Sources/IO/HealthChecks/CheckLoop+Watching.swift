@@ -23,12 +23,13 @@ extension CheckLoop {
                     stopChecking(instance)
                     continue
                 }
-                if instance.checking?.plan.isSame(check, authority: given.authority) == true {
+                if instance.checking?.plan.isSame(check, authority: given.authority, dialect: given.dialect) == true {
+                    instance.checking?.plan.dialect = given.dialect
                     instance.checking?.schedule.adopt(service.health, at: now)
                     due.set(instance.index, at: instance.checking?.schedule.due)
                 } else {
                     stopChecking(instance)
-                    fresh.append((instance, CheckPlan(check, authority: given.authority), service.health))
+                    fresh.append((instance, CheckPlan(check, authority: given.authority, dialect: given.dialect), service.health))
                 }
             }
         }

@@ -1,7 +1,9 @@
+import HTTP2
 import HTTPMessages
 import Health
 import Primitives
 import Reactor
+import TLS
 import Upstream
 
 /// What other threads tell the checker.
@@ -13,8 +15,9 @@ public enum CheckMessage: Sendable {
 
 /// The checker's loop: waits for sockets and for what is due next, and carries each check as far as it goes.
 ///
-/// The files beside this one: +Watching (configurations), +Checks (from due to connected), +Connections (bytes),
-/// +Verdicts (what comes of them), +Time (the seconds that pass). A simulator calls `turn` itself.
+/// The files beside this one: +Watching (configurations), +Checks (from due to connected), +Handshakes (from there to the question),
+/// +Connections and +Streams (answers over HTTP/1.1 and HTTP/2), +Transport (bytes), +Verdicts (what comes of them), +Time (the
+/// seconds that pass). A simulator calls `turn` itself.
 public final class CheckLoop {
     /// Checks in flight; the others wait in the order in which they are due.
     public static var checksMax: Int { 64 }
@@ -48,7 +51,16 @@ public final class CheckLoop {
     var tickCount = 0
     var random: RandomSource
     var now: Instant
+    /// One for all connections that are encrypted.
+    let tls = TLSEngine()
+    /// One for all that speak HTTP/2; nil until there is one.
+    var http2Memory: HTTP2Memory?
+    /// Where plain bytes come, decrypted or from the kernel.
     let receiveBuffer: UnsafeMutableRawBufferPointer
+    /// What came encrypted.
+    let cipherBuffer: UnsafeMutableRawBufferPointer
+    /// Frames of HTTP/2 on their way to the kernel.
+    var frames = ByteBuffer(capacity: 0)
     /// Where heads are parsed.
     var head = ResponseHead()
     private(set) var isStopped = false
@@ -65,11 +77,15 @@ public final class CheckLoop {
         connections = Slab { CheckConnection() }
         random = RandomSource(seed: seed)
         now = Instant(nanoseconds: calls.monotonic())
-        receiveBuffer = .allocate(byteCount: Self.receiveBytes, alignment: 64)
+        receiveBuffer = .allocate(byteCount: Self.receiveBytes + TLSLimits.recordBytes, alignment: 64)
+        cipherBuffer = .allocate(byteCount: Self.receiveBytes, alignment: 64)
         poller.addLevel(mailbox.descriptor, Token(.mailbox, index: 0, generation: 0))
     }
 
-    deinit { receiveBuffer.deallocate() }
+    deinit {
+        receiveBuffer.deallocate()
+        cipherBuffer.deallocate()
+    }
 
     /// Works until it is told to stop, then closes everything.
     public func run() {

@@ -96,7 +96,7 @@ struct CheckResponse {
                 start += consumed
                 headBytes += consumed
                 guard head.isInterim else {
-                    judgeHead(head)
+                    judge.headReceived(head)
                     let progress = bodyReceived(
                         UnsafeRawBufferPointer(rebasing: all[start...]), BodyReader(head.framing), head.allowsReuse, 0)
                     input.discard()
@@ -107,14 +107,6 @@ struct CheckResponse {
                 guard head.status != 101, interims <= Self.interimMax else { return malformed() }
             }
         }
-    }
-
-    private mutating func judgeHead(_ head: borrowing ResponseHead) {
-        guard judge.statusReceived(head.status) == nil else { return }
-        for i in 0..<head.headers.count {
-            judge.fieldReceived(name: head.headers.name(i), value: head.headers.value(i))
-        }
-        _ = judge.headEnded()
     }
 
     private mutating func bodyReceived(
@@ -165,5 +157,14 @@ struct CheckResponse {
     private mutating func end() {
         state = .over
         input.discard()
+    }
+}
+
+extension CheckJudge {
+    /// A final head, of either version of HTTP.
+    mutating func headReceived(_ head: borrowing ResponseHead) {
+        guard statusReceived(head.status) == nil else { return }
+        for i in 0..<head.headers.count { fieldReceived(name: head.headers.name(i), value: head.headers.value(i)) }
+        _ = headEnded()
     }
 }

@@ -8,10 +8,13 @@ public struct WatchedService: Sendable {
         public let state: InstanceState
         /// What `Host` says in a check that names no other.
         public let authority: [UInt8]
+        /// How it is spoken to: whether checks are encrypted, and over which version of HTTP they go.
+        public let dialect: BackendDialect
 
-        public init(state: InstanceState, authority: [UInt8]) {
+        public init(state: InstanceState, authority: [UInt8], dialect: BackendDialect = BackendDialect()) {
             self.state = state
             self.authority = authority
+            self.dialect = dialect
         }
     }
 

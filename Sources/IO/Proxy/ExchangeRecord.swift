@@ -1,6 +1,7 @@
 import Balancing
 import Exchange
 import HTTP1
+import HTTP2
 import HTTPMessages
 import Pipeline
 import Primitives
@@ -29,6 +30,8 @@ struct ExchangeRecord: ~Copyable {
         case backingOff
         /// The backend has the request, or is getting it.
         case forwarded
+        /// The connection has changed its protocol: bytes go both ways.
+        case tunnelled
         /// A middleware has suspended the response phase.
         case responseSuspended
         /// An answer of our own is complete, and the rest of it is on its way to the client.
@@ -36,13 +39,25 @@ struct ExchangeRecord: ~Copyable {
     }
 
     var machine = ProxyExchange(method: .get, hasBody: false)
+    /// A request of HTTP/1 to a backend of HTTP/1, as most are: what belongs to streams, calls and tunnels was not touched.
+    var isPlain = true
     var step = Step.idle
     /// The stage that waits, in a suspended step.
     var suspendedStage = 0
     var head = RequestHead()
     var context: RequestContext
     var client: Int32 = -1
+    /// The stream of the client's connection; nil where that speaks HTTP/1.
+    var clientStream: HTTP2StreamID?
+    /// Its place among the requests of that connection.
+    var place: Int32 = 0
     var backend: Int32 = -1
+    /// The backend's connection speaks HTTP/2, or will, and carries other requests too.
+    var sharesBackend = false
+    /// The stream of that connection, from when the request's head is sent.
+    var backendStream: HTTP2StreamID?
+    /// Its place among the requests of that connection.
+    var backendPlace: Int32 = 0
     /// The configuration under which the request began; alive while its `inFlight` counts this request.
     var generation: Unmanaged<Generation>
     /// Its number; a new record has none.
@@ -91,6 +106,19 @@ struct ExchangeRecord: ~Copyable {
     /// The path that the backend gets, in the head's storage.
     var upstreamPath: Range<Int> = 0..<0
 
+    /// The protocol that it changes to, if the backend agrees.
+    var upgrade: Upgrade?
+    /// In memory of its own, since few have one; freed when the exchange ends.
+    var tunnel: UnsafeMutablePointer<Tunnel>?
+    /// Its answers are gRPC's (`application/grpc`).
+    var isGRPC = false
+    /// The status of the call has been passed on, or will be with the trailers.
+    var hasGRPCStatus = false
+    /// It, for the log; nil while unknown.
+    var grpcStatus: UInt8?
+    /// What the backend's stream was reset with.
+    var resetCode: UInt32?
+
     var requestBody = BodyReader(.none)
     /// Bytes of the request's body that were read.
     var requestBytes: UInt64 = 0
@@ -100,9 +128,21 @@ struct ExchangeRecord: ~Copyable {
     /// `100 Continue` is still owed.
     var owesContinue = false
     var requestTrailers = Incoming()
+    /// Of a stream: bytes of the body that have not been passed on.
+    var streamInput = Incoming()
+    /// The client's stream has ended.
+    var streamHasEnded = false
     /// A body that is read whole.
     var collected: [UInt8] = []
 
+    /// At least one byte of the present response has arrived.
+    var hasBackendAnswered = false
+    /// Interim responses to the present try.
+    var interimCount: Int32 = 0
+    /// Of a stream: bytes of the response that the client did not take yet.
+    var backendInput = Incoming()
+    /// The backend's stream has ended.
+    var backendHasEnded = false
     var responseBody = BodyReader(.none)
     var responseTrailers = Incoming()
     /// How the client's side of the response is framed.
@@ -112,12 +152,16 @@ struct ExchangeRecord: ~Copyable {
     /// The head while a middleware holds it.
     var heldResponse: HeldResponse?
 
-    /// The earlier one of the two below.
+    /// The earliest one of those below.
     var deadline = Deadline()
     /// For the queue, or for a middleware to resume.
     var waitDeadline = Instant.never
     /// For the whole request.
     var requestDeadline = Instant.never
+    /// For the client's stream; a connection of HTTP/1 has its own.
+    var clientDeadline = Instant.never
+    /// For the backend's stream, likewise.
+    var upstreamDeadline = Instant.never
 
     /// `WorkerMetrics.requestStarted` was called.
     var isCounted = false
@@ -125,6 +169,8 @@ struct ExchangeRecord: ~Copyable {
     var headBytes = 0
     var status: UInt16 = 0
     var upstreamStatus: UInt16 = 0
+    /// What the backend was spoken to with; nil where none was asked.
+    var upstreamVersion: HTTPVersion?
     var reason = Reason.ok
     var responseBytes: UInt64 = 0
     /// When the request's first byte arrived.
@@ -185,6 +231,7 @@ struct ExchangeRecord: ~Copyable {
         headBytes = 0
         status = 0
         upstreamStatus = 0
+        upstreamVersion = nil
         reason = .ok
         responseBytes = 0
         queuedAt = .never
@@ -193,6 +240,25 @@ struct ExchangeRecord: ~Copyable {
         forwardedAt = .never
         upstreamTime = .zero
         firstByteAt = .never
+        if !isPlain { clearProtocols() }
+    }
+
+    private mutating func clearProtocols() {
+        isPlain = true
+        clientStream = nil
+        sharesBackend = false
+        backendStream = nil
+        streamInput.discard()
+        streamHasEnded = false
+        backendInput.discard()
+        backendHasEnded = false
+        upgrade = nil
+        isGRPC = false
+        hasGRPCStatus = false
+        grpcStatus = nil
+        resetCode = nil
+        clientDeadline = .never
+        upstreamDeadline = .never
     }
 }
 

@@ -2,12 +2,14 @@ import Balancing
 import Configuration
 import Downstream
 import HTTP1
+import HTTP2
 import HTTPMessages
 import Pipeline
 import Primitives
 import Reactor
 import Resilience
 import Routing
+import TLS
 import Telemetry
 import Upstream
 
@@ -140,6 +142,9 @@ public struct RouteRuntime: Sendable {
     /// The action is to forward.
     let forwards: Bool
     public let priority: RequestPriority
+    /// Nil where no request may change the protocol.
+    let tunnelsReference: Unmanaged<TunnelRules>?
+    private let tunnelsOwner: TunnelRules?
     /// What counts its requests' failures: its own, or its service's; nil where nobody does.
     let breakerReference: Unmanaged<NamedBreaker>?
     private let breakerOwner: NamedBreaker?
@@ -152,7 +157,7 @@ public struct RouteRuntime: Sendable {
         rewriter: PathRewriter?,
         bodyLimit: UInt64, allowsBody: Bool, timeouts: TimeoutsConfiguration, forwarding: Forwarding,
         responses: ResponseForwarding, priority: RequestPriority = .standard, breaker: NamedBreaker? = nil,
-        fallback: Fallback? = nil
+        fallback: Fallback? = nil, tunnels: TunnelRules? = nil
     ) {
         self.index = index
         self.action = action
@@ -178,6 +183,8 @@ public struct RouteRuntime: Sendable {
         requestTimeout = timeouts.request
         connectTimeout = timeouts.connect
         self.priority = priority
+        tunnelsOwner = tunnels
+        tunnelsReference = tunnelsOwner.map { Unmanaged.passUnretained($0) }
         breakerOwner = breaker
         breakerReference = breakerOwner.map { Unmanaged.passUnretained($0) }
         fallbackOwner = fallback ?? service?.fallback
@@ -197,8 +204,11 @@ public struct ListenerRuntime: Sendable {
     /// Who may connect, where a connection has to begin with a PROXY header.
     public let proxyPeers: [AddressBlock]
     let rules: ListenerRules
+    /// Nil where nothing is encrypted.
+    public let tls: TLSServer?
 
-    public init(_ configuration: ListenerConfiguration, mergesSlashes: Bool) {
+    public init(_ configuration: ListenerConfiguration, mergesSlashes: Bool, tls: TLSServer? = nil) {
+        self.tls = tls
         name = configuration.name
         address = configuration.address
         proxyPeers = configuration.proxyProtocol ?? []
@@ -208,7 +218,24 @@ public struct ListenerRuntime: Sendable {
             parser: HTTP1.Limits(
                 requestTargetBytes: limits.requestTargetBytes, fieldBytes: limits.requestFieldBytes,
                 headerBytes: limits.requestHeaderBytes, fieldCount: limits.requestHeaders),
-            target: TargetPolicy(scheme: .http, mergeSlashes: mergesSlashes))
+            target: TargetPolicy(scheme: tls == nil ? .http : .https, mergeSlashes: mergesSlashes),
+            tls: tls.map { Unmanaged.passUnretained($0) },
+            asksForCertificates: configuration.tls?.asksForClientCertificate ?? false,
+            forwardsCertificates: configuration.tls?.forwardsClientCertificate ?? false,
+            takesHTTP1: configuration.protocols.http1, takesPlainHTTP2: configuration.protocols.h2c,
+            http2: Self.http2(configuration, isSecure: tls != nil))
+    }
+
+    private static func http2(_ configuration: ListenerConfiguration, isSecure: Bool) -> HTTP2ServerPolicy {
+        let limits = configuration.limits
+        return HTTP2ServerPolicy(
+            scheme: isSecure ? .https : .http, maxConcurrentStreams: configuration.http2.maxConcurrentStreams,
+            streamWindowBytes: configuration.http2.initialWindow, connectionWindowBytes: configuration.http2.connectionWindow,
+            limits: HTTP1.Limits(
+                requestTargetBytes: limits.requestTargetBytes, fieldBytes: limits.requestFieldBytes,
+                headerBytes: limits.requestHeaderBytes, fieldCount: limits.requestHeaders),
+            requestsPerConnection: limits.requestsPerConnection, extendedConnect: true, headersTimeout: limits.headerTimeout,
+            writeTimeout: limits.writeTimeout, resetsMax: configuration.http2.maxResets, controlFramesMax: configuration.http2.maxControlFrames)
     }
 
     // For reports.
@@ -223,4 +250,13 @@ struct ListenerRules: Sendable {
     let expectsProxyHeader: Bool
     let parser: HTTP1.Limits
     let target: TargetPolicy
+    /// The listener's, which keeps it alive.
+    let tls: Unmanaged<TLSServer>?
+    let asksForCertificates: Bool
+    /// Backends get the certificate (RFC 9440).
+    let forwardsCertificates: Bool
+    let takesHTTP1: Bool
+    /// HTTP/2 without encryption, by prior knowledge (RFC 9113 §3.3).
+    let takesPlainHTTP2: Bool
+    let http2: HTTP2ServerPolicy
 }

@@ -14,6 +14,10 @@ public final class ServiceRuntime: Sendable {
     /// What each worker copies for itself.
     public let balancer: Balancer
     public let instances: [InstanceState]
+    /// An instance may speak HTTP/2.
+    let mayRefuseStreams: Bool
+    /// How each instance is spoken to.
+    public let dialects: [BackendDialect]
     /// What `Host` says where the instance's own name is sent.
     public let authorities: [[UInt8]]
     /// Whether the instance takes new requests as far as the file says: its weight is not 0.
@@ -55,7 +59,7 @@ public final class ServiceRuntime: Sendable {
 
     public init(
         _ configuration: ServiceConfiguration, index: Int, state: ServiceState, instances: [InstanceState], firstInstance: Int,
-        sessions: StickySessions?, fallback: Fallback?
+        dialects: [BackendDialect], sessions: StickySessions?, fallback: Fallback?
     ) {
         self.index = index
         name = configuration.name
@@ -65,10 +69,12 @@ public final class ServiceRuntime: Sendable {
         self.instances = instances
         self.firstInstance = firstInstance
         let parts = zip(configuration.instances, instances).map { configured, instance in
-            Balancer.Instance(name: configured.address.text, weight: configured.weight, load: instance.load)
+            Balancer.Instance(name: configured.id, weight: configured.weight, load: instance.load)
         }
         balancer = Balancer(configuration.balancer, instances: parts, service: state.load)
-        authorities = configuration.instances.map { Array($0.address.hostField.utf8) }
+        self.dialects = dialects
+        mayRefuseStreams = dialects.contains { $0.http != .http1 }
+        authorities = configuration.instances.map { Array($0.hostField.utf8) }
         takesTraffic = configuration.instances.map { $0.weight > 0 }
         timeouts = configuration.timeouts
         pool = configuration.pool

@@ -85,17 +85,24 @@ extension Worker {
         let admission = pool.pointee.requestStarted()
         guard admission != .busy else { return .failed(.noInstance) }
         exchanges.pointer(slot).pointee.isOnTrial = admission == .onTrial
-        if !exchanges.pointer(slot).pointee.wantsFresh, reuse(slot, pool: pool, instance: instance) {
+        let isShared = pool.pointee.speaksHTTP2 && !wantsOwnConnection(slot, pool)
+        if !isShared, !exchanges.pointer(slot).pointee.wantsFresh, reuse(slot, pool: pool, instance: instance) {
             if let transitions { transitions.leased(slot, pool.pointee.state.key.address) }
             return .connected
         }
-        let found = open(slot, pool: pool, instance: instance)
+        let found =
+            isShared ? leaseStream(slot, pool: pool, instance: instance) : open(slot, pool: pool, instance: instance)
         if case .failed = found {
             pool.pointee.requestEnded(wasOnTrial: admission == .onTrial)
         } else if let transitions {
             transitions.leased(slot, pool.pointee.state.key.address)
         }
         return found
+    }
+
+    /// A request that changes the protocol gets a connection of HTTP/1.1 where the backend has that too: not every one knows RFC 8441.
+    func wantsOwnConnection(_ slot: Int, _ pool: PoolPointer) -> Bool {
+        !exchanges.pointer(slot).pointee.isPlain && exchanges.pointer(slot).pointee.upgrade != nil && pool.pointee.dialect.http == .negotiated
     }
 
     /// An idle connection, if the pool has one.
@@ -111,7 +118,7 @@ extension Worker {
         return true
     }
 
-    private func open(_ slot: Int, pool: PoolPointer, instance: Int) -> Acquired {
+    func open(_ slot: Int, pool: PoolPointer, instance: Int) -> Acquired {
         let exchange = exchanges.pointer(slot)
         if !pool.pointee.state.slots.tryAcquire() {
             // A fresh one is wanted, and old ones hold all the places: one of them has to make room.
@@ -153,7 +160,7 @@ extension Worker {
     }
 
     @inline(__always)
-    private func assign(_ slot: Int, _ backend: Int, _ instance: Int) {
+    func assign(_ slot: Int, _ backend: Int, _ instance: Int) {
         let exchange = exchanges.pointer(slot)
         exchange.pointee.backend = Int32(backend)
         exchange.pointee.instance = Int32(instance)

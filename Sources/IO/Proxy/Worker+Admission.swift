@@ -39,7 +39,9 @@ extension Worker {
         exchange.pointee.machine = ProxyExchange(
             method: exchange.pointee.head.method, isRepeatable: isRepeatable, hasBody: hasBody,
             isLast: !exchange.pointee.head.wantsKeepAlive)
-        exchange.pointee.keepsBody = hasBody && (isRepeatable || exchange.pointee.head.method.isIdempotent)
+        // A stream that was refused may be sent again whatever its method is, if its body is still here.
+        exchange.pointee.keepsBody =
+            hasBody && (isRepeatable || exchange.pointee.head.method.isIdempotent || service.mayRefuseStreams)
     }
 
     /// Finds what the balancer looks at.

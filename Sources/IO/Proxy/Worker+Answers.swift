@@ -1,5 +1,6 @@
 import Downstream
 import Exchange
+import GRPC
 import HTTP1
 import HTTPMessages
 import Pipeline
@@ -7,6 +8,7 @@ import Primitives
 import Reactor
 import Routing
 import Telemetry
+import WebSocket
 
 /// Answers that Sluice makes itself: refusals, redirects, fixed responses, health.
 extension Worker {
@@ -48,9 +50,15 @@ extension Worker {
         refuse(slot, refusal)
     }
 
-    func refuse(_ slot: Int, _ refusal: Refusal, detail: StaticString = "") {
+    /// A request for another protocol that the route grants and that is not made as it should be.
+    func refuse(_ slot: Int, _ fault: UpgradeFault) {
+        refuse(slot, fault.refusal, upgrade: fault)
+    }
+
+    func refuse(_ slot: Int, _ refusal: Refusal, detail: StaticString = "", upgrade: UpgradeFault? = nil) {
         let exchange = exchanges.pointer(slot)
         if !exchange.pointee.context.hasRequestID { exchange.pointee.context.makeRequestID() }
+        if exchange.pointee.isGRPC || isCall(slot) { return refuseCall(slot, refusal) }
         let format = AcceptPreference(exchange.pointee.head.headers).format
         let body = refusalBody(refusal, detail, format, exchange.pointee.context)
         var allow: [UInt8] = []
@@ -58,9 +66,50 @@ extension Worker {
         response.clear()
         refusal.fill(
             &response, format: format, bodyBytes: body.count, requestID: RawSpan(), allow: allow.span.bytes)
+        if let upgrade { upgrade.addFields(to: &response, isHTTP2: exchange.pointee.clientStream != nil) }
         exchange.pointee.reason = refusal.reason
         if refusal.closes { exchange.pointee.clientMayContinue = false }
         runOwnResponse(slot, body)
+    }
+
+    /// Whether whoever asks is a gRPC client, where no route has told yet.
+    private func isCall(_ slot: Int) -> Bool {
+        let exchange = exchanges.pointer(slot)
+        guard exchange.pointee.head.method == .post, GRPCContentType.isGRPC(exchange.pointee.head) else { return false }
+        exchange.pointee.isGRPC = true
+        exchange.pointee.isPlain = false
+        return true
+    }
+
+    /// What a gRPC client gets in the place of a refusal.
+    private func refuseCall(_ slot: Int, _ refusal: Refusal) {
+        let exchange = exchanges.pointer(slot)
+        response.clear()
+        TrailersOnly.fill(&response, with: refusal, requestID: RawSpan())
+        exchange.pointee.hasGRPCStatus = true
+        exchange.pointee.grpcStatus = GRPCStatus(refusal).rawValue
+        exchange.pointee.reason = refusal.reason
+        if refusal.closes { exchange.pointee.clientMayContinue = false }
+        runOwnResponse(slot, [])
+    }
+
+    /// What a gRPC client gets in the place of an answer that a middleware or the route makes: its status as one of gRPC.
+    private func answerCall(_ slot: Int, _ answer: Answer) {
+        let exchange = exchanges.pointer(slot)
+        var message: [UInt8] = []
+        if case .error(_, let text) = answer.content { message = Array(text.utf8) }
+        let status = answer.status < 300 ? GRPCStatus.unimplemented : GRPCStatus(httpStatus: answer.status)
+        answer.fill(&response)
+        response.status = 200
+        for i in 0..<response.headers.count where response.headers.fields[i].id == .contentType { response.headers.remove(at: i) }
+        response.headers.addComposed(.contentType) { $0.append("application/grpc") }
+        if response.headers.firstIndex(of: .server) == nil { addServer() }
+        TrailersOnly.addFields(status, message: message.span.bytes, to: &response.headers)
+        response.framing = .length(0)
+        response.declaredLength = 0
+        exchange.pointee.hasGRPCStatus = true
+        exchange.pointee.grpcStatus = status.rawValue
+        runOwnResponse(slot, [])
     }
 
     private func refusalBody(
@@ -91,6 +140,7 @@ extension Worker {
     func respond(_ slot: Int, _ answer: Answer, _ reason: Reason) {
         let exchange = exchanges.pointer(slot)
         exchange.pointee.reason = reason
+        if exchange.pointee.isGRPC, answer.status != 204 { return answerCall(slot, answer) }
         var body: [UInt8] = []
         answer.fill(&response)
         switch answer.content {
@@ -143,8 +193,6 @@ extension Worker {
 
     private func sendOwnResponse(_ slot: Int, _ body: [UInt8]) {
         let exchange = exchanges.pointer(slot)
-        let clientIndex = Int(exchange.pointee.client)
-        let client = clients.pointer(clientIndex)
         let snapshot = exchange.pointee.generation._withUnsafeGuaranteedRef { $0.snapshot }
         let delivery = ResponseDelivery.decide(
             version: exchange.pointee.head.version, method: exchange.pointee.head.method, status: response.status,
@@ -164,20 +212,27 @@ extension Worker {
             exchange.pointee.reason = .internalError
         }
         HeadSerialiser.endOfHead(into: &out)
-        if isGood, case .length = delivery.body { out.append(body) }
+        let hasBody = if case .length = delivery.body, isGood { !body.isEmpty } else { false }
+        if hasBody, exchange.pointee.clientStream == nil { out.append(body) }
         if let transitions { transitions.answered(slot, status: response.status) }
         exchange.pointee.status = response.status
         exchange.pointee.firstByteAt = now
         exchange.pointee.responseBytes = UInt64(out.count)
+        if exchange.pointee.clientStream != nil { sendToStream(slot, body, hasBody: hasBody) }
         let nothing = UnsafeRawBufferPointer(start: nil, count: 0)
-        let sent = calls.write(client.pointee.descriptor, out.unsafeBytes, nothing, waiting: &client.pointee.outgoing)
+        let sent = writeToClient(slot, out.unsafeBytes, nothing)
         out.clear()
-        switch sent {
-        case .failed: return abandonExchange(slot, .clientClosed)
-        case .blocked: armClient(clientIndex, now + listenerLimits(clientIndex).writeTimeout)
-        case .all: break
-        }
+        if case .failed = sent { return abandonExchange(slot, .clientClosed) }
         finish(slot, exchange.pointee.machine.answered(clientMayContinue: isGood && !delivery.closes))
+    }
+
+    /// The head stands in `out`, from where a stream gets it and the body apart.
+    private func sendToStream(_ slot: Int, _ body: [UInt8], hasBody: Bool) {
+        writeHeadToStream(slot, endsStream: !hasBody)
+        guard hasBody else { return }
+        body.withUnsafeBytes { _ = writeToStream(slot, $0, UnsafeRawBufferPointer(start: nil, count: 0)) }
+        exchanges.pointer(slot).pointee.responseBytes += UInt64(body.count)
+        endClientStream(slot)
     }
 
     /// Whether the client's connection may carry another request after this one.

@@ -39,6 +39,8 @@ extension Worker {
         case .exchange: continueExchange(Int(client.pointee.exchange))
         case .lingering: readLingering(index)
         case .proxyHeader: readProxyHeader(index)
+        case .handshake: readHandshake(index)
+        case .streams: readStreams(index)
         }
     }
 
@@ -52,20 +54,19 @@ extension Worker {
     /// Takes what is there into the worker's buffer.
     @inline(__always)
     func receive(fromClient index: Int) -> Received {
-        let client = clients.pointer(index)
-        let n = calls.receive(client.pointee.descriptor, receiveBuffer.baseAddress, Self.receiveBytes)
-        if n == -SystemError.again {
-            client.pointee.isReadable = false
-            return .nothingYet
-        }
+        let n = receive(clients.pointer(index))
+        if n == -SystemError.again { return .nothingYet }
         if n <= 0 { return .end }
-        if n < Self.receiveBytes, !client.pointee.isHalfClosed { client.pointee.isReadable = false }
         return .bytes(UnsafeRawBufferPointer(start: receiveBuffer.baseAddress, count: n))
     }
 
     private func continueExchange(_ slot: Int) {
-        if case .collecting = exchanges.pointer(slot).pointee.step { return continueCollecting(slot) }
-        continueForwarding(slot)
+        switch exchanges.pointer(slot).pointee.step {
+        case .collecting: continueCollecting(slot)
+        case .tunnelled: continueUpload(slot)
+        case .idle, .requestSuspended, .queued, .connecting, .backingOff, .forwarded, .responseSuspended, .answered:
+            continueForwarding(slot)
+        }
     }
 
     private func readHead(_ index: Int) {
@@ -85,15 +86,15 @@ extension Worker {
         {
             guard reads < Self.readsPerTurn else { return deferClient(index) }
             reads += 1
-            let n = calls.receive(client.pointee.descriptor, receiveBuffer.baseAddress, Self.receiveBytes)
+            let n = receive(client)
             if n <= 0 {
                 client.pointee.isReadable = false
                 // A head that its client broke off needs no answer.
                 if n != -SystemError.again { closeClient(index) }
                 return
             }
-            if n < Self.receiveBytes, !client.pointee.isHalfClosed { client.pointee.isReadable = false }
             let bytes = UnsafeRawBufferPointer(start: receiveBuffer.baseAddress, count: n)
+            if client.pointee.requests == 0, mayBeHTTP2(index), beginsStreams(index, bytes) { return }
             if client.pointee.input.isEmpty {
                 parseHead(index, bytes)
             } else {
@@ -103,6 +104,37 @@ extension Worker {
                 if RequestParser.worthParsing(RawSpan(_unsafeBytes: all), alreadySeen: seen) { parseHead(index, all) }
             }
         }
+    }
+
+    private func mayBeHTTP2(_ index: Int) -> Bool {
+        let client = clients.pointer(index)
+        return listenerRules[listeners[Int(client.pointee.listener)].index ?? 0].takesPlainHTTP2 && client.pointee.tls == nil
+    }
+
+    /// Whether a client knows beforehand that HTTP/2 is spoken here, and speaks it (RFC 9113 §3.3). `PRI` is no method, so that three bytes
+    /// tell; a preface that comes in smaller pieces is put together first.
+    /// - Returns: true when the bytes were dealt with.
+    private func beginsStreams(_ index: Int, _ bytes: UnsafeRawBufferPointer) -> Bool {
+        let client = clients.pointer(index)
+        let rules = listenerRules[listeners[Int(client.pointee.listener)].index ?? 0]
+        let held = client.pointee.input.count
+        if held == 0, bytes.count >= 3 || !rules.takesHTTP1 {
+            guard !rules.takesHTTP1 || bytes[0] == 0x50 && bytes[1] == 0x52 && bytes[2] == 0x49 else { return false }
+            beginStreams(index, bytes)
+            return true
+        }
+        guard held < 3 else { return false }
+        client.pointee.input.append(bytes)
+        let all = client.pointee.input.bytes
+        guard all.count >= 3 else {
+            if client.pointee.headStarted == .never { client.pointee.headStarted = now }
+            return true
+        }
+        var received = client.pointee.input
+        client.pointee.input = Incoming()
+        defer { received.discard() }
+        if all[0] == 0x50, all[1] == 0x52, all[2] == 0x49 { beginStreams(index, all) } else { parseHead(index, all) }
+        return true
     }
 
     /// - Parameter bytes: all that has been received of this request: the receive buffer, or the connection's `input`.
@@ -150,9 +182,16 @@ extension Worker {
 
     private func begin(_ slot: Int, _ generation: UInt32, for index: Int) {
         let client = clients.pointer(index)
-        let exchange = exchanges.pointer(slot)
         client.pointee.phase = .exchange
         client.pointee.exchange = Int32(slot)
+        prepare(slot, generation, for: index)
+    }
+
+    /// Gives a record to a request of this client.
+    @inline(__always)
+    func prepare(_ slot: Int, _ generation: UInt32, for index: Int) {
+        let client = clients.pointer(index)
+        let exchange = exchanges.pointer(slot)
         client.pointee.requests &+= 1
         exchange.pointee.client = Int32(index)
         exchange.pointee.started = now
@@ -167,6 +206,8 @@ extension Worker {
         exchange.pointee.context.peerPort = client.pointee.port
         exchange.pointee.context.peerIsUnixSocket = client.pointee.isUnix
         exchange.pointee.context.listenerIndex = Int(exchange.pointee.listener)
+        exchange.pointee.context.scheme = client.pointee.tls == nil ? .http : .https
+        exchange.pointee.context.clientCertificate = client.pointee.certificate
         exchange.pointee.context.begin(
             at: now, unixNanoseconds: wallClock, seed: random.next(),
             bodyLimit: UInt64(clamping: listenerRules[Int(exchange.pointee.listener)].limits.requestBodyBytes),
@@ -188,6 +229,10 @@ extension Worker {
                 armIdleClient(index)
                 deferClient(index)
             case .exchange: clientDrained(Int(client.pointee.exchange))
+            case .handshake: deferClient(index)
+            case .streams:
+                writeFrames(index)
+                if clients.isTaken(index), client.pointee.isReadable { deferClient(index) }
             case .lingering: startLingering(index)
             }
         }
@@ -202,6 +247,7 @@ extension Worker {
         client.pointee.phase = .lingering
         client.pointee.exchange = -1
         client.pointee.input.discard()
+        sayFarewell(client)
         if client.pointee.outgoing.isEmpty { startLingering(index) }
     }
 
@@ -235,6 +281,7 @@ extension Worker {
         if client.pointee.exchange >= 0 {
             abandonExchange(Int(client.pointee.exchange), .clientClosed)
         } else {
+            abandonAll(index, .clientClosed)
             closeClient(index)
         }
     }
@@ -246,6 +293,8 @@ extension Worker {
         switch client.pointee.phase {
         case .lingering: closeClient(token.index, reset: !client.pointee.outgoing.isEmpty)
         case .proxyHeader: proxyHeaderTimedOut(token.index)
+        case .handshake: handshakeTimedOut(token.index)
+        case .streams: streamsTimerFired(token.index)
         case .head:
             if client.pointee.input.isEmpty || !client.pointee.outgoing.isEmpty {
                 closeClient(token.index, reset: !client.pointee.outgoing.isEmpty)
@@ -290,6 +339,16 @@ extension Worker {
         let client = clients.pointer(index)
         precondition(client.pointee.exchange < 0, "a connection is closed under its exchange")
         client.pointee.deadline.cancel(on: &timers)
+        if !reset, client.pointee.phase != .lingering { sayFarewell(client) }
+        if let tls = client.pointee.tls { tls.free() }
+        client.pointee.tls = nil
+        client.pointee.certificate?.release()
+        client.pointee.certificate = nil
+        if let streams = client.pointee.streams {
+            precondition(streams.pointee.slots.isEmpty, "a connection is closed under its streams")
+            streams.free()
+        }
+        client.pointee.streams = nil
         client.pointee.input.discard()
         client.pointee.outgoing.discard()
         calls.close(client.pointee.descriptor, reset ? 1 : 0)

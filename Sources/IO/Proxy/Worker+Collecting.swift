@@ -18,7 +18,7 @@ extension Worker {
         exchange.pointee.bodyStarted = now
         if exchange.pointee.owesContinue {
             exchange.pointee.owesContinue = false
-            if clients.pointer(Int(exchange.pointee.client)).pointee.input.isEmpty { sendContinue(slot) }
+            if !hasUnreadInput(slot) { sendContinue(slot) }
         }
         continueCollecting(slot)
     }
@@ -27,6 +27,7 @@ extension Worker {
         let exchange = exchanges.pointer(slot)
         let index = Int(exchange.pointee.client)
         let client = clients.pointer(index)
+        if exchange.pointee.clientStream != nil { return continueCollectingStream(slot) }
         var reads = 0
         while !exchange.pointee.machine.requestRead {
             if !client.pointee.input.isEmpty {
@@ -45,10 +46,30 @@ extension Worker {
             case .end: return abandonExchange(slot, .clientClosed)
             case .bytes(let bytes):
                 guard let consumed = take(slot, bytes) else { return }
-                stash(UnsafeRawBufferPointer(rebasing: bytes[consumed...]), for: index)
+                stash(UnsafeRawBufferPointer(rebasing: bytes[consumed...]), of: slot)
             }
         }
         client.pointee.deadline.clear()
+        exchange.pointee.step = .idle
+        collected(slot)
+    }
+
+    private func continueCollectingStream(_ slot: Int) {
+        let exchange = exchanges.pointer(slot)
+        if !exchange.pointee.streamInput.isEmpty {
+            var input = exchange.pointee.streamInput
+            exchange.pointee.streamInput = Incoming()
+            let taken = take(slot, input.bytes)
+            input.discard()
+            guard let taken else { return }
+            returnWindow(slot, taken)
+        }
+        guard exchange.pointee.streamHasEnded else {
+            if isTooSlow(slot) { return clientStalled(slot) }
+            return armClientSide(slot, now + listenerLimits(Int(exchange.pointee.client)).bodyIdleTimeout)
+        }
+        exchange.pointee.machine.requestEnded()
+        exchange.pointee.clientDeadline = .never
         exchange.pointee.step = .idle
         collected(slot)
     }

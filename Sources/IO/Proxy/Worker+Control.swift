@@ -154,8 +154,8 @@ extension Worker {
         for service in snapshot.services {
             let queue = queue(of: service.state)
             let label = snapshot.serviceLabels[service.index]
-            for instance in service.instances {
-                named.append(pool(of: instance, queue, service.pool, label))
+            for (i, instance) in service.instances.enumerated() {
+                named.append(pool(of: instance, queue, service.pool, service.dialects[i], label))
             }
         }
         // Who is in the backlog of a listener that goes has connected, as far as it can tell; it is let in by the old rules.
@@ -196,22 +196,34 @@ extension Worker {
         return queue
     }
 
-    private func pool(of instance: InstanceState, _ queue: ServiceQueue, _ settings: PoolConfiguration, _ label: Label)
-        -> PoolPointer
-    {
+    private func pool(
+        of instance: InstanceState, _ queue: ServiceQueue, _ settings: PoolConfiguration, _ dialect: BackendDialect,
+        _ label: Label
+    ) -> PoolPointer {
         let policy = ConnectionPool.Policy(
             idleTimeout: settings.idleTimeout, requestsPerConnection: settings.maxRequestsPerConnection)
         if let pool = poolsByInstance[ObjectIdentifier(instance)] {
             pool.pointee.pool.revive(policy: policy)
+            if !pool.pointee.dialect.isSame(as: dialect) { change(pool, to: dialect) }
+            pool.pointee.dialect.streamsMax = dialect.streamsMax
             pool.pointee.label = label
             return pool
         }
         let index = freePools.popLast() ?? pools.count
         let pool = PoolPointer.allocate(capacity: 1)
-        pool.initialize(to: InstancePool(index: Int32(index), state: instance, queue: queue, label: label, policy: policy))
+        pool.initialize(
+            to: InstancePool(index: Int32(index), state: instance, queue: queue, label: label, policy: policy, dialect: dialect))
         if index < pools.count { pools[index] = pool } else { pools.append(pool) }
         poolsByInstance[ObjectIdentifier(instance)] = pool
         return pool
+    }
+
+    /// Connections that were made in another way, or trusting others, are not used any more.
+    private func change(_ pool: PoolPointer, to dialect: BackendDialect) {
+        closeIdle(pool)
+        retireShared(pool)
+        pool.pointee.dialect = dialect
+        pool.pointee.speaksHTTP2 = dialect.http == .http2
     }
 
     /// Pools that the newest configuration does not name close what is idle, and go once nothing is lent and no running request
@@ -219,6 +231,7 @@ extension Worker {
     private func retirePools(except named: Set<PoolPointer>) {
         for case let pool? in pools where !named.contains(pool) && !pool.pointee.pool.isRetired {
             for connection in pool.pointee.pool.retire() { closeBackend(Int(connection)) }
+            retireShared(pool)
         }
         dropRetired()
     }
@@ -281,7 +294,8 @@ extension Worker {
     private func hurryIdle(_ index: Int, _ deadline: Instant) {
         let client = clients.pointer(index)
         switch client.pointee.phase {
-        case .head, .proxyHeader: break
+        case .head, .proxyHeader, .handshake: break
+        case .streams: return drainStreams(index)
         case .exchange, .lingering: return
         }
         guard client.pointee.input.isEmpty, client.pointee.outgoing.isEmpty else { return }
@@ -296,6 +310,7 @@ extension Worker {
             closeListener(i)
         }
         phase = .draining(until: until)
+        closeTunnels()
         for i in 0..<clients.capacity where clients.isTaken(i) { hurryIdle(i, min(until, now + .seconds(1))) }
     }
 
@@ -311,6 +326,7 @@ extension Worker {
             if exchanges.pointer(i).pointee.client >= 0 { abandonExchange(i, .draining) }
         }
         for i in 0..<clients.capacity where clients.isTaken(i) { closeClient(i) }
+        for case let pool? in pools { retireShared(pool) }
         _ = closeIdleBackends(atMost: .max)
         for listener in listeners where listener.socket.descriptor >= 0 { calls.close(listener.socket.descriptor, 0) }
         flushLog()

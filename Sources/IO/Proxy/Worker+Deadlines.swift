@@ -19,6 +19,16 @@ extension Worker {
             exchange.pointee.waitDeadline = .never
             return requestTimedOut(slot)
         }
+        if exchange.pointee.upstreamDeadline <= now {
+            exchange.pointee.upstreamDeadline = .never
+            armExchange(slot)
+            return backendTimedOut(slot)
+        }
+        if exchange.pointee.clientDeadline <= now {
+            exchange.pointee.clientDeadline = .never
+            armExchange(slot)
+            return clientStalled(slot)
+        }
         guard exchange.pointee.waitDeadline <= now else { return armExchange(slot) }
         exchange.pointee.waitDeadline = .never
         armExchange(slot)
@@ -31,6 +41,8 @@ extension Worker {
             startTry(slot)
         case .requestSuspended, .responseSuspended:
             requestTimedOut(slot)
+        case .tunnelled:
+            tunnelTimedOut(slot)
         case .idle, .connecting, .forwarded, .answered, .collecting:
             break
         }
@@ -47,7 +59,7 @@ extension Worker {
             exchange.pointee.heldResponse = nil
             let last = exchange.pointee.route.map { $0.pointee.stages - 1 } ?? -1
             exchange.pointee.responseStage = min(exchange.pointee.suspendedStage - 1, last)
-        case .idle, .collecting, .connecting, .backingOff, .forwarded, .answered: break
+        case .idle, .collecting, .connecting, .backingOff, .forwarded, .tunnelled, .answered: break
         }
         exchange.pointee.step = .idle
         if exchange.pointee.backend >= 0 {
@@ -73,13 +85,15 @@ extension Worker {
         guard case .forwarded = exchange.pointee.step, case .awaitingHead = exchange.pointee.machine.state,
             !exchange.pointee.machine.requestRead
         else { return false }
-        return backends.pointer(Int(exchange.pointee.backend)).pointee.outgoing.isEmpty
+        return backendTakes(slot)
     }
 
     func armExchange(_ slot: Int) {
         let exchange = exchanges.pointer(slot)
         exchange.pointee.deadline.set(
-            min(exchange.pointee.waitDeadline, exchange.pointee.requestDeadline),
+            min(
+                min(exchange.pointee.waitDeadline, exchange.pointee.requestDeadline),
+                min(exchange.pointee.clientDeadline, exchange.pointee.upstreamDeadline)),
             Token(.exchange, index: slot, generation: exchanges.generation(slot)), on: &timers)
     }
 }

@@ -18,16 +18,20 @@ extension Worker {
             attemptEnded(slot, exchange.pointee.reason)
             if ending.keepsBackend { returnBackend(slot) } else { dropBackend(slot) }
         }
+        if let tunnel = exchange.pointee.tunnel { forgetTunnel(slot, tunnel) }
         if exchange.pointee.permit != nil { giveBackPermit(slot) }
         if exchange.pointee.holdsRetry || exchange.pointee.retriedFor != nil { retryEnded(slot, .failure) }
         if case .queued = exchange.pointee.step { leaveQueue(slot) }
         record(slot)
+        let isStream = exchange.pointee.clientStream != nil
+        if isStream { leaveStream(slot, ending.client) }
         exchange.pointee.deadline.cancel(on: &timers)
         exchange.pointee.generation._withUnsafeGuaranteedRef { $0.inFlight -= 1 }
         exchange.pointee.clear()
         exchanges.free(slot)
         if !retiring.isEmpty { dropRetired() }
 
+        if isStream { return }
         let client = clients.pointer(clientIndex)
         client.pointee.exchange = -1
         switch ending.client {
@@ -54,6 +58,7 @@ extension Worker {
     /// broken off, so that nobody takes the part for the whole (RFC 9112 §8).
     func abandonExchange(_ slot: Int, _ reason: Reason) {
         let exchange = exchanges.pointer(slot)
+        let hasSaidWhy = endsCall(slot, reason)
         if let transitions { transitions.aborted(slot) }
         if case .queued = exchange.pointee.step { leaveQueue(slot) }
         exchange.pointee.reason = reason
@@ -63,7 +68,9 @@ extension Worker {
             attemptEnded(slot, reason)
             dropBackend(slot)
         }
-        finish(slot, exchange.pointee.machine.clientAborted())
+        var ending = exchange.pointee.machine.clientAborted()
+        if hasSaidWhy { ending.client = exchange.pointee.streamHasEnded ? .keep : .linger }
+        finish(slot, ending)
     }
 
     /// Counts one attempt.
@@ -94,6 +101,7 @@ extension Worker {
     /// The backend's connection goes back to its pool, if the pool takes it.
     private func returnBackend(_ slot: Int) {
         let exchange = exchanges.pointer(slot)
+        guard !exchange.pointee.sharesBackend else { return leaveShared(slot, isWhole: true) }
         let index = Int(exchange.pointee.backend)
         let backend = backends.pointer(index)
         exchange.pointee.backend = -1
@@ -126,6 +134,7 @@ extension Worker {
         let index = Int(exchange.pointee.backend)
         guard index >= 0 else { return }
         if exchange.pointee.owesOutcome { tell(slot, .givenUp) }
+        guard !exchange.pointee.sharesBackend else { return leaveShared(slot, isWhole: false) }
         exchange.pointee.backend = -1
         let backend = backends.pointer(index)
         backend.pointee.exchange = -1
@@ -133,7 +142,11 @@ extension Worker {
         pool.pointee.requestEnded(wasOnTrial: exchange.pointee.isOnTrial)
         if let transitions { transitions.released(slot) }
         pool.pointee.pool.lentClosed()
-        let state: UpstreamConnectionState = if case .connecting = backend.pointee.phase { .connecting } else { .active }
+        let state: UpstreamConnectionState =
+            switch backend.pointee.phase {
+            case .connecting, .handshaking: .connecting
+            case .lent, .shared, .idle: .active
+            }
         metrics.upstreamConnections(pool.pointee.label, state, changedBy: -1)
         destroyBackend(index, pool)
     }
@@ -148,9 +161,14 @@ extension Worker {
         destroyBackend(index, pool)
     }
 
-    private func destroyBackend(_ index: Int, _ pool: PoolPointer) {
+    func destroyBackend(_ index: Int, _ pool: PoolPointer) {
         let backend = backends.pointer(index)
         backend.pointee.deadline.cancel(on: &timers)
+        sayFarewell(backend)
+        if let tls = backend.pointee.tls { tls.free() }
+        backend.pointee.tls = nil
+        if let streams = backend.pointee.streams { streams.free() }
+        backend.pointee.streams = nil
         backend.pointee.input.discard()
         backend.pointee.outgoing.discard()
         calls.close(backend.pointee.descriptor, 0)
@@ -173,7 +191,7 @@ extension Worker {
         let figures = RequestFigures(
             listener: snapshot.listenerLabels[Int(exchange.pointee.listener)],
             route: route >= 0 ? snapshot.routeLabels[route] : .none, service: serviceLabel(slot),
-            method: exchange.pointee.head.method, status: exchange.pointee.status, reason: exchange.pointee.reason,
+            method: exchange.pointee.head.method, version: exchange.pointee.head.version, status: exchange.pointee.status, reason: exchange.pointee.reason,
             duration: total, overhead: overhead,
             bytesIn: UInt64(exchange.pointee.headBytes) + exchange.pointee.requestBytes,
             bytesOut: exchange.pointee.responseBytes)

@@ -1,5 +1,6 @@
 import Downstream
 import Exchange
+import GRPC
 import HTTP1
 import HTTPMessages
 import Pipeline
@@ -21,11 +22,12 @@ extension Worker {
         let backendIndex = Int(exchange.pointee.backend)
         let backend = backends.pointer(backendIndex)
         exchange.pointee.step = .forwarded
+        exchange.pointee.upstreamVersion = exchange.pointee.sharesBackend ? .http2 : .http11
         // Read anew: what came before it in this turn was the gateway's own time.
         exchange.pointee.forwardedAt = Instant(nanoseconds: calls.monotonic())
         exchange.pointee.machine.connected(reused: backend.pointee.isReused)
-        backend.pointee.hasAnswered = false
-        backend.pointee.interimCount = 0
+        exchange.pointee.hasBackendAnswered = false
+        exchange.pointee.interimCount = 0
         backend.pointee.requests += 1
         exchange.pointee.uploadFailed = false
         out.clear()
@@ -33,40 +35,45 @@ extension Worker {
             out.clear()
             return refuseAfterFailure(slot, .internalError)
         }
+        if exchange.pointee.sharesBackend {
+            if let transitions { transitions.routed(slot) }
+            guard openBackendStream(slot) else { return backendBroken(slot, .streamRefused) }
+        }
         let unread = exchange.pointee.requestBody
         var direct = UnsafeRawBufferPointer(start: nil, count: 0)
         var consumed = 0
         if exchange.pointee.machine.requestRead {
-            stash(rest, for: Int(exchange.pointee.client))
+            stash(rest, of: slot)
         } else if rest.count > 0 {
             let relayed = relayRequest(slot, rest)
             guard relayed.fault == nil else { return requestBroken(slot, relayed) }
             direct = UnsafeRawBufferPointer(rebasing: rest[relayed.direct])
             consumed = relayed.consumed
         }
-        let sent = calls.write(backend.pointee.descriptor, out.unsafeBytes, direct, waiting: &backend.pointee.outgoing)
+        let sent = writeToBackend(slot, out.unsafeBytes, direct)
         if case .failed = sent {
             // Not a byte of it went out, so all of it is still here for another connection.
             exchange.pointee.requestBody = unread
             exchange.pointee.requestBytes = 0
             exchange.pointee.requestTrailers.discard()
             exchange.pointee.keptBody.discard()
-            if exchange.pointee.head.framing.hasBody { stash(rest, for: Int(exchange.pointee.client)) }
+            if exchange.pointee.head.framing.hasBody { stash(rest, of: slot) }
             return backendBroken(slot, .closed)
         }
         exchange.pointee.machine.headSent()
-        if let transitions { transitions.routed(slot) }
+        if let transitions, !exchange.pointee.sharesBackend { transitions.routed(slot) }
         // Also the framing of a body that is empty: it is gone, and could not be sent again.
         if consumed > 0 { exchange.pointee.machine.bodySent(isKept: exchange.pointee.keepsBody) }
         if exchange.pointee.requestBody.isComplete, !exchange.pointee.machine.requestRead {
             exchange.pointee.machine.requestEnded()
+            if exchange.pointee.sharesBackend { endBackendStream(slot) }
         }
         if consumed < rest.count, exchange.pointee.head.framing.hasBody {
-            stash(UnsafeRawBufferPointer(rebasing: rest[consumed...]), for: Int(exchange.pointee.client))
+            stash(UnsafeRawBufferPointer(rebasing: rest[consumed...]), of: slot)
         }
         if case .all = sent, exchange.pointee.machine.requestRead {
             exchange.pointee.machine.requestWritten()
-            armBackend(backendIndex, now + responseTimeout(slot))
+            armBackendSide(slot, now + responseTimeout(slot))
         } else {
             continueAfterHead(slot)
         }
@@ -76,29 +83,27 @@ extension Worker {
     /// Part of the request is still to come, or to be written.
     private func continueAfterHead(_ slot: Int) {
         let exchange = exchanges.pointer(slot)
-        let client = clients.pointer(Int(exchange.pointee.client))
         exchange.pointee.bodyStarted = now
         armIdleBackend(slot)
         if exchange.pointee.owesContinue {
             exchange.pointee.owesContinue = false
             // Who has begun to send the body does not wait for it (RFC 9110 §10.1.1).
-            if exchange.pointee.requestBytes == 0, client.pointee.input.isEmpty { sendContinue(slot) }
+            if exchange.pointee.requestBytes == 0, !hasUnreadInput(slot) { sendContinue(slot) }
         }
         continueForwarding(slot)
     }
 
     func sendContinue(_ slot: Int) {
-        let index = Int(exchanges.pointer(slot).pointee.client)
-        let client = clients.pointer(index)
         out.clear()
         out.append("HTTP/1.1 100 Continue\r\n\r\n")
-        let nothing = UnsafeRawBufferPointer(start: nil, count: 0)
-        // A failure shows itself as an event on the descriptor.
-        _ = calls.write(client.pointee.descriptor, out.unsafeBytes, nothing, waiting: &client.pointee.outgoing)
+        writeInterim(slot)
     }
 
     private func writeHead(_ slot: Int) -> Bool {
         let exchange = exchanges.pointer(slot)
+        if exchange.pointee.isGRPC, exchange.pointee.requestDeadline != .never {
+            exchange.pointee.head.headers.removeAll(lowercaseNamed: "grpc-timeout")
+        }
         guard let route = exchange.pointee.route, writeRequestLine(exchange.pointee.head, exchange.pointee.upstreamPath),
             HeadSerialiser.fields(of: exchange.pointee.head.headers, into: &out)
         else { return false }
@@ -111,10 +116,14 @@ extension Worker {
             return forwarding.appendFields(
                 to: &out, head: exchange.pointee.head, context: exchange.pointee.context, authority: RawSpan())
         }
+        if exchange.pointee.isGRPC, exchange.pointee.requestDeadline != .never {
+            GRPCTimeout.append(exchange.pointee.requestDeadline.since(now), to: &out)
+        }
         if exchange.pointee.requestDeadline != .never {
             AnnouncedTimeout.append(exchange.pointee.requestDeadline.since(now), to: &out)
         }
         if exchange.pointee.machine.isRetry { out.append("X-Sluice-Retry: 1\r\n") }
+        if !exchange.pointee.isPlain, exchange.pointee.upgrade != nil { appendUpgrade(slot, to: &out) }
         HeadSerialiser.endOfHead(into: &out)
         return isGood
     }
@@ -140,11 +149,15 @@ extension Worker {
         guard case .forwarded = exchange.pointee.step, !exchange.pointee.machine.requestRead else { return requestFlushed(slot) }
         guard !exchange.pointee.uploadFailed else { return }
         let token = exchange.pointee.context.exchangeToken
+        if exchange.pointee.clientStream != nil {
+            continueStreamForwarding(slot)
+            guard exchanges.isLive(Token(raw: token)), case .forwarded = exchange.pointee.step else { return }
+            return awaitProgress(slot)
+        }
         let clientIndex = Int(exchange.pointee.client)
         let client = clients.pointer(clientIndex)
-        let backend = backends.pointer(Int(exchange.pointee.backend))
         var reads = 0
-        while backend.pointee.outgoing.isEmpty, !exchange.pointee.machine.requestRead, !exchange.pointee.uploadFailed {
+        while backendTakes(slot), !exchange.pointee.machine.requestRead, !exchange.pointee.uploadFailed {
             if !client.pointee.input.isEmpty {
                 let consumed = pass(slot, client.pointee.input.bytes)
                 guard exchanges.isLive(Token(raw: token)), case .forwarded = exchange.pointee.step else { return }
@@ -161,16 +174,22 @@ extension Worker {
             case .bytes(let bytes):
                 let consumed = pass(slot, bytes)
                 guard exchanges.isLive(Token(raw: token)), case .forwarded = exchange.pointee.step else { return }
-                stash(UnsafeRawBufferPointer(rebasing: bytes[consumed...]), for: clientIndex)
+                stash(UnsafeRawBufferPointer(rebasing: bytes[consumed...]), of: slot)
             }
         }
+        awaitProgress(slot)
+    }
+
+    /// All that was at hand has been passed on: it is somebody's turn.
+    private func awaitProgress(_ slot: Int) {
+        let exchange = exchanges.pointer(slot)
         guard !exchange.pointee.uploadFailed else { return }
-        if !exchange.pointee.machine.requestRead, backend.pointee.outgoing.isEmpty {
+        if !exchange.pointee.machine.requestRead, backendTakes(slot) {
             // It is the client's turn.
             if isTooSlow(slot) { return clientStalled(slot) }
             awaitBody(slot)
-        } else if client.pointee.outgoing.isEmpty {
-            client.pointee.deadline.clear()
+        } else {
+            excuseClient(slot)
         }
         requestFlushed(slot)
     }
@@ -178,18 +197,18 @@ extension Worker {
     /// The client is to send more of its body. Where it has an answer to read too, that deadline stays: it may not gain time by sending.
     func awaitBody(_ slot: Int) {
         let exchange = exchanges.pointer(slot)
-        let client = Int(exchange.pointee.client)
-        if clients.pointer(client).pointee.outgoing.isEmpty { armClient(client, now + listenerLimits(client).bodyIdleTimeout) }
-        // The backend waits as well, and not for too long: the client's time runs.
-        if case .awaitingHead = exchange.pointee.machine.state {
-            backends.pointer(Int(exchange.pointee.backend)).pointee.deadline.clear()
+        if isConversation(slot) {
+            excuseClient(slot)
+        } else if clientTakes(slot) {
+            armClientSide(slot, now + listenerLimits(Int(exchange.pointee.client)).bodyIdleTimeout)
         }
+        // The backend waits as well, and not for too long: the client's time runs.
+        if case .awaitingHead = exchange.pointee.machine.state { excuseBackend(slot) }
     }
 
     /// - Returns: how many bytes belonged to the body and have been passed on.
-    private func pass(_ slot: Int, _ bytes: UnsafeRawBufferPointer) -> Int {
+    func pass(_ slot: Int, _ bytes: UnsafeRawBufferPointer) -> Int {
         let exchange = exchanges.pointer(slot)
-        let backend = backends.pointer(Int(exchange.pointee.backend))
         out.clear()
         let relayed = relayRequest(slot, bytes)
         guard relayed.fault == nil else {
@@ -197,9 +216,12 @@ extension Worker {
             return 0
         }
         let direct = UnsafeRawBufferPointer(rebasing: bytes[relayed.direct])
-        let sent = calls.write(backend.pointee.descriptor, out.unsafeBytes, direct, waiting: &backend.pointee.outgoing)
+        let sent = writeToBackend(slot, out.unsafeBytes, direct)
         exchange.pointee.machine.bodySent(isKept: exchange.pointee.keepsBody)
-        if relayed.hasEnded { exchange.pointee.machine.requestEnded() }
+        if relayed.hasEnded {
+            exchange.pointee.machine.requestEnded()
+            if exchange.pointee.sharesBackend { endBackendStream(slot) }
+        }
         if case .failed = sent { requestRejected(slot) }
         if case .blocked = sent { armIdleBackend(slot) }
         return relayed.consumed
@@ -222,16 +244,15 @@ extension Worker {
         let exchange = exchanges.pointer(slot)
         guard case .forwarded = exchange.pointee.step, exchange.pointee.machine.requestRead, !exchange.pointee.machine.requestSent
         else { return }
-        let index = Int(exchange.pointee.backend)
-        guard backends.pointer(index).pointee.outgoing.isEmpty else { return }
+        guard backendTakes(slot) else { return }
         exchange.pointee.machine.requestWritten()
         guard case .awaitingHead = exchange.pointee.machine.state else { return }
-        armBackend(index, now + responseTimeout(slot))
+        armBackendSide(slot, now + responseTimeout(slot))
     }
 
     private func relayRequest(_ slot: Int, _ bytes: UnsafeRawBufferPointer) -> Relayed {
         let exchange = exchanges.pointer(slot)
-        let isChunked = exchange.pointee.head.framing == .chunked
+        let isChunked = exchange.pointee.head.framing == .chunked && !exchange.pointee.sharesBackend
         var relayed = relay(
             &exchange.pointee.requestBody, RawSpan(_unsafeBytes: bytes), chunked: isChunked,
             trailers: &exchange.pointee.requestTrailers, into: &out)
@@ -261,9 +282,17 @@ extension Worker {
         }
     }
 
+    /// A call whose two sides talk: its client says something when it has something to say, and the service's idle timeout counts for both.
+    private func isConversation(_ slot: Int) -> Bool {
+        let exchange = exchanges.pointer(slot)
+        guard exchange.pointee.isGRPC, case .relaying = exchange.pointee.machine.state else { return false }
+        return true
+    }
+
     /// Below the rate that a body must come at, once it has had time to show one.
     func isTooSlow(_ slot: Int) -> Bool {
         let exchange = exchanges.pointer(slot)
+        guard !isConversation(slot) else { return false }
         let elapsed = now.since(exchange.pointee.bodyStarted)
         guard elapsed > Self.rateGrace else { return false }
         let rate = UInt64(listenerLimits(Int(exchange.pointee.client)).bodyMinRate)
@@ -272,9 +301,7 @@ extension Worker {
 
     /// The client has not sent, or not read, for too long.
     func clientStalled(_ slot: Int) {
-        let exchange = exchanges.pointer(slot)
-        let client = clients.pointer(Int(exchange.pointee.client))
-        if !client.pointee.outgoing.isEmpty { return abandonExchange(slot, .clientTimeout) }
+        if !clientTakes(slot) { return abandonExchange(slot, .clientTimeout) }
         refuseAfterFailure(slot, .bodyTimeout)
     }
 }

@@ -93,13 +93,19 @@ extension Worker {
         client.pointee.port = peer.port
         client.pointee.isUnix = peer.family == 1
         client.pointee.openedAt = now
-        if hasProxyHeader { client.pointee.phase = .proxyHeader }
+        client.pointee.phase = hasProxyHeader ? .proxyHeader : firstPhase(listenerIndex)
         poller.addConnection(fd, Token(.client, index: index, generation: generation))
         listeners[listener].openClients += 1
         count(label, .accepted)
         client.pointee.label = label
         // Who connects and says nothing is given as long as a head may take.
         armClient(index, now + listenerRules[listenerIndex].limits.headerTimeout)
+    }
+
+    /// What a connection begins with, behind a PROXY header or without one.
+    func firstPhase(_ listener: Int) -> ClientConnection.Phase {
+        if listenerRules[listener].tls != nil { return .handshake }
+        return .head
     }
 
     func count(_ label: Label, _ result: ConnectionResult) {
@@ -128,6 +134,10 @@ extension Worker {
             let client = clients.pointer(i)
             // On the admin listener also those that have never said anything: strangers must not be able to fill it up.
             if case .head = client.pointee.phase, client.pointee.requests > 0 || isAdmin, client.pointee.input.isEmpty,
+                client.pointee.outgoing.isEmpty
+            {
+                idle.append((client.pointee.deadline.instant, i))
+            } else if case .streams = client.pointee.phase, let streams = client.pointee.streams, streams.pointee.slots.isEmpty,
                 client.pointee.outgoing.isEmpty
             {
                 idle.append((client.pointee.deadline.instant, i))

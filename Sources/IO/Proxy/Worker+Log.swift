@@ -2,6 +2,7 @@ import HTTPMessages
 import Pipeline
 import Primitives
 import Reactor
+import TLS
 import Telemetry
 
 extension Worker {
@@ -44,16 +45,36 @@ extension Worker {
         }
         if exchange.pointee.queuedAt != .never { record.queue = exchange.pointee.queueTime }
         record.attempts = UInt32(exchange.pointee.machine.attempts)
-        append(record, exchange.pointee.head, exchange.pointee.context, snapshot.labels)
+        record.upstreamVersion = exchange.pointee.upstreamVersion
+        record.grpcStatus = exchange.pointee.grpcStatus.map { UInt32($0) }
+        append(
+            record, exchange.pointee.head, exchange.pointee.context, snapshot.labels,
+            clients.pointer(Int(exchange.pointee.client)).pointee.tls)
         if logLines.count > Self.logBatchBytes { flushLog() }
     }
 
     private func append(
-        _ record: AccessRecord, _ head: borrowing RequestHead, _ context: borrowing RequestContext, _ labels: MetricsLabels
+        _ record: AccessRecord, _ head: borrowing RequestHead, _ context: borrowing RequestContext, _ labels: MetricsLabels,
+        _ session: TLSSession?
     ) {
+        guard let session else {
+            AccessLogLine.append(
+                record, head, requestID: context.requestID, labels: labels, format: accessLogFormat, rules: accessLogRules,
+                clock: &logClock, into: &logLines)
+            return
+        }
+        let nothing = UnsafeRawBufferPointer(start: nil, count: 0)
+        let name = session.serverName ?? nothing
+        let certificate = context.clientCertificate?._withUnsafeGuaranteedRef { $0 }
+        let subject = certificate?.subject ?? []
+        let fingerprint = certificate?.fingerprint ?? []
         AccessLogLine.append(
-            record, head, requestID: context.requestID, labels: labels, format: accessLogFormat, rules: accessLogRules,
-            clock: &logClock, into: &logLines)
+            record, head, requestID: context.requestID,
+            tls: AccessTLS(
+                version: session.version.text, cipher: RawSpan(_unsafeBytes: session.cipher),
+                serverName: RawSpan(_unsafeBytes: name), clientSubject: subject.span.bytes,
+                clientFingerprint: fingerprint.span.bytes),
+            labels: labels, format: accessLogFormat, rules: accessLogRules, clock: &logClock, into: &logLines)
     }
 
     /// Reports a message that broke a rule, or counts it where the rule was reported a moment ago.

@@ -65,7 +65,7 @@ extension Worker {
                 return closeClient(index, reset: true)
             }
         }
-        client.pointee.phase = .head
+        client.pointee.phase = firstPhase(listeners[Int(client.pointee.listener)].index ?? 0)
         client.pointee.hasUnparsedInput = !client.pointee.input.isEmpty
         clientReadable(index)
     }

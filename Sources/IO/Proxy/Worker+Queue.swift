@@ -38,7 +38,11 @@ extension Worker {
     /// Another worker needs a connection to this instance more than an idle one is needed here.
     func giveBack(_ instance: InstanceState) {
         for case let pool? in pools where pool.pointee.state === instance && pool.pointee.queue.waiters.isEmpty {
-            if let oldest = pool.pointee.pool.takeOldestIdle() { closeBackend(Int(oldest)) }
+            if let oldest = pool.pointee.pool.takeOldestIdle() {
+                closeBackend(Int(oldest))
+            } else {
+                _ = closeIdleShared(pool)
+            }
         }
     }
 

@@ -1,5 +1,6 @@
 import Downstream
 import Exchange
+import GRPC
 import HTTP1
 import HTTPMessages
 import Pipeline
@@ -7,6 +8,7 @@ import Primitives
 import Reactor
 import Routing
 import Telemetry
+import WebSocket
 
 /// From a parsed head to a decision: who sent it, where it goes, and whether the chain lets it.
 extension Worker {
@@ -16,6 +18,7 @@ extension Worker {
     /// What is to be done with a request.
     private enum Verdict {
         case forward
+        case refuseUpgrade(UpgradeFault)
         /// The detail says what exactly was wrong.
         case refuse(Refusal, StaticString)
         case answer(Answer, responseFrom: Int, reason: Reason)
@@ -28,10 +31,9 @@ extension Worker {
 
     /// - Parameter rest: what was received behind the head; empty when that is in the connection's `input`.
     func startExchange(_ slot: Int, rest: UnsafeRawBufferPointer) {
-        let exchange = exchanges.pointer(slot)
         let verdict = decide(slot)
         if case .forward = verdict { return forward(slot, rest) }
-        stash(rest, for: Int(exchange.pointee.client))
+        stash(rest, of: slot)
         carryOut(verdict, slot)
     }
 
@@ -39,6 +41,7 @@ extension Worker {
         switch verdict {
         case .forward: forward(slot, UnsafeRawBufferPointer(start: nil, count: 0))
         case .refuse(let refusal, let detail): refuse(slot, refusal, detail: detail)
+        case .refuseUpgrade(let fault): refuse(slot, fault)
         case .answer(let answer, let stage, let reason):
             exchanges.pointer(slot).pointee.responseStage = stage
             respond(slot, answer, reason)
@@ -55,14 +58,17 @@ extension Worker {
 
     private func forward(_ slot: Int, _ rest: UnsafeRawBufferPointer) {
         if let refusal = barred(slot) {
-            stash(rest, for: Int(exchanges.pointer(slot).pointee.client))
+            stash(rest, of: slot)
             return refuseUnsent(slot, refusal)
         }
         switch acquire(slot) {
+        case .connected where !exchanges.pointer(slot).pointee.isPlain && exchanges.pointer(slot).pointee.upgrade != nil:
+            stash(rest, of: slot)
+            sendOnConnection(slot)
         case .connected: sendRequest(slot, rest)
-        case .waiting: stash(rest, for: Int(exchanges.pointer(slot).pointee.client))
+        case .waiting: stash(rest, of: slot)
         case .failed(let failure):
-            stash(rest, for: Int(exchanges.pointer(slot).pointee.client))
+            stash(rest, of: slot)
             noneFound(slot, failure)
         }
     }
@@ -76,7 +82,7 @@ extension Worker {
         exchange.pointee.machine = ProxyExchange(
             method: exchange.pointee.head.method, hasBody: exchange.pointee.head.framing.hasBody,
             isLast: !exchange.pointee.head.wantsKeepAlive)
-        exchange.pointee.requestBody = BodyReader(exchange.pointee.head.framing)
+        exchange.pointee.requestBody = bodyReader(slot)
         do {
             try snapshot.entrance.receive(&exchange.pointee.head, &exchange.pointee.context)
         } catch {
@@ -85,6 +91,9 @@ extension Worker {
         let target = snapshot.listenerRules[Int(exchange.pointee.listener)].target
         if let fault = CanonicalTarget.resolve(&exchange.pointee.head, policy: target) {
             return reject(slot, fault.refusal, fault.reason, fault.message)
+        }
+        if snapshot.listenerRules[Int(exchange.pointee.listener)].asksForCertificates, !mayServe(slot) {
+            return .refuse(.misdirected, "")
         }
         if case .options = exchange.pointee.head.method, let answer = preflight(slot, snapshot) {
             return .answer(answer, responseFrom: -1, reason: .response)
@@ -107,6 +116,13 @@ extension Worker {
         case .noRoute: return unrouted(slot)
         }
         return enterRoute(slot, snapshot)
+    }
+
+    /// The host's rules for clients' certificates are those that its connection was made under (RFC 9110 §15.5.20).
+    private func mayServe(_ slot: Int) -> Bool {
+        let exchange = exchanges.pointer(slot)
+        guard let session = clients.pointer(Int(exchange.pointee.client)).pointee.tls else { return true }
+        return session.mayServe(host: exchange.pointee.head.bytes(exchange.pointee.head.host))
     }
 
     /// The answer to a browser that asks whether it may send a request, from the route that would take that one.
@@ -153,6 +169,9 @@ extension Worker {
             exchange.pointee.started + announced < exchange.pointee.requestDeadline
         {
             exchange.pointee.requestDeadline = exchange.pointee.started + announced
+        }
+        if exchange.pointee.head.method == .post, route.pointee.forwards, GRPCContentType.isGRPC(exchange.pointee.head), !beginCall(slot) {
+            return .refuse(.unacceptable, "grpc-timeout cannot be read.")
         }
         if exchange.pointee.requestDeadline != .never { armExchange(slot) }
         if route.pointee.forwards, shedder.sheds(route.pointee.priority, under: control.pressure, at: now) {
@@ -270,6 +289,10 @@ extension Worker {
                 Answer(status: 204, fields: [("Allow", allow)]), responseFrom: route.pointee.stages - 1, reason: .response)
         case .refuse(let fault): return .refuse(fault.refusal, fault.message)
         }
+        if exchange.pointee.head.wantsUpgrade, route.pointee.tunnelsReference != nil {
+            if let fault = judgeUpgrade(slot, route) { return .refuseUpgrade(fault) }
+            guard admitsOrigin(slot, route) else { return .refuse(.originDenied, "") }
+        }
         exchange.pointee.breaker = route.pointee.breakerReference
         exchange.pointee.fallback = route.pointee.fallbackReference
         if let service = route.pointee.serviceReference { aim(slot, at: service) }
@@ -349,12 +372,6 @@ extension Worker {
             case .suspended(let stage): carryOut(suspend(slot, stage), slot)
             }
         }
-    }
-
-    /// Keeps what came behind a head until it is wanted.
-    func stash(_ rest: UnsafeRawBufferPointer, for client: Int) {
-        guard rest.count > 0 else { return }
-        clients.pointer(client).pointee.input.append(rest)
     }
 }
 

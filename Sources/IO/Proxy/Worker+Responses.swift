@@ -11,7 +11,7 @@ import Upstream
 /// Bytes from backends: the response's head, changed by the chain, and its body as fast as the client takes it.
 extension Worker {
     /// Interim responses to one request, and the bytes of head for it in all, before the backend is taken for broken.
-    private static var interimMax: Int32 { 16 }
+    static var interimMax: Int32 { 16 }
 
     @inline(__always)
     func backendEvent(_ token: Token, _ flags: UInt32) {
@@ -25,6 +25,23 @@ extension Worker {
             if isOver { backend.pointee.isHalfClosed = true }
             if flags & PollEvents.in != 0 || isOver { backend.pointee.isReadable = true }
             if flags & PollEvents.out != 0 || isOver { connectEnded(index) }
+        case .handshaking:
+            if isOver { backend.pointee.isHalfClosed = true }
+            if flags & PollEvents.in != 0 || isOver { backend.pointee.isReadable = true }
+            if flags & PollEvents.out != 0, !backend.pointee.outgoing.isEmpty {
+                _ = backend.pointee.outgoing.flush(backend.pointee.descriptor, calls)
+            }
+            if backend.pointee.isReadable { continueBackendHandshake(index) }
+        case .shared:
+            if isOver { backend.pointee.isHalfClosed = true }
+            if flags & PollEvents.in != 0 || isOver { backend.pointee.isReadable = true }
+            if flags & PollEvents.out != 0, !backend.pointee.outgoing.isEmpty {
+                if case .failed = backend.pointee.outgoing.flush(backend.pointee.descriptor, calls) {
+                    return sharedBackendEnded(index)
+                }
+                markDirty(backend: index)
+            }
+            if backend.pointee.isReadable { readShared(index) }
         case .idle:
             // Nothing was asked, so nothing may come: neither bytes nor an end (RFC 9112 §9.2).
             if isOver || flags & PollEvents.in != 0 {
@@ -51,16 +68,49 @@ extension Worker {
 
     private func connectEnded(_ index: Int) {
         let backend = backends.pointer(index)
-        let slot = Int(backend.pointee.exchange)
-        let exchange = exchanges.pointer(slot)
         let error = calls.socketError(backend.pointee.descriptor)
         guard error == 0 else { return connectBroken(index, connectFailure(Int(error))) }
         guard let pool = pools[Int(backend.pointee.pool)] else { return connectBroken(index, .connectFailed) }
-        backend.pointee.phase = .lent
+        if let client = pool.pointee.dialect.tls { return startBackendHandshake(index, pool, client) }
+        connectionStands(index, pool)
+    }
+
+    /// The connection can be used: it is there and, where that is wanted, encrypted.
+    func connectionStands(_ index: Int, _ pool: PoolPointer) {
+        let backend = backends.pointer(index)
+        let exchange = exchanges.pointer(Int(backend.pointee.exchange))
         backend.pointee.deadline.clear()
         exchange.pointee.connectTime = now.since(backend.pointee.connectStarted)
         metrics.upstreamConnectionMoved(pool.pointee.label, from: .connecting, to: .active)
         metrics.upstreamConnected(pool.pointee.label, after: exchange.pointee.connectTime)
+        let slot = Int(backend.pointee.exchange)
+        if pool.pointee.dialect.speaksHTTP2(backend.pointee.tls) { return beginShared(index, pool) }
+        backend.pointee.phase = .lent
+        if pool.pointee.speaksHTTP2, exchange.pointee.sharesBackend {
+            // It did until now.
+            pool.pointee.speaksHTTP2 = false
+            pool.pointee.shared.removeAll { $0 == Int32(index) }
+        }
+        exchange.pointee.sharesBackend = false
+        let waiters = backend.pointee.waiters
+        if !waiters.isEmpty { sendWaitersAway(index) }
+        sendOnConnection(slot)
+    }
+
+    /// The exchange has a connection, or a stream of one: it is sent if it still may be.
+    func sendOnConnection(_ slot: Int) {
+        let exchange = exchanges.pointer(slot)
+        if !exchange.pointee.isPlain, exchange.pointee.upgrade != nil, exchange.pointee.sharesBackend {
+            let index = Int(exchange.pointee.backend)
+            guard let allows = allowsTunnels(index) else {
+                exchange.pointee.step = .connecting
+                exchange.pointee.waitDeadline = now + connectTimeout(slot)
+                backends.pointer(index).pointee.streams?.pointee.waiters.append(exchange.pointee.context.exchangeToken)
+                return armExchange(slot)
+            }
+            exchange.pointee.waitDeadline = .never
+            guard allows, exchange.pointee.upgrade?.isWebSocket == true else { return backendBroken(slot, .malformed) }
+        }
         if let refusal = stillMayBeSent(slot) {
             dropBackend(slot)
             exchange.pointee.step = .idle
@@ -77,6 +127,7 @@ extension Worker {
 
     func connectBroken(_ index: Int, _ failure: UpstreamFailure) {
         let slot = Int(backends.pointer(index).pointee.exchange)
+        let waiters = backends.pointer(index).pointee.waiters.isEmpty ? [] : takeWaiters(index)
         let verdict = verdict(slot, on: failure)
         var goesElsewhere = false
         if case .retry(let retry) = verdict { goesElsewhere = !retry.costsBudget }
@@ -84,6 +135,7 @@ extension Worker {
         attemptEnded(slot, failure.refusal.reason)
         dropBackend(slot)
         tryFailed(slot, failure, verdict)
+        if !waiters.isEmpty { failWaiters(waiters, failure) }
     }
 
     private func backendWritable(_ index: Int) {
@@ -91,7 +143,9 @@ extension Worker {
         let slot = Int(backend.pointee.exchange)
         switch backend.pointee.outgoing.flush(backend.pointee.descriptor, calls) {
         case .blocked: armIdleBackend(slot)
-        case .all: continueForwarding(slot)
+        case .all:
+            if case .tunnelled = exchanges.pointer(slot).pointee.step { return tunnelFlushed(toBackend: slot) }
+            continueForwarding(slot)
         case .failed:
             backend.pointee.isReadable = true
             backend.pointee.isHalfClosed = true
@@ -102,32 +156,32 @@ extension Worker {
     func backendReadable(_ index: Int) {
         let backend = backends.pointer(index)
         let slot = Int(backend.pointee.exchange)
+        if case .shared = backend.pointee.phase { return readShared(index) }
+        if case .handshaking = backend.pointee.phase { return continueBackendHandshake(index) }
         guard slot >= 0, case .lent = backend.pointee.phase else { return }
         let exchange = exchanges.pointer(slot)
         let token = exchange.pointee.context.exchangeToken
+        if case .tunnelled = exchange.pointee.step { return continueDownload(slot) }
         guard case .forwarded = exchange.pointee.step else { return }
-        let client = clients.pointer(Int(exchange.pointee.client))
         var reads = 0
-        while backend.pointee.isReadable, client.pointee.outgoing.isEmpty {
+        while backend.pointee.isReadable, clientTakes(slot) {
             guard reads < Self.readsPerTurn else { return deferBackend(index) }
             reads += 1
-            let n = calls.receive(backend.pointee.descriptor, receiveBuffer.baseAddress, Self.receiveBytes)
+            let n = receive(backend)
             if n == -SystemError.again {
-                backend.pointee.isReadable = false
                 // Its write side failed, and no answer came before.
                 if backend.pointee.isHalfClosed, exchange.pointee.uploadFailed || !backend.pointee.outgoing.isEmpty {
                     return backendBroken(slot, .closed)
                 }
                 break
             }
-            if n <= 0 { return backendEnded(slot, reset: n < 0) }
-            if n < Self.receiveBytes, !backend.pointee.isHalfClosed { backend.pointee.isReadable = false }
-            backend.pointee.hasAnswered = true
+            if n <= 0 { return backendEnded(slot, reset: n < 0 || backend.pointee.tls != nil && !backend.pointee.hasClosedTLS) }
+            exchange.pointee.hasBackendAnswered = true
             received(slot, UnsafeRawBufferPointer(start: receiveBuffer.baseAddress, count: n))
             guard exchanges.isLive(Token(raw: token)), case .forwarded = exchange.pointee.step else { return }
         }
         guard case .relaying = exchange.pointee.machine.state else { return }
-        if client.pointee.outgoing.isEmpty { armIdleBackend(slot) } else { backend.pointee.deadline.clear() }
+        if clientTakes(slot) { armIdleBackend(slot) } else { backend.pointee.deadline.clear() }
     }
 
     private func received(_ slot: Int, _ bytes: UnsafeRawBufferPointer) {
@@ -169,9 +223,16 @@ extension Worker {
                 if !response.isInterim {
                     return finalHead(slot, UnsafeRawBufferPointer(rebasing: bytes[start...]))
                 }
-                backend.pointee.interimCount += 1
+                if response.status == 101, exchange.pointee.upgrade != nil {
+                    if let fault = acceptsUpgrade(slot) {
+                        report(.backend(instanceName(slot)), fault.name, rest)
+                        return backendBroken(slot, .malformed)
+                    }
+                    return finalHead(slot, UnsafeRawBufferPointer(rebasing: bytes[start...]))
+                }
+                exchange.pointee.interimCount += 1
                 // Nobody asked for another protocol (101), and endless 103s are an attack.
-                guard response.status != 101, backend.pointee.interimCount <= Self.interimMax else {
+                guard response.status != 101, exchange.pointee.interimCount <= Self.interimMax else {
                     report(.backend(instanceName(slot)), "unexpected_interim_response", rest)
                     return backendBroken(slot, .malformed)
                 }
@@ -180,7 +241,7 @@ extension Worker {
         }
     }
 
-    private func instanceName(_ slot: Int) -> String {
+    func instanceName(_ slot: Int) -> String {
         let context = exchanges.pointer(slot).pointee.context.instanceIndex
         return exchanges.pointer(slot).pointee.generation._withUnsafeGuaranteedRef {
             context >= 0 ? String(decoding: $0.snapshot.names.instances[context], as: UTF8.self) : ""
@@ -188,11 +249,10 @@ extension Worker {
     }
 
     /// - Returns: false when the exchange is over.
-    private func passInterim(_ slot: Int) -> Bool {
+    func passInterim(_ slot: Int) -> Bool {
         let exchange = exchanges.pointer(slot)
         // 100 has been said, or was not asked for; HTTP/1.0 knows no interim responses.
-        guard response.status != 100, exchange.pointee.head.version == .http11 else { return true }
-        let client = clients.pointer(Int(exchange.pointee.client))
+        guard response.status != 100, exchange.pointee.head.version != .http10 else { return true }
         out.clear()
         guard stripResponse(slot) else {
             backendBroken(slot, .malformed)
@@ -206,18 +266,26 @@ extension Worker {
             return false
         }
         HeadSerialiser.endOfHead(into: &out)
-        let nothing = UnsafeRawBufferPointer(start: nil, count: 0)
-        // A failure shows itself as an event on the descriptor.
-        _ = calls.write(client.pointee.descriptor, out.unsafeBytes, nothing, waiting: &client.pointee.outgoing)
+        writeInterim(slot)
         return true
     }
 
-    private func finalHead(_ slot: Int, _ rest: UnsafeRawBufferPointer) {
+    /// Sends the interim response that stands in `out`.
+    func writeInterim(_ slot: Int) {
+        guard exchanges.pointer(slot).pointee.clientStream == nil else { return writeInterimToStream(slot) }
+        // A failure shows itself as an event on the descriptor.
+        _ = writeToClient(slot, out.unsafeBytes, UnsafeRawBufferPointer(start: nil, count: 0))
+    }
+
+    func finalHead(_ slot: Int, _ rest: UnsafeRawBufferPointer) {
         let exchange = exchanges.pointer(slot)
         guard let route = exchange.pointee.route else { return backendBroken(slot, .malformed) }
         guard stripResponse(slot) else { return backendBroken(slot, .malformed) }
+        if exchange.pointee.isGRPC { noteCallStatus(slot) }
         exchange.pointee.upstreamStatus = response.status
-        exchange.pointee.responseBody = BodyReader(response.framing)
+        exchange.pointee.responseBody =
+            !exchange.pointee.sharesBackend || response.framing == .none
+            ? BodyReader(response.framing) : BodyReader(.untilClose)
         exchange.pointee.backendMayContinue = response.allowsReuse
         let outcome = CallOutcome(status: response.status)
         tell(slot, outcome)
@@ -265,9 +333,8 @@ extension Worker {
 
     private func holdResponse(_ slot: Int, _ stage: Int, _ rest: UnsafeRawBufferPointer) {
         let exchange = exchanges.pointer(slot)
-        let backend = backends.pointer(Int(exchange.pointee.backend))
-        backend.pointee.input.append(rest)
-        backend.pointee.deadline.clear()
+        if !exchange.pointee.sharesBackend { backends.pointer(Int(exchange.pointee.backend)).pointee.input.append(rest) }
+        excuseBackend(slot)
         var held = ResponseHead()
         swap(&held, &response)
         exchange.pointee.heldResponse = HeldResponse(head: held, ownBody: nil)
@@ -276,12 +343,6 @@ extension Worker {
         if let route = exchange.pointee.route { exchange.pointee.waitDeadline = now + route.pointee.responseTimeout }
         armExchange(slot)
         excuseClient(slot)
-    }
-
-    /// The gateway itself takes its time: the client is not to be blamed for a body that nobody reads.
-    func excuseClient(_ slot: Int) {
-        let client = clients.pointer(Int(exchanges.pointer(slot).pointee.client))
-        if client.pointee.outgoing.isEmpty { client.pointee.deadline.clear() }
     }
 
     /// A middleware has made up its mind about a response.
@@ -314,12 +375,20 @@ extension Worker {
             case .proceed:
                 let index = Int(exchange.pointee.backend)
                 let token = exchange.pointee.context.exchangeToken
-                var kept = backends.pointer(index).pointee.input
-                backends.pointer(index).pointee.input = Incoming()
+                let isStream = exchange.pointee.sharesBackend
+                var kept = Incoming()
+                if !isStream { swap(&kept, &backends.pointer(index).pointee.input) }
                 passHead(slot, kept.bytes)
                 kept.discard()
                 guard exchanges.isLive(Token(raw: token)), case .forwarded = exchange.pointee.step else { return }
-                if backends.pointer(index).pointee.isReadable { deferBackend(index) } else { armIdleBackend(slot) }
+                if isStream {
+                    continueBackendStream(slot)
+                } else if backends.pointer(index).pointee.isReadable {
+                    deferBackend(index)
+                } else {
+                    armIdleBackend(slot)
+                }
+                guard exchanges.isLive(Token(raw: token)), case .forwarded = exchange.pointee.step else { return }
                 // The rest of the request has waited as well.
                 if !exchange.pointee.machine.requestRead { continueForwarding(slot) }
             }
@@ -330,9 +399,17 @@ extension Worker {
     private func passHead(_ slot: Int, _ rest: UnsafeRawBufferPointer) {
         let exchange = exchanges.pointer(slot)
         guard let route = exchange.pointee.route else { return backendBroken(slot, .malformed) }
-        let delivery = ResponseDelivery.decide(
-            version: exchange.pointee.head.version, method: exchange.pointee.head.method, status: response.status,
-            upstream: response.framing, declaredLength: response.declaredLength, keepsAlive: keepsAlive(slot))
+        let isTunnel =
+            !exchange.pointee.isPlain && exchange.pointee.upgrade != nil
+            && (response.status == 101 || exchange.pointee.sharesBackend && response.status == 200)
+        let delivery =
+            isTunnel
+            ? ResponseDelivery(body: .untilClose, contentLength: nil, connection: .unsaid)
+            : ResponseDelivery.decide(
+                version: exchange.pointee.head.version, method: exchange.pointee.head.method, status: response.status,
+                upstream: response.framing, declaredLength: response.declaredLength,
+                keepsAlive: (exchange.pointee.isPlain || exchange.pointee.upgrade == nil) && keepsAlive(slot))
+        if isTunnel { prepareTunnelHead(slot) }
         if exchange.pointee.fallbackUsed == .service { markFallback() }
         if exchange.pointee.owesCookie || exchange.pointee.session >= 0 { addSessionCookie(slot) }
         out.clear()
@@ -343,6 +420,7 @@ extension Worker {
                 $0.appendFields(to: &out, head: response, context: exchange.pointee.context, delivery: delivery)
             })
         else { return backendBroken(slot, .malformed) }
+        if isTunnel, exchange.pointee.clientStream == nil { appendUpgrade(slot, to: &out) }
         HeadSerialiser.endOfHead(into: &out)
         guard exchange.pointee.machine.headReceived() else { return backendBroken(slot, .malformed) }
         if let transitions { transitions.answered(slot, status: response.status) }
@@ -351,14 +429,27 @@ extension Worker {
         exchange.pointee.clientFraming = delivery.body
         exchange.pointee.clientMayContinue = !delivery.closes
         exchange.pointee.firstByteAt = now
+        if exchange.pointee.clientStream != nil {
+            exchange.pointee.responseBytes += UInt64(out.count)
+            let endsStream = hasNoBody(delivery)
+            if endsStream { exchange.pointee.clientFraming = .none }
+            writeHeadToStream(slot, endsStream: endsStream)
+        }
+        guard !isTunnel else {
+            if !out.isEmpty {
+                exchange.pointee.responseBytes += UInt64(out.count)
+                let sent = writeToClient(slot, out.unsafeBytes, UnsafeRawBufferPointer(start: nil, count: 0))
+                out.clear()
+                if case .failed = sent { return abandonExchange(slot, .clientClosed) }
+            }
+            return beginTunnel(slot, rest)
+        }
         relayResponse(slot, rest)
     }
 
     /// Passes body bytes on behind what `out` holds.
-    private func relayResponse(_ slot: Int, _ bytes: UnsafeRawBufferPointer) {
+    func relayResponse(_ slot: Int, _ bytes: UnsafeRawBufferPointer) {
         let exchange = exchanges.pointer(slot)
-        let clientIndex = Int(exchange.pointee.client)
-        let client = clients.pointer(clientIndex)
         let relayed = relay(
             &exchange.pointee.responseBody, RawSpan(_unsafeBytes: bytes), chunked: exchange.pointee.clientFraming == .chunked,
             trailers: &exchange.pointee.responseTrailers, into: &out)
@@ -368,21 +459,33 @@ extension Worker {
         }
         let direct = UnsafeRawBufferPointer(rebasing: bytes[relayed.direct])
         exchange.pointee.responseBytes += UInt64(out.count + direct.count)
-        let sent = calls.write(client.pointee.descriptor, out.unsafeBytes, direct, waiting: &client.pointee.outgoing)
+        let sent = writeToClient(slot, out.unsafeBytes, direct)
         out.clear()
-        switch sent {
-        case .failed: return abandonExchange(slot, .clientClosed)
-        case .blocked: armClient(clientIndex, now + listenerLimits(clientIndex).writeTimeout)
-        case .all: break
-        }
+        if case .failed = sent { return abandonExchange(slot, .clientClosed) }
         guard relayed.hasEnded else { return }
+        if exchange.pointee.clientStream != nil, exchange.pointee.clientFraming != .none { endClientStream(slot) }
         // What follows a complete response was not asked for (RFC 9112 §9.2): the connection is not used again.
         if relayed.consumed < bytes.count { exchange.pointee.backendMayContinue = false }
         responseComplete(slot)
     }
 
+    /// Nothing follows the head.
+    func hasNoBody(_ delivery: ResponseDelivery) -> Bool {
+        switch delivery.body {
+        case .none, .length(0): true
+        case .length, .chunked, .untilClose: false
+        }
+    }
+
     private func responseComplete(_ slot: Int) {
         let exchange = exchanges.pointer(slot)
+        if exchange.pointee.sharesBackend {
+            let isWhole = exchange.pointee.backendHasEnded
+            return finish(
+                slot,
+                exchange.pointee.machine.responseEnded(
+                    clientMayContinue: exchange.pointee.clientMayContinue, backendMayContinue: isWhole))
+        }
         let backend = backends.pointer(Int(exchange.pointee.backend))
         // Bytes that are still in the socket were not asked for: nobody may take them for the next answer.
         let isOpen =
@@ -398,9 +501,12 @@ extension Worker {
     func clientDrained(_ slot: Int) {
         let exchange = exchanges.pointer(slot)
         let backend = Int(exchange.pointee.backend)
+        if case .tunnelled = exchange.pointee.step { return tunnelFlushed(toClient: slot) }
         if backend >= 0, case .forwarded = exchange.pointee.step {
-            if !exchange.pointee.machine.requestRead, backends.pointer(backend).pointee.outgoing.isEmpty { awaitBody(slot) }
-            if backends.pointer(backend).pointee.isReadable {
+            if !exchange.pointee.machine.requestRead, backendTakes(slot) { awaitBody(slot) }
+            if exchange.pointee.sharesBackend {
+                continueBackendStream(slot)
+            } else if backends.pointer(backend).pointee.isReadable {
                 backendReadable(backend)
             } else if case .relaying = exchange.pointee.machine.state {
                 armIdleBackend(slot)
@@ -421,11 +527,13 @@ extension Worker {
     /// The attempt has failed.
     func backendBroken(_ slot: Int, _ failure: UpstreamFailure) {
         let exchange = exchanges.pointer(slot)
-        let backend = backends.pointer(Int(exchange.pointee.backend))
-        let hasAnswered = backend.pointee.hasAnswered
+        let hasAnswered = exchange.pointee.hasBackendAnswered
         // A kept connection that was closed before the request came is a race, and nobody's fault (RFC 9112 §9.3.1).
-        let isStale = failure == .closed && backend.pointee.isReused && !hasAnswered
-        if exchange.pointee.owesOutcome { tell(slot, isStale ? .stale : .broken) } else { tellBrokenOff(slot) }
+        let isReused = backends.pointer(Int(exchange.pointee.backend)).pointee.isReused
+        let isStale = failure == .closed && isReused && !hasAnswered
+        if exchange.pointee.sharesBackend, failure == .malformed || failure == .headTooLarge { distrust(slot) }
+        let isDrained = failure == .streamRefused && isBackendDraining(slot)
+        if exchange.pointee.owesOutcome { tell(slot, isStale || isDrained ? .stale : .broken) } else { tellBrokenOff(slot) }
         attemptEnded(slot, failure.refusal.reason)
         dropBackend(slot)
         tryFailed(slot, failure, anyResponseByte: hasAnswered)
@@ -452,28 +560,27 @@ extension Worker {
         let backend = backends.pointer(index)
         guard backend.pointee.deadline.fired(at: now, token, on: &timers) else { return }
         switch backend.pointee.phase {
-        case .connecting: connectBroken(index, .connectTimedOut)
+        case .connecting, .handshaking: connectBroken(index, .connectTimedOut)
+        case .shared: sharedBackendTimerFired(index)
         case .idle: closeBackend(index)
         case .lent:
-            let slot = Int(backend.pointee.exchange)
-            let hasAnswered = backend.pointee.hasAnswered
-            if exchanges.pointer(slot).pointee.owesOutcome { tell(slot, .timedOut) } else { tellBrokenOff(slot) }
-            attemptEnded(slot, .upstreamTimeout)
-            dropBackend(slot)
-            tryFailed(slot, .timedOut, anyResponseByte: hasAnswered)
+            backendTimedOut(Int(backend.pointee.exchange))
         }
+    }
+
+    /// The backend has not answered, or not gone on, in time.
+    func backendTimedOut(_ slot: Int) {
+        let hasAnswered = exchanges.pointer(slot).pointee.hasBackendAnswered
+        if exchanges.pointer(slot).pointee.sharesBackend { probe(slot) }
+        if exchanges.pointer(slot).pointee.owesOutcome { tell(slot, .timedOut) } else { tellBrokenOff(slot) }
+        attemptEnded(slot, .upstreamTimeout)
+        dropBackend(slot)
+        tryFailed(slot, .timedOut, anyResponseByte: hasAnswered)
     }
 
     @inline(__always)
     func armBackend(_ index: Int, _ deadline: Instant) {
         backends.pointer(index).pointee.deadline.set(
             deadline, Token(.backend, index: index, generation: backends.generation(index)), on: &timers)
-    }
-
-    /// The backend is to take or to send something before its idle timeout is over.
-    func armIdleBackend(_ slot: Int) {
-        let exchange = exchanges.pointer(slot)
-        guard exchange.pointee.backend >= 0 else { return }
-        armBackend(Int(exchange.pointee.backend), now + idleTimeout(slot))
     }
 }

@@ -183,10 +183,17 @@ extension Worker {
     /// What was read of the body stands in front of what is still to come.
     func restoreBody(_ slot: Int) {
         let exchange = exchanges.pointer(slot)
-        exchange.pointee.requestBody = BodyReader(exchange.pointee.head.framing)
+        exchange.pointee.requestBody = bodyReader(slot)
         exchange.pointee.requestBytes = 0
         exchange.pointee.requestTrailers.discard()
         guard !exchange.pointee.keptBody.isEmpty else { return }
+        if exchange.pointee.clientStream != nil {
+            exchange.pointee.keptBody.append(exchange.pointee.streamInput.bytes)
+            exchange.pointee.streamInput.discard()
+            exchange.pointee.streamInput = exchange.pointee.keptBody
+            exchange.pointee.keptBody = Incoming()
+            return
+        }
         let client = clients.pointer(Int(exchange.pointee.client))
         exchange.pointee.keptBody.append(client.pointee.input.bytes)
         client.pointee.input.discard()

@@ -1,5 +1,6 @@
 import Downstream
 import HTTP1
+import HTTP2
 import HTTPMessages
 import Logs
 import Pipeline
@@ -7,6 +8,7 @@ import Pooling
 import Primitives
 import Reactor
 import Resilience
+import TLS
 import Telemetry
 import Upstream
 
@@ -68,6 +70,13 @@ public final class Worker {
     var retiring: [Generation] = []
 
     let receiveBuffer: UnsafeMutableRawBufferPointer
+    /// What is received encrypted, on its way to `receiveBuffer`.
+    let cipherBuffer: UnsafeMutableRawBufferPointer
+    let tls = TLSEngine()
+    /// Why the last one of the calls that receive has failed.
+    var tlsFailure: TLSFailure?
+    /// What all HTTP/2 sessions share; nil until there is one.
+    private var sharedHTTP2Memory: HTTP2Memory?
     /// What is being put together for one send.
     var out = ByteBuffer(capacity: 131_072)
     /// The response that is being passed on; one at a time, since a head is read, changed and written in one go.
@@ -79,6 +88,8 @@ public final class Worker {
     var logClock = SecondText()
     var logLines = ByteBuffer(capacity: 16_384)
     var deferred: [Token] = []
+    /// Connections with frames to send at the end of the turn.
+    var dirty: [Token] = []
     var random: RandomSource
     var now: Instant
     /// Nanoseconds since 1970.
@@ -114,7 +125,8 @@ public final class Worker {
         wallClock = calls.realtime()
         timers = TimerWheel(now: now)
         random = RandomSource(seed: seed)
-        receiveBuffer = .allocate(byteCount: Self.receiveBytes, alignment: 64)
+        receiveBuffer = .allocate(byteCount: Self.receiveBytes + TLSLimits.recordBytes, alignment: 64)
+        cipherBuffer = .allocate(byteCount: Self.receiveBytes, alignment: 64)
         clients = Slab { ClientConnection() }
         backends = Slab { BackendConnection() }
         let first = Generation(snapshot: snapshot, pools: [])
@@ -127,7 +139,17 @@ public final class Worker {
         adopt(snapshot)
     }
 
-    deinit { receiveBuffer.deallocate() }
+    deinit {
+        receiveBuffer.deallocate()
+        cipherBuffer.deallocate()
+    }
+
+    /// - Returns: nil when there is no memory.
+    func http2Session(_ role: HTTP2Role) -> HTTP2Session? {
+        if sharedHTTP2Memory == nil { sharedHTTP2Memory = HTTP2Memory() }
+        guard let memory = sharedHTTP2Memory else { return nil }
+        return HTTP2Session(role, memory: memory, at: now, seed: random.next())
+    }
 
     /// Serves until it is told to stop.
     public func run() {
@@ -139,7 +161,7 @@ public final class Worker {
     /// Waits for at most `timeout` milliseconds, then handles what has happened.
     public func turn(timeout: Int32) {
         let count = poller.wait(
-            timeout: deferred.isEmpty && !hasQueueWork ? timers.timeout(now: now, limit: min(timeout, untilDrained)) : 0)
+            timeout: deferred.isEmpty && !hasQueueWork && dirty.isEmpty ? timers.timeout(now: now, limit: min(timeout, untilDrained)) : 0)
         let woke = Instant(nanoseconds: calls.monotonic())
         now = woke
         wallClock = calls.realtime()
@@ -147,6 +169,7 @@ public final class Worker {
         while let token = timers.next(now: now) { timerFired(token) }
         runDeferred()
         if hasQueueWork { serveQueues() }
+        if !dirty.isEmpty { sendFrames() }
         if !logLines.isEmpty { flushLog() }
         if let transitions { transitions.flush() }
         if now >= reports.due { reportLeftOut(upTo: now) }

@@ -1,12 +1,18 @@
+import Multiplexing
 import Primitives
 import Reactor
+import TLS
 
 /// A connection to an instance of a service.
 public struct BackendConnection {
     public enum Phase: UInt8 {
         case connecting
+        /// The connection stands and is being encrypted.
+        case handshaking
         /// Lent to an exchange.
         case lent
+        /// HTTP/2: it carries as many requests as there are streams.
+        case shared
         /// In its pool. Anything that arrives now was not asked for, and ends it.
         case idle
     }
@@ -17,8 +23,8 @@ public struct BackendConnection {
     public var isReadable = false
     /// The backend has closed its half (FIN), or all of it.
     public var isHalfClosed = false
-    /// At least one byte of the present response has arrived.
-    public var hasAnswered = false
+    /// The backend has said that it will encrypt nothing more (close_notify): an end without is a cut.
+    public var hasClosedTLS = false
     /// It served another request before the present one.
     public var isReused = false
     /// It waits in the list of connections to be looked at again once this turn's events are through.
@@ -28,14 +34,16 @@ public struct BackendConnection {
     public var exchange: Int32 = -1
     /// Its pool in the worker's list.
     public var pool: Int32 = -1
-    /// Interim responses to the present request.
-    public var interimCount: Int32 = 0
-    /// Bytes of head received for the present request, interim ones included.
-    public var headBytes: Int32 = 0
     public var deadline = Deadline()
     public var connectStarted = Instant(nanoseconds: 0)
     /// Part of a response head.
     public var input = Incoming()
+    /// Nil where nothing is encrypted. Freed with the connection, as is `streams`.
+    public var tls: TLSSession?
+    /// Nil where the connection speaks HTTP/1, or does not stand yet.
+    public var streams: StreamSessionPointer?
+    /// Requests that wait for a stream of it while it is being made, by their tokens.
+    public var waiters: [UInt64] = []
     public var outgoing = Outgoing()
 
     public init() {}

@@ -10,6 +10,11 @@ import Telemetry
 public struct InstancePool {
     public let state: InstanceState
     public var pool: ConnectionPool
+    public var dialect: BackendDialect
+    /// Its connections speak HTTP/2: as far as is known, where the handshake decides.
+    public var speaksHTTP2: Bool
+    /// Connections that carry many requests, those that are being made among them.
+    public var shared: [Int32] = []
     // The state and its parts, reached without counting references; `state` keeps them alive.
     public let stateReference: Unmanaged<InstanceState>
     private let load: Unmanaged<InstanceLoad>
@@ -28,7 +33,10 @@ public struct InstancePool {
     /// The service's name in the metrics.
     public var label: Label
 
-    public init(index: Int32, state: InstanceState, queue: ServiceQueue, label: Label, policy: ConnectionPool.Policy) {
+    public init(
+        index: Int32, state: InstanceState, queue: ServiceQueue, label: Label, policy: ConnectionPool.Policy,
+        dialect: BackendDialect
+    ) {
         self.index = index
         self.state = state
         stateReference = Unmanaged.passUnretained(state)
@@ -37,6 +45,8 @@ public struct InstancePool {
         self.queue = queue
         self.label = label
         pool = ConnectionPool(policy: policy)
+        self.dialect = dialect
+        speaksHTTP2 = dialect.http == .http2
         seenVersion = state.addressVersion.load(ordering: .acquiring)
         addresses = state.currentAddresses()
     }

@@ -4,7 +4,7 @@ import Testing
 
 struct BrokenFileTests {
     // Hardening 190, 212.
-    @Test(arguments: brokenFiles + brokenOperations + brokenResilience)
+    @Test(arguments: brokenFiles + brokenOperations + brokenResilience + brokenProtocols)
     func `a broken file is refused, and what is wrong is said word for word`(file: BrokenFile) {
         let result = load(file.whole, environment: file.environment)
         #expect(lines(result).joined(separator: "\n") == file.diagnostics)
@@ -13,7 +13,7 @@ struct BrokenFileTests {
 
     @Test func `there are at least fifty broken files, each with an error`() {
         #expect(brokenFiles.count >= 50)
-        for file in brokenFiles + brokenOperations + brokenResilience {
+        for file in brokenFiles + brokenOperations + brokenResilience + brokenProtocols {
             #expect(file.diagnostics.contains(": error: "), "\(file.name)")
         }
     }
@@ -44,11 +44,12 @@ struct BrokenFileTests {
     }
 
     @Test func `a feature without effect is warned about once, however often it is used`() {
-        let services = (0..<60).map { "  s\($0): {instances: [{url: \"http://h:1\"}], tls: {ca_file: /a}}\n" }.joined()
+        let balancer = "{algorithm: consistent_hash, hash_on: user}"
+        let services = (0..<60).map { "  s\($0): {load_balancer: \(balancer), instances: [{url: \"http://h:1\"}]}\n" }.joined()
         let result = loadRest("services:\n" + services + "routes: [{name: a, match: {path: /}, health: true}]\n")
         #expect(
             lines(result) == [
-                "t.yaml:3:42: warning: services.s0.tls: tls is accepted, but has no effect in this version (used in 59 more places)"
+                "t.yaml:3:61: warning: services.s0.load_balancer.hash_on: hash_on user is accepted, but has no effect in this version (used in 59 more places)"
             ])
         #expect(result.configuration != nil)
     }

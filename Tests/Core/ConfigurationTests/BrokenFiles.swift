@@ -695,7 +695,8 @@ let brokenFiles: [BrokenFile] = [
 
             """,
         diagnostics: """
-            t.yaml:2:18: error: admin.address: 0.0.0.0:9901 can be reached by other machines and needs admin.token
+            t.yaml:2:18: error: admin.address: 0.0.0.0:9901 can be reached by other machines and needs admin.token, or \
+            admin.tls with client_auth: {mode: require}
             """),
     BrokenFile(
         name: "a route without an action",
@@ -727,7 +728,7 @@ let brokenFiles: [BrokenFile] = [
             """,
         diagnostics: """
             t.yaml:2:41: error: middlewares.a.headers: cannot stand beside "body_size"; exactly one of headers, body_size, \
-            jwt, api_key, authorize, ip_access, rate_limit, cors, cache or custom is needed
+            jwt, api_key, authorize, ip_access, client_cert, rate_limit, cors, cache or custom is needed
             """),
     BrokenFile(
         name: "a service without instances",
@@ -790,38 +791,6 @@ let brokenFiles: [BrokenFile] = [
             t.yaml:6:30: error: middlewares.a.headers.request.set.X-B: has a control character, which no header value can \
             hold
             t.yaml:6:53: error: middlewares.a.headers.request.set.x-d: stands twice; header names do not depend on case
-            """),
-    BrokenFile(
-        name: "TLS", hasListener: false,
-        text: """
-            listeners:
-              - name: a
-                address: "0.0.0.0:443"
-                tls: {certificates: [{cert_file: a, key_file: b}]}
-
-            """,
-        diagnostics: """
-            t.yaml:4:5: error: listeners[0].tls: TLS is not available in this version, and the listener would speak plain \
-            text
-            """),
-    BrokenFile(
-        name: "a listener without http/1.1", hasListener: false,
-        text: """
-            listeners: [{name: a, address: "0.0.0.0:80", protocols: [h2c]}]
-
-            """,
-        diagnostics: """
-            t.yaml:1:57: error: listeners[0].protocols: must name http/1.1, the only protocol of this version
-            t.yaml:1:58: warning: listeners[0].protocols[0]: the protocol h2c is accepted, but has no effect in this version
-            """),
-    BrokenFile(
-        name: "an https instance",
-        text: """
-            services: {a: {instances: [{url: "https://h"}]}}
-
-            """,
-        diagnostics: """
-            t.yaml:2:34: error: services.a.instances[0].url: https:// to backends is not available in this version
             """),
     BrokenFile(
         name: "a route that would be open",

@@ -244,7 +244,9 @@ import Testing
                 switch failure {
                 case .noInstance, .queueFull, .queueTimedOut: 503
                 case .connectTimedOut, .timedOut: 504
-                case .unresolved, .connectRefused, .connectFailed, .closed, .malformed, .headTooLarge, .truncated: 502
+                case .unresolved, .connectRefused, .connectFailed, .tlsFailed, .streamRefused, .closed, .malformed, .headTooLarge,
+                    .truncated:
+                    502
                 }
             #expect(failure.refusal.status == expected, "\(failure)")
         }

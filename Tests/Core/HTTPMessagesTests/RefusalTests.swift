@@ -15,7 +15,7 @@ import Testing
             case .requestTimeout: #expect(refusal.status == 408)
             case .authError: #expect([401, 403].contains(refusal.status))
             case .loopDetected: #expect(refusal.status == 508)
-            case .invalidRequest: #expect([400, 411, 413, 414, 417, 431, 501, 505].contains(refusal.status))
+            case .invalidRequest: #expect([400, 411, 413, 414, 417, 421, 426, 431, 501, 505].contains(refusal.status))
             case .circuitOpen: #expect(refusal.status == 503)
             case .httpsRequired, .rateLimit: Issue.record("\(refusal) has a code that nothing here may use")
             }
@@ -35,6 +35,8 @@ import Testing
     @Test func `every reason is that of a refusal, or of a request that was served or given up`() {
         let others: Set<Reason> = [
             .ok, .response, .redirect, .tunnel, .clientClosed, .fallbackServed, .upstreamStatus,
+            // An answer of a middleware.
+            .certificateDenied,
         ]
         #expect(Set(Refusal.all.map(\.reason)).union(others) == Set(Reason.allCases))
         #expect(Set(Refusal.all.map(\.reason)).isDisjoint(with: others))

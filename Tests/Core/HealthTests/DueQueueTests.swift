@@ -19,7 +19,7 @@ import Testing
                     queue.set(item, at: at)
                     expected[item] = at
                 }
-                #expect(queue.count == expected.count)
+                #expect(queue.count == expected.count && queue.time(of: item) == expected[item])
                 #expect(queue.first?.at == expected.values.min())
                 if let first = queue.first { #expect(expected[first.item] == first.at) }
             }

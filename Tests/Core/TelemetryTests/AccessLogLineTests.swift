@@ -18,6 +18,23 @@ import Testing
         static var fields: [WritableKeyPath<Texts, [UInt8]>] { [\.method, \.host, \.path, \.query, \.userAgent, \.referer] }
     }
 
+    /// The texts of a connection that is encrypted, or is not.
+    struct Encryption {
+        var version: StaticString = ""
+        var cipher: [UInt8] = []
+        var serverName: [UInt8] = []
+        var subject: [UInt8] = []
+        var fingerprint: [UInt8] = []
+
+        static var fields: [WritableKeyPath<Encryption, [UInt8]>] { [\.cipher, \.serverName, \.subject, \.fingerprint] }
+
+        static var full: Encryption {
+            Encryption(
+                version: "TLSv1.3", cipher: Array("TLS_AES_128_GCM_SHA256".utf8), serverName: Array("api.example.com".utf8),
+                subject: Array("CN=client,O=A".utf8), fingerprint: Array("0123abcd".utf8))
+        }
+    }
+
     private func labels() -> MetricsLabels {
         var store = MetricsStore(workers: 1)
         return store.adopt(
@@ -49,7 +66,8 @@ import Testing
     }
 
     private func line(
-        _ record: AccessRecord, _ texts: Texts, _ labels: MetricsLabels, _ format: AccessLogFormat = .json
+        _ record: AccessRecord, _ texts: Texts, _ labels: MetricsLabels, _ format: AccessLogFormat = .json,
+        tls: Encryption = Encryption()
     ) -> String {
         var buffer = ByteBuffer(capacity: 16)
         let requestID = Array(texts.requestID.utf8)
@@ -57,7 +75,10 @@ import Testing
             requestID: requestID.span.bytes, method: texts.method.span.bytes, host: texts.host.span.bytes,
             path: texts.path.span.bytes, query: texts.query.span.bytes, userAgent: texts.userAgent.span.bytes,
             referer: texts.referer.span.bytes)
-        AccessLogLine.append(record, text, labels: labels, format: format, into: &buffer)
+        let encryption = AccessTLS(
+            version: tls.version, cipher: tls.cipher.span.bytes, serverName: tls.serverName.span.bytes,
+            clientSubject: tls.subject.span.bytes, clientFingerprint: tls.fingerprint.span.bytes)
+        AccessLogLine.append(record, text, tls: encryption, labels: labels, format: format, into: &buffer)
         return String(decoding: buffer.bytes.array(), as: UTF8.self)
     }
 
@@ -100,6 +121,83 @@ import Testing
         let empty = try parsed(line(record, texts, labels))
         let full = try parsed(line(self.record(labels), Texts(), labels))
         #expect(empty.keys == full.keys)
+    }
+
+    @Test func `a request over TLS and HTTP/2 tells of its encryption, and a gRPC call of its status`() throws {
+        let labels = labels()
+        var record = record(labels)
+        record.version = .http2
+        record.isSecure = true
+        record.upstreamVersion = .http2
+        record.grpcStatus = 14
+        let full = line(record, Texts(), labels, tls: .full)
+        #expect(
+            full.contains(
+                #""peer_ip":"2001:db8::1","tls_version":"TLSv1.3","tls_cipher":"TLS_AES_128_GCM_SHA256","sni":"api.example.com","#
+                    + #""client_cert_subject":"CN=client,O=A","client_cert_fingerprint":"0123abcd","http_version":"2","method""#))
+        #expect(full.contains(#""upstream_status":200,"upstream_protocol":"2","grpc_status":14,"reason":"ok""#))
+        #expect(try parsed(full).keys.count == 39)
+        // The combined form has no place for them.
+        #expect(line(record, Texts(), labels, .combined, tls: .full) == line(record, Texts(), labels, .combined))
+    }
+
+    @Test(arguments: [(HTTPVersion.http10, "1.0"), (.http11, "1.1"), (.http2, "2")])
+    func `the protocol of the backend is told where one was asked`(version: HTTPVersion, expected: String) throws {
+        let labels = labels()
+        var record = record(labels)
+        #expect(try parsed(line(record, Texts(), labels))["upstream_protocol"] == nil)
+        record.upstreamVersion = version
+        #expect(try parsed(line(record, Texts(), labels))["upstream_protocol"]?.text == expected)
+    }
+
+    @Test func `what is not known of an encrypted connection has no key, and nothing of it is told of a plain one`() throws {
+        let labels = labels()
+        let keys = ["tls_version", "tls_cipher", "sni", "client_cert_subject", "client_cert_fingerprint"]
+        for (i, field) in Encryption.fields.enumerated() {
+            var tls = Encryption.full
+            tls[keyPath: field] = []
+            let node = try parsed(line(record(labels), Texts(), labels, tls: tls))
+            for key in keys { #expect((node[key] == nil) == (key == keys[i + 1]), "\(key)") }
+        }
+        var tls = Encryption.full
+        tls.version = ""
+        #expect(line(record(labels), Texts(), labels, tls: tls) == line(record(labels), Texts(), labels))
+        var record = record(labels)
+        record.grpcStatus = 0
+        #expect(try parsed(line(record, Texts(), labels))["grpc_status"] == .number("0"))
+    }
+
+    /// Hardening 184.
+    @Test func `no text of a handshake can break out of its field or make a line long`() throws {
+        let labels = labels()
+        let hostile: [UInt8] = Array("a\r\nb\u{1b}[31m\"c\\d\u{0}\u{2028}".utf8) + [0xff, 0x7f]
+        var everything = Encryption.full
+        var record = record(labels)
+        record.upstreamVersion = .http11
+        record.grpcStatus = .max
+        for field in Encryption.fields {
+            var tls = Encryption.full
+            tls[keyPath: field] = hostile
+            #expect(try parsed(line(record, Texts(), labels, tls: tls)).keys.count == 39)
+            everything[keyPath: field] = [UInt8](repeating: 0x01, count: 100_000)
+        }
+        var texts = Texts()
+        for field in Texts.fields { texts[keyPath: field] = [UInt8](repeating: 0x01, count: 100_000) }
+        texts.requestID = String(repeating: "\u{1}", count: 1000)
+        // Every number as long as it can be: the room that a line is given must do for it.
+        let most = TimeAmount(nanoseconds: .max)
+        record.client = IPAddress("2001:db8:1111:2222:3333:4444:5555:6666")
+        record.peer = record.client
+        (record.bytesIn, record.bytesOut, record.attempts, record.clientPort) = (.max, .max, .max, .max)
+        (record.status, record.upstreamStatus, record.duration, record.overhead) = (.max, .max, most, most)
+        (record.firstByte, record.upstream, record.connect, record.queue) = (most, most, most, most)
+        let line = line(record, texts, labels, tls: everything)
+        #expect(line.utf8.count < 32_768)
+        let node = try parsed(line)
+        #expect(node["sni"]?.text?.utf8.count == 256)
+        #expect(node["client_cert_subject"]?.text?.utf8.count == 512)
+        #expect(node["client_cert_fingerprint"]?.text?.utf8.count == 128)
+        #expect(node["tls_cipher"]?.text?.utf8.count == 64)
     }
 
     @Test func `the combined form is that of Apache`() {

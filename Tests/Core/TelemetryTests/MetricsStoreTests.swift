@@ -98,10 +98,13 @@ import Testing
         a.connection(old.listeners[0], .accepted)
         a.upstreamConnections(old.services[0], .connecting, changedBy: 1)
         b.queueLength(old.services[0], changedBy: 2)
+        for route in old.routes { a.tunnelBegan(route) }
+        for route in old.routes.reversed() { b.tunnelBegan(route) }
         store.receive(a.snapshot(), worker: 0)
         store.receive(b.snapshot(), worker: 1)
         let busy = MetricsPage(&store)
         #expect(busy.sum("sluice_http_requests_in_flight") == 6000)
+        #expect(busy.sum("sluice_tunnels_open") == 6000)
         #expect(busy.samples[#"sluice_connections{listener="web"}"#] == 1)
         #expect(busy.samples[#"sluice_upstream_connections{service="s",state="connecting"}"#] == 1)
         #expect(busy.samples[#"sluice_upstream_queue_length{service="s"}"#] == 2)
@@ -115,11 +118,14 @@ import Testing
         a.connectionClosed(new.listeners[0])
         a.upstreamConnections(old.services[0], .connecting, changedBy: -1)
         b.queueLength(new.services[0], changedBy: -2)
+        for route in new.routes { a.tunnelEnded(route) }
+        for route in old.routes { b.tunnelEnded(route) }
         store.receive(a.snapshot(), worker: 0)
         store.receive(b.snapshot(), worker: 1)
         let idle = MetricsPage(&store)
         let gauges = [
             "sluice_http_requests_in_flight", "sluice_connections", "sluice_upstream_connections", "sluice_upstream_queue_length",
+            "sluice_tunnels_open",
         ]
         for gauge in gauges {
             #expect(idle.samples.filter { $0.key.hasPrefix(gauge + "{") }.allSatisfy { $0.value == 0 }, "\(gauge)")

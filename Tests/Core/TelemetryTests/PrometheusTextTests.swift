@@ -35,6 +35,12 @@ import Testing
         worker.connection(labels.listeners[0], .accepted)
         worker.connection(labels.listeners[0], .overClientLimit)
         worker.acceptFailed(AcceptError(errno: 24))
+        worker.handshakeEnded(labels.listeners[0], version: .tls13, isResumed: true)
+        worker.handshakeFailed(labels.listeners[0], .plainHTTP)
+        worker.upstreamHandshakeFailed(labels.services[0], .certificateExpired)
+        worker.sessionEnded(labels.listeners[0], .tooManyResets)
+        worker.tunnelBegan(labels.routes[0])
+        worker.tunnelMessages(labels.routes[0], in: 3, out: 4)
         worker.logDropped(5)
         worker.loopTurned(TimeAmount(nanoseconds: 1_500_000))
         worker.loopTurned(TimeAmount(nanoseconds: 500_000))
@@ -48,6 +54,9 @@ import Testing
                 name: "s",
                 instances: [.init(name: "http://10.0.0.5:8080", health: .degraded, isDraining: true, inFlight: 3)],
                 breakers: [.init(phase: .open)], ejectedCount: 1, retryBudgetPermille: 875, concurrencyLimit: 40)
+        ])
+        store.certificates = CertificateReadings(certificates: [
+            .init(listener: "web", subject: "CN=api.example.com,O=A \"B\"", expirySeconds: 1_790_000_000)
         ])
         store.build.version = "0.1.0"
         store.build.revision = "abc"
@@ -93,6 +102,16 @@ import Testing
             #"sluice_connections_total{listener="web",result="accepted"}"#: 1,
             #"sluice_connections_total{listener="web",result="over_client_limit"}"#: 1,
             #"sluice_accept_errors_total{errno="EMFILE"}"#: 1,
+            #"sluice_http_requests_by_protocol_total{listener="web",protocol="1.1"}"#: 2,
+            #"sluice_tls_handshakes_total{listener="web",version="TLSv1.3",resumed="true"}"#: 1,
+            #"sluice_tls_handshake_failures_total{listener="web",reason="plain_http"}"#: 1,
+            #"sluice_upstream_tls_handshake_failures_total{service="s",reason="certificate_expired"}"#: 1,
+            #"sluice_h2_conn_closed_total{listener="web",reason="too_many_resets"}"#: 1,
+            #"sluice_tls_certificate_expiry_timestamp_seconds{listener="web",subject="CN=api.example.com,O=A \"B\""}"#:
+                1_790_000_000,
+            #"sluice_tls_certificate_reloads_total{result="error"}"#: 0,
+            #"sluice_tunnels_open{route="users"}"#: 1,
+            #"sluice_tunnel_messages_total{route="users",direction="out"}"#: 4,
             "sluice_log_dropped_total": 5,
             #"sluice_worker_loop_lag_seconds{worker="1"}"#: 0.0015,
             #"sluice_config_reloads_total{result="success"}"#: 3,

@@ -24,7 +24,8 @@ final class Peer: Sendable {
     var request: String { received.withLock { String(decoding: $0, as: UTF8.self) } }
     var place: AdminPlace { AdminPlace(address: .unix(path: path)) }
 
-    init(_ answer: String, chunk: Int = .max, ending: Ending = .close) {
+    /// - Parameter isEager: answers whatever comes first, whole or not.
+    init(_ answer: String, chunk: Int = .max, ending: Ending = .close, isEager: Bool = false) {
         var template = Array("/tmp/sluice-peer-XXXXXX".utf8CString)
         _ = mkdtemp(&template)
         path = String(decoding: template.dropLast().map { UInt8(bitPattern: $0) }, as: UTF8.self) + "/s"
@@ -40,7 +41,7 @@ final class Peer: Sendable {
         }
         listen(listener, 4)
         self.listener = listener
-        startThread(name: "peer") { self.serve(Array(answer.utf8), chunk, ending) }
+        startThread(name: "peer") { self.serve(Array(answer.utf8), chunk, ending, isEager) }
     }
 
     deinit {
@@ -49,7 +50,7 @@ final class Peer: Sendable {
         rmdir(String(path.dropLast(2)))
     }
 
-    private func serve(_ answer: [UInt8], _ chunk: Int, _ ending: Ending) {
+    private func serve(_ answer: [UInt8], _ chunk: Int, _ ending: Ending, _ isEager: Bool) {
         let connection = accept(listener, nil, nil)
         var bytes = [UInt8]()
         var buffer = [UInt8](repeating: 0, count: 4096)
@@ -57,6 +58,7 @@ final class Peer: Sendable {
             let count = read(connection, &buffer, buffer.count)
             guard count > 0 else { break }
             bytes += buffer[..<count]
+            if isEager { break }
         }
         received.withLock { $0 = bytes }
         var rest = answer[...]

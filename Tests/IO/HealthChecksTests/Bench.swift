@@ -47,18 +47,20 @@ final class Bench {
 
     func watch(
         _ instances: [InstanceState], _ check: CheckConfiguration? = .get, _ policy: HealthPolicy = .quick,
-        breakers: [NamedBreaker] = []
+        breakers: [NamedBreaker] = [], dialect: BackendDialect = BackendDialect()
     ) {
-        mailbox.post(.watch([watched(instances, check, policy, breakers: breakers)]))
+        mailbox.post(.watch([watched(instances, check, policy, breakers: breakers, dialect: dialect)]))
     }
 
     func watched(
         _ instances: [InstanceState], _ check: CheckConfiguration? = .get, _ policy: HealthPolicy = .quick,
-        breakers: [NamedBreaker] = []
+        breakers: [NamedBreaker] = [], dialect: BackendDialect = BackendDialect()
     ) -> WatchedService {
         WatchedService(
             state: service, breakers: breakers, health: policy, check: check,
-            instances: instances.map { WatchedService.Instance(state: $0, authority: Array("backend:80".utf8)) })
+            instances: instances.map {
+                WatchedService.Instance(state: $0, authority: Array("backend:80".utf8), dialect: dialect)
+            })
     }
 
     /// As a worker does for a request that failed.
@@ -99,6 +101,19 @@ final class Bench {
 
     func request(on side: BackendSide, sourceLocation: SourceLocation = #_sourceLocation) throws -> String {
         try wait("a request", sourceLocation: sourceLocation) { side.takeRequest() }
+    }
+
+    func request(
+        on side: SpeakingSide, sourceLocation: SourceLocation = #_sourceLocation
+    ) throws -> SpeakingSide.Request {
+        try wait("a request", sourceLocation: sourceLocation) { side.takeRequest() }
+    }
+
+    func ended(_ side: SpeakingSide, sourceLocation: SourceLocation = #_sourceLocation) throws {
+        try wait("the connection's end", sourceLocation: sourceLocation) {
+            side.look()
+            return side.isEnded
+        }
     }
 
     /// The verdict behind as many others.

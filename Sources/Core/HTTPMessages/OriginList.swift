@@ -1,11 +1,12 @@
 import Primitives
 
-/// The origins that `cors` lets in: `https://app.example.com`, `https://*.example.com:8443`, `null`, `*`.
+/// The origins that a list lets in, for `cors` and for WebSocket: `https://app.example.com`, `https://*.example.com:8443`,
+/// `null`, `*`.
 ///
-/// An origin is compared whole, as browsers serialise it (RFC 6454 §6.2): scheme, host and port, the port only where it is not the
-/// scheme's own. Case does not count. A host with a dot at its end is another host, as it is for browsers. All texts stand in one
-/// array, so that comparing retains nothing.
-struct OriginList: Sendable {
+/// An origin is compared whole, as browsers serialise it (RFC 6454 §6.2): scheme, host and port, the port only where it is not
+/// the scheme's own. Case does not count. A host with a dot at its end is another host, as it is for browsers. All texts stand in
+/// one array, so that comparing retains nothing.
+public struct OriginList: Sendable {
     private enum Pattern {
         case exact(Range<Int>)
         /// `https://` and `.example.com`: one label or more between them.
@@ -13,15 +14,17 @@ struct OriginList: Sendable {
     }
 
     /// `*`: any origin, and requests without one.
-    private(set) var hasAny = false
+    public private(set) var hasAny = false
     /// `null`: what files, sandboxed frames and redirects send, so no site in particular.
-    private(set) var hasNull = false
+    public private(set) var hasNull = false
     /// In lower case.
     private var text = [UInt8]()
     private var patterns = [Pattern]()
 
+    public init() {}
+
     /// False, and nothing added, for what no browser sends: a path, credentials, no port, an asterisk elsewhere.
-    mutating func append(_ origin: String) -> Bool {
+    public mutating func append(_ origin: String) -> Bool {
         if origin == "*" { hasAny = true }
         if origin == "null" { hasNull = true }
         if origin == "*" || origin == "null" { return true }
@@ -51,7 +54,7 @@ struct OriginList: Sendable {
     }
 
     /// Whether the value of `Origin` is among them by name; `*` is for the caller to look at.
-    func contains(_ origin: RawSpan) -> Bool {
+    public func contains(_ origin: RawSpan) -> Bool {
         if hasNull, origin.equals("null") { return true }
         let text = self.text
         for i in patterns.indices {

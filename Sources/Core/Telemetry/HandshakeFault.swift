@@ -1,0 +1,87 @@
+/// Why a TLS handshake came to nothing, with a client or with a backend.
+public enum HandshakeFault: UInt8, Sendable, CaseIterable {
+    /// The peer speaks HTTP without TLS.
+    case plainHTTP
+    /// The client asked for a server name that is none of ours.
+    case unknownName
+    case noSharedVersion
+    case noSharedCipher
+    /// Both sides named protocols (ALPN), and have none in common.
+    case noSharedProtocol
+    case clientCertificateMissing
+    case clientCertificateInvalid
+    case clientCertificateExpired
+    case clientCertificateRevoked
+    case clientCertificateUntrusted
+    case certificateInvalid
+    case certificateExpired
+    case certificateRevoked
+    case certificateUntrusted
+    case certificateNameMismatch
+    /// The peer said that it does not want to go on; it may distrust our certificate.
+    case alertFromPeer
+    /// It took more bytes than a handshake may.
+    case handshakeTooLong
+    /// Messages that do no work, one after the other, on a session that is there already.
+    case tooManyMessages
+    /// The peer broke a rule of TLS, or sent something else.
+    case protocolError
+    case timeout
+    /// The peer closed or reset the connection.
+    case closed
+    /// It is not the peer's fault.
+    case `internal`
+
+    /// As in metrics; the words of the TLS sessions themselves.
+    public var name: StaticString {
+        switch self {
+        case .plainHTTP: "plain_http"
+        case .unknownName: "unknown_name"
+        case .noSharedVersion: "no_shared_version"
+        case .noSharedCipher: "no_shared_cipher"
+        case .noSharedProtocol: "no_shared_protocol"
+        case .clientCertificateMissing: "client_certificate_missing"
+        case .clientCertificateInvalid: "client_certificate_invalid"
+        case .clientCertificateExpired: "client_certificate_expired"
+        case .clientCertificateRevoked: "client_certificate_revoked"
+        case .clientCertificateUntrusted: "client_certificate_untrusted"
+        case .certificateInvalid: "certificate_invalid"
+        case .certificateExpired: "certificate_expired"
+        case .certificateRevoked: "certificate_revoked"
+        case .certificateUntrusted: "certificate_untrusted"
+        case .certificateNameMismatch: "certificate_name_mismatch"
+        case .alertFromPeer: "alert_from_peer"
+        case .handshakeTooLong: "handshake_too_long"
+        case .tooManyMessages: "too_many_messages"
+        case .protocolError: "protocol_error"
+        case .timeout: "timeout"
+        case .closed: "closed"
+        case .internal: "internal"
+        }
+    }
+
+    /// From the word that the TLS session gives for it; nil for one that is not known here.
+    public init?(name: StaticString) {
+        guard let fault = Self.allCases.first(where: { $0.name.isSame(as: name) }) else { return nil }
+        self = fault
+    }
+}
+
+/// The versions of TLS that are spoken.
+public enum HandshakeVersion: UInt8, Sendable, CaseIterable {
+    case tls12, tls13
+
+    public var name: StaticString {
+        switch self {
+        case .tls12: "TLSv1.2"
+        case .tls13: "TLSv1.3"
+        }
+    }
+}
+
+extension StaticString {
+    /// Whether the bytes are the same.
+    func isSame(as other: StaticString) -> Bool {
+        withUTF8Buffer { mine in other.withUTF8Buffer { mine.elementsEqual($0) } }
+    }
+}

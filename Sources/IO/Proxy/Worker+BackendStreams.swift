@@ -1,0 +1,256 @@
+import Exchange
+import HTTP1
+import HTTP2
+import HTTPMessages
+import Multiplexing
+import Pipeline
+import Primitives
+import Reactor
+import Upstream
+
+/// A request on its stream to a backend, and the answer that comes back on it.
+extension Worker {
+    private static var backendFramesMax: Int { 131_072 }
+
+    // The request.
+
+    func backendStreamTakes(_ slot: Int) -> Bool {
+        let exchange = exchanges.pointer(slot)
+        guard let stream = exchange.pointee.backendStream,
+            let streams = backends.pointer(Int(exchange.pointee.backend)).pointee.streams
+        else { return true }
+        return streams.pointee.http2.pending(stream) <= StreamSession.lowWaterBytes
+            && streams.pointee.frames.count < Self.backendFramesMax
+    }
+
+    /// Opens the stream with the head that stands in `out`.
+    /// - Returns: false when the backend takes no more streams on this connection.
+    func openBackendStream(_ slot: Int) -> Bool {
+        let exchange = exchanges.pointer(slot)
+        let index = Int(exchange.pointee.backend)
+        let backend = backends.pointer(index)
+        guard let streams = backend.pointee.streams else { return false }
+        let isWebSocket = exchange.pointee.upgrade?.isWebSocket ?? false
+        let stream = streams.pointee.http2.submitRequest(
+            out.unsafeBytes, scheme: backend.pointee.tls == nil ? .http : .https,
+            endsStream: exchange.pointee.machine.requestRead && !isWebSocket, token: exchange.pointee.context.exchangeToken,
+            upgrade: isWebSocket ? "websocket" : nil)
+        out.clear()
+        guard let stream else { return false }
+        exchange.pointee.backendStream = stream
+        backend.pointee.isReused = true
+        markDirty(backend: index)
+        return true
+    }
+
+    func writeToBackendStream(_ slot: Int, _ first: UnsafeRawBufferPointer, _ second: UnsafeRawBufferPointer) -> Sent {
+        let exchange = exchanges.pointer(slot)
+        let index = Int(exchange.pointee.backend)
+        guard let streams = backends.pointer(index).pointee.streams, let stream = exchange.pointee.backendStream else {
+            return .failed(SystemError.brokenPipe)
+        }
+        let isBlocked = !backends.pointer(index).pointee.outgoing.isEmpty
+        gather(streams, stream, first, isBlocked: isBlocked)
+        gather(streams, stream, second, isBlocked: isBlocked)
+        markDirty(backend: index)
+        return backendStreamTakes(slot) ? .all : .blocked
+    }
+
+    /// The request's body is complete.
+    func endBackendStream(_ slot: Int) {
+        let exchange = exchanges.pointer(slot)
+        let index = Int(exchange.pointee.backend)
+        guard let streams = backends.pointer(index).pointee.streams, let stream = exchange.pointee.backendStream else { return }
+        out.clear()
+        if !exchange.pointee.requestTrailers.isEmpty {
+            var block = HeaderBlock(bytes: exchange.pointee.requestTrailers.count, fields: 8)
+            let section = RawSpan(_unsafeBytes: exchange.pointee.requestTrailers.bytes)
+            // Malformed ones are left out: the body is whole, and the backend has it.
+            if TrailerParser.parse(section, limits: .response, into: &block) == nil, HeadSerialiser.fields(of: block, into: &out),
+                !out.isEmpty
+            {
+                out.append("\r\n")
+            }
+        }
+        streams.pointee.http2.end(stream, trailers: out.isEmpty ? nil : out.unsafeBytes)
+        out.clear()
+        markDirty(backend: index)
+    }
+
+    // The answer.
+
+    func readShared(_ index: Int) {
+        let backend = backends.pointer(index)
+        let token = Token(.backend, index: index, generation: backends.generation(index))
+        var reads = 0
+        while backends.isLive(token), backend.pointee.isReadable {
+            guard reads < Self.readsPerTurn else { return deferBackend(index) }
+            reads += 1
+            let n = receive(backend)
+            if n == -SystemError.again { return }
+            guard n > 0 else { return sharedBackendEnded(index) }
+            feedShared(index, UnsafeRawBufferPointer(start: receiveBuffer.baseAddress, count: n))
+        }
+    }
+
+    func feedShared(_ index: Int, _ bytes: UnsafeRawBufferPointer) {
+        let backend = backends.pointer(index)
+        guard let streams = backend.pointee.streams else { return }
+        let token = Token(.backend, index: index, generation: backends.generation(index))
+        let goesOn = streams.pointee.http2.receive(bytes, at: now)
+        while let event = streams.pointee.http2.nextEvent() {
+            backendStreamEvent(index, streams, event)
+            guard backends.isLive(token) else { return }
+        }
+        markDirty(backend: index)
+        guard goesOn else {
+            if let failure = streams.pointee.http2.failure, let pool = pools[Int(backend.pointee.pool)] {
+                report(.backend(pool.pointee.state.key.address), failure.reason, UnsafeRawBufferPointer(start: nil, count: 0))
+            }
+            return sharedBackendEnded(index)
+        }
+    }
+
+    func backendStreamEvent(_ index: Int, _ streams: StreamSessionPointer, _ event: HTTP2Event) {
+        switch event {
+        case .head(let stream, let endsStream):
+            guard let slot = exchange(on: streams, stream) else { return }
+            responseReceived(slot, streams.pointee.http2.headText(stream), endsStream: endsStream)
+        case .refusedHead(let stream, let fault):
+            guard let slot = exchange(on: streams, stream) else { return }
+            report(.backend(instanceName(slot)), fault.reason, UnsafeRawBufferPointer(start: nil, count: 0))
+            backendBroken(slot, .malformed)
+        case .data(let stream, let bytes):
+            guard let slot = exchange(on: streams, stream) else {
+                streams.pointee.http2.consume(stream, bytes.count)
+                return
+            }
+            responseBodyReceived(slot, bytes)
+        case .trailers(let stream):
+            guard let slot = exchange(on: streams, stream) else { return }
+            exchanges.pointer(slot).pointee.responseTrailers.append(streams.pointee.http2.trailerText(stream))
+            responseStreamEnded(slot)
+        case .end(let stream):
+            guard let slot = exchange(on: streams, stream) else { return }
+            responseStreamEnded(slot)
+        case .reset(let stream, let code, let isSafeToRetry):
+            guard let slot = exchange(on: streams, stream), !exchanges.pointer(slot).pointee.backendHasEnded else { return }
+            backendStreamReset(slot, code, isSafeToRetry)
+        case .closed(let stream):
+            // An answer that is whole may still wait for its client.
+            guard let slot = exchange(on: streams, stream), !exchanges.pointer(slot).pointee.backendHasEnded else { return }
+            backendBroken(slot, .closed)
+        case .goAway:
+            // Those above its last stream come as resets that may be repeated.
+            streams.pointee.isDraining = true
+            markDirty(backend: index)
+        case .settings:
+            if waitingCount > 0 { hasQueueWork = true }
+            settingsReceived(index, streams)
+        case .pingAcknowledged: break
+        }
+    }
+
+    private func responseReceived(_ slot: Int, _ text: UnsafeRawBufferPointer, endsStream: Bool) {
+        let exchange = exchanges.pointer(slot)
+        guard case .forwarded = exchange.pointee.step else { return }
+        exchange.pointee.hasBackendAnswered = true
+        guard
+            case .head = ResponseParser.parse(
+                RawSpan(_unsafeBytes: text), limits: .response, requestMethod: exchange.pointee.head.method, into: &response)
+        else {
+            report(.backend(instanceName(slot)), "malformed_head", text)
+            return backendBroken(slot, .malformed)
+        }
+        response.version = .http2
+        if response.isInterim {
+            exchange.pointee.interimCount += 1
+            guard exchange.pointee.interimCount <= Self.interimMax, response.status != 101 else {
+                report(.backend(instanceName(slot)), "unexpected_interim_response", text)
+                return backendBroken(slot, .malformed)
+            }
+            _ = passInterim(slot)
+            return
+        }
+        exchange.pointee.backendHasEnded = endsStream
+        if endsStream, response.framing == .untilClose { response.framing = .none }
+        response.allowsReuse = true
+        finalHead(slot, UnsafeRawBufferPointer(start: nil, count: 0))
+    }
+
+    private func responseBodyReceived(_ slot: Int, _ bytes: UnsafeRawBufferPointer) {
+        let exchange = exchanges.pointer(slot)
+        if case .tunnelled = exchange.pointee.step {
+            exchange.pointee.backendInput.append(bytes)
+            return continueDownload(slot)
+        }
+        let token = exchange.pointee.context.exchangeToken
+        let index = Int(exchange.pointee.backend)
+        guard let stream = exchange.pointee.backendStream, case .forwarded = exchange.pointee.step,
+            case .relaying = exchange.pointee.machine.state,
+            exchange.pointee.backendInput.isEmpty, clientTakes(slot)
+        else { return exchange.pointee.backendInput.append(bytes) }
+        // The stream may go with its request, and the window with it.
+        returnWindow(ofBackend: index, stream, bytes.count)
+        out.clear()
+        relayResponse(slot, bytes)
+        guard exchanges.isLive(Token(raw: token)), case .forwarded = exchange.pointee.step else { return }
+        awaitBackendStream(slot)
+    }
+
+    private func returnWindow(ofBackend index: Int, _ stream: HTTP2StreamID, _ count: Int) {
+        guard let streams = backends.pointer(index).pointee.streams else { return }
+        streams.pointee.http2.consume(stream, count)
+        markDirty(backend: index)
+    }
+
+    func returnBackendWindow(_ slot: Int, _ count: Int) {
+        guard let stream = exchanges.pointer(slot).pointee.backendStream else { return }
+        returnWindow(ofBackend: Int(exchanges.pointer(slot).pointee.backend), stream, count)
+    }
+
+    private func responseStreamEnded(_ slot: Int) {
+        exchanges.pointer(slot).pointee.backendHasEnded = true
+        if case .tunnelled = exchanges.pointer(slot).pointee.step { return continueDownload(slot) }
+        continueBackendStream(slot)
+    }
+
+    /// Passes on what has come of the answer's body, as far as the client takes it, and its end.
+    func continueBackendStream(_ slot: Int) {
+        let exchange = exchanges.pointer(slot)
+        let token = exchange.pointee.context.exchangeToken
+        guard case .forwarded = exchange.pointee.step, case .relaying = exchange.pointee.machine.state else { return }
+        while clientTakes(slot) {
+            if exchange.pointee.backendInput.isEmpty {
+                guard exchange.pointee.backendHasEnded else { break }
+                _ = exchange.pointee.responseBody.inputClosed()
+                out.clear()
+                return relayResponse(slot, UnsafeRawBufferPointer(start: nil, count: 0))
+            }
+            guard let stream = exchange.pointee.backendStream else { return }
+            var input = exchange.pointee.backendInput
+            exchange.pointee.backendInput = Incoming()
+            returnWindow(ofBackend: Int(exchange.pointee.backend), stream, input.count)
+            out.clear()
+            relayResponse(slot, input.bytes)
+            input.discard()
+            guard exchanges.isLive(Token(raw: token)), case .forwarded = exchange.pointee.step else { return }
+        }
+        awaitBackendStream(slot)
+    }
+
+    /// It is the backend's turn, or the client's.
+    private func awaitBackendStream(_ slot: Int) {
+        let exchange = exchanges.pointer(slot)
+        guard exchange.pointee.backend >= 0, case .relaying = exchange.pointee.machine.state else { return }
+        if clientTakes(slot) { armIdleBackend(slot) } else { excuseBackend(slot) }
+    }
+
+    private func backendStreamReset(_ slot: Int, _ code: HTTP2ErrorCode, _ isSafeToRetry: Bool) {
+        let exchange = exchanges.pointer(slot)
+        exchange.pointee.resetCode = code.rawValue
+        if isSafeToRetry { return backendBroken(slot, .streamRefused) }
+        if case .relaying = exchange.pointee.machine.state { return backendBroken(slot, .truncated) }
+        backendBroken(slot, code == .protocolError ? .malformed : .closed)
+    }
+}

@@ -1,0 +1,143 @@
+import HTTP2
+import Primitives
+import Testing
+
+/// What becomes of streams whose owner is done before their peer is (hardening 85).
+@Suite struct ReleaseTests {
+    private let open = headers(1, request("POST"), end: false)
+
+    /// A server that has answered all of `count` requests with bodies of `bytes`, which the client has no window for.
+    private func serverWithUnreadAnswers(_ count: Int, bytes: Int = 1000, streams: Int = 100, window: UInt32 = 0) -> Endpoint {
+        let server = Endpoint.openServer(streams: streams)
+        server.isObliging = false
+        _ = server.receive(settings([(4, window)]))
+        for i in 0..<count {
+            let stream = Int32(1 + 2 * i)
+            _ = server.receive(headers(stream, request()))
+            #expect(server.respond(stream, "HTTP/1.1 200 OK\r\n\r\n", end: false))
+            #expect(server.send(stream, [UInt8](repeating: 7, count: bytes)))
+            #expect(server.end(stream))
+            server.release(stream)
+        }
+        _ = server.write()
+        return server
+    }
+
+    @Test func `answers that nobody reads hold their places`() {
+        let server = serverWithUnreadAnswers(2, streams: 2)
+        #expect(server.withSession { $0.activeStreams } == 2)
+        #expect(server.receive(headers(5, request())).isEmpty)
+        #expect(server.write().map(\.code) == [7])
+        // Once they are read there is room.
+        _ = server.receive(windowUpdate(1, 1000))
+        #expect(server.write().map(\.flags) == [1])
+        #expect(server.receive(headers(7, request())).count == 1)
+    }
+
+    @Test func `answers that nobody reads are given up after the write timeout, and their memory is free`() {
+        let server = serverWithUnreadAnswers(100, bytes: 10_000)
+        #expect(server.withSession { $0.pendingTotal } == 1_000_000)
+        #expect(server.withSession { $0.nextDeadline } == server.now + .seconds(60))
+        server.fired(after: 59)
+        #expect(server.write().isEmpty)
+        server.fired(after: 1)
+        let frames = server.write()
+        #expect(frames.count == 100 && frames.allSatisfy { $0.type == 3 && $0.code == 8 })
+        #expect(server.withSession { $0.pendingTotal } == 0 && server.withSession { $0.activeStreams } == 0)
+        #expect(server.withSession { $0.counters.stalledStreams } == 100)
+        #expect(server.withSession { $0.nextDeadline } == .never)
+        #expect(server.withSession { $0.failure } == nil && !server.withSession { $0.isDraining })
+    }
+
+    @Test func `a slow reader has its time again with each few KiB, and one that opens the window byte by byte has not`() {
+        let slow = serverWithUnreadAnswers(1, bytes: 10_000)
+        _ = slow.receive(windowUpdate(1, 4096))
+        _ = slow.write()
+        slow.fired(after: 60)
+        #expect(slow.write().isEmpty)
+        #expect(slow.withSession { $0.nextDeadline } == slow.now + .seconds(60))
+        let tiny = serverWithUnreadAnswers(1, bytes: 10_000)
+        for _ in 0..<10 {
+            _ = tiny.receive(windowUpdate(1, 1))
+            _ = tiny.write()
+        }
+        tiny.fired(after: 60)
+        #expect(tiny.write().map(\.type) == [3])
+    }
+
+    @Test func `a stream that its owner still has is the owner's to watch`() {
+        let server = Endpoint.openServer()
+        _ = server.receive(settings([(4, 0)]) + headers(1, request()))
+        #expect(server.respond(1, "HTTP/1.1 200 OK\r\n\r\n", end: false))
+        #expect(server.send(1, [1]))
+        _ = server.write()
+        #expect(server.withSession { $0.nextDeadline } == .never)
+    }
+
+    @Test func `an answer that is released before the request is read is followed by a reset with no error`() {  // §8.1
+        let server = Endpoint.openServer()
+        server.isObliging = false
+        _ = server.receive(settings([(4, 4)]) + open)
+        #expect(server.respond(1, "HTTP/1.1 413 Content Too Large\r\n\r\n", end: false))
+        #expect(server.send(1, bytes("too much")))
+        #expect(server.end(1))
+        server.release(1)
+        // The window takes half of it: the end must not be overtaken by the reset.
+        #expect(server.write().map(\.type) == [4, 1, 0])
+        _ = server.receive(data(1, [1, 2, 3]) + windowUpdate(1, 100))
+        let rest = server.write()
+        #expect(rest.map(\.type) == [0, 3] && rest[0].flags == 1 && rest[1].code == 0)
+        #expect(server.withSession { $0.activeStreams } == 0 && server.withSession { $0.nextDeadline } == .never)
+        #expect(server.receive(data(1, [4]) + headers(3, request())).count == 1)
+        #expect(server.withSession { $0.failure } == nil)
+    }
+
+    @Test func `an answer that was written before it is released is followed by a reset with no error`() {
+        let server = Endpoint.openServer()
+        server.isObliging = false
+        _ = server.receive(open)
+        #expect(server.respond(1, "HTTP/1.1 413 Content Too Large\r\n\r\n"))
+        #expect(server.write().map(\.type) == [1])
+        server.release(1)
+        #expect(server.write().map(\.code) == [0])
+        #expect(server.withSession { $0.counters.glitches } == 1)  // the first SETTINGS
+    }
+
+    @Test func `an answer to a whole request is not followed by a reset`() {
+        let server = Endpoint.openServer()
+        _ = server.receive(headers(1, request()))
+        #expect(server.respond(1, "HTTP/1.1 204 No Content\r\n\r\n"))
+        server.release(1)
+        #expect(server.write().map(\.type) == [1])
+        #expect(server.withSession { $0.activeStreams } == 0)
+    }
+
+    @Test func `who goes on sending what nobody reads has the connection's window back and not the stream's`() {
+        let server = Endpoint.openServer(window: 65_536)
+        server.isObliging = false
+        _ = server.receive(settings([(4, 0)]) + open)
+        #expect(server.respond(1, "HTTP/1.1 413 Content Too Large\r\n\r\n", end: false))
+        #expect(server.send(1, [1]))
+        #expect(server.end(1))
+        server.release(1)
+        _ = server.write()
+        var given: [Int32: UInt32] = [:]
+        for _ in 0..<3 {
+            for _ in 0..<40 { _ = server.receive(data(1, [UInt8](repeating: 1, count: 16_384))) }
+            for frame in server.write() where frame.type == 8 { given[frame.stream, default: 0] += number(frame.payload[0..<4]) }
+        }
+        #expect(given[1] == nil)
+        #expect(server.withSession { $0.failure } == nil)
+        #expect((given[0] ?? 0) >= 32_768)
+    }
+
+    @Test func `a client that has cancelled a stream may open the next at once`() {
+        let client = Endpoint.openClient(HTTP2ClientPolicy(maxConcurrentStreams: 1))
+        #expect(client.request("GET / HTTP/1.1\r\nHost: a\r\n\r\n") == 1)
+        _ = client.write()
+        _ = client.with(1) { $0.reset($1, .cancel) }
+        client.release(1)
+        #expect(client.request("GET / HTTP/1.1\r\nHost: a\r\n\r\n") == 3)
+        #expect(client.write().map(\.type) == [3, 1])
+    }
+}
