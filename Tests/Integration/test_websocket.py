@@ -3,6 +3,7 @@
 import signal
 import socket
 import threading
+from contextlib import ExitStack
 
 import pytest
 import websockets.sync.client
@@ -152,8 +153,8 @@ def test_sixty_four_sockets_of_the_library_at_once_each_get_their_own_echo(tunne
     server = WebSocketBackend()
     sluice, _ = tunnelled(server=server)
     url = "ws://127.0.0.1:%d/" % sluice.ports["clear"]
-    clients = [websockets.sync.client.connect(url, compression=None, max_size=None) for _ in range(64)]
-    try:
+    with ExitStack() as stack:
+        clients = [stack.enter_context(websockets.sync.client.connect(url, compression=None, max_size=None)) for _ in range(64)]
         for turn in range(5):
             for number, client in enumerate(clients):
                 client.send(f"{number} in turn {turn}")
@@ -163,7 +164,6 @@ def test_sixty_four_sockets_of_the_library_at_once_each_get_their_own_echo(tunne
         assert clients[0].recv(10) == b"a" * 1000 + b"b" * 1000 + b"c"
         clients[1].send(b"m" * (16 << 20))
         assert clients[1].recv(20) == b"m" * (16 << 20)
-    finally:
         for client in clients:
             client.close(4000, "enough")
     assert server.wait_closed(64) == [(4000, "enough")] * 64
