@@ -156,7 +156,7 @@ class H2Stream:
             try:
                 action(self.connection.engine)
             except (h2.exceptions.StreamClosedError, h2.exceptions.ProtocolError) as error:
-                if self.gone or isinstance(error, h2.exceptions.StreamClosedError):
+                if self.gone or self.connection.goaway_received is not None or isinstance(error, h2.exceptions.StreamClosedError):
                     raise StreamGone(str(error)) from None
                 raise
         self.connection.flush()
@@ -232,6 +232,7 @@ class H2BackendConnection:
 
     def close(self):
         self.note_end("closed here")
+        self.stop_reading()
         try:
             self.socket.close()
         except OSError:
@@ -246,7 +247,15 @@ class H2BackendConnection:
         self.note_end("closed here")
         raw = getattr(self.socket, "raw", self.socket)
         raw.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, b"\x01\x00\x00\x00\x00\x00\x00\x00")
+        self.stop_reading()
         raw.close()
+
+    def stop_reading(self):
+        """A thread that waits in recv holds the socket open, whoever closes it."""
+        try:
+            getattr(self.socket, "raw", self.socket).shutdown(socket.SHUT_RD)
+        except OSError:
+            pass
 
     def run(self):
         self.begin()
