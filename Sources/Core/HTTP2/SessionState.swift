@@ -22,6 +22,8 @@ struct SessionState: ~Copyable {
     var resets: GlitchBudget
     var control: GlitchBudget
     var earned = EarnedFrames()
+    /// Of a server: the highest stream for which HEADERS were received, whatever nghttp2 made of them.
+    private var lastStreamBegun: Int32 = 0
     var failure: HTTP2Failure?
     /// What a callback found, to be carried out when nghttp2 has returned.
     var pendingFailure: HTTP2Failure?
@@ -204,7 +206,13 @@ struct SessionState: ~Copyable {
             isBlockOpen = frame.flags & FrameFlag.endHeaders == 0
             isBlockNew = true
             continuationCount = 0
-            return isServer ? requireOpen(frame.stream) : 0
+            guard isServer else { return 0 }
+            // Here and not when nghttp2 has opened it: what the frames behind it may do is judged before that.
+            if frame.stream > lastStreamBegun {
+                lastStreamBegun = frame.stream
+                earned.streamOpened()
+            }
+            return requireOpen(frame.stream)
         case FrameType.continuation:
             isBlockOpen = frame.flags & FrameFlag.endHeaders == 0
             continuationCount += 1

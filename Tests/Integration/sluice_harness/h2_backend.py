@@ -108,6 +108,14 @@ class H2Stream:
 
     def send(self, data: bytes = b"", end: bool = False):
         """Data within the gateway's windows; waits for them."""
+        try:
+            self.send_pieces(data, end)
+        except h2.exceptions.ProtocolError as error:
+            if self.connection.goaway_received is not None:
+                raise StreamGone(str(error)) from None
+            raise
+
+    def send_pieces(self, data: bytes, end: bool):
         view = memoryview(data)
         connection = self.connection
         while len(view) or end:
@@ -219,8 +227,10 @@ class H2BackendConnection:
 
     def goaway(self, last_stream: int | None = None, code: int = 0):
         """GOAWAY; the streams up to `last_stream` go on. h2 itself would take it for the end, so the frame is written by hand."""
-        last = max(self.streams, default=0) if last_stream is None else last_stream
         with self.send_lock:
+            # Nothing of a later stream may go out before this: it would have been answered and refused.
+            with self.changed:
+                last = max(self.streams, default=0) if last_stream is None else last_stream
             self.socket.sendall(b"\x00\x00\x08\x07\x00\x00\x00\x00\x00" + last.to_bytes(4, "big") + code.to_bytes(4, "big"))
 
     def change_settings(self, **values):
