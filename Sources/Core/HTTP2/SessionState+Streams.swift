@@ -42,7 +42,7 @@ extension SessionState {
         records[slot].number = number
         records[slot].flags = .holdsSlot
         activeStreams += 1
-        earned.streamOpened()
+        if !isServer { earned.streamOpened() }
         liveRecords += 1
         return slot
     }

@@ -22,6 +22,8 @@ struct SessionState: ~Copyable {
     var resets: GlitchBudget
     var control: GlitchBudget
     var earned = EarnedFrames()
+    /// Of a server: the highest stream for which HEADERS were received, whatever nghttp2 made of them.
+    private var lastStreamBegun: Int32 = 0
     var failure: HTTP2Failure?
     /// What a callback found, to be carried out when nghttp2 has returned.
     var pendingFailure: HTTP2Failure?
@@ -217,6 +219,11 @@ struct SessionState: ~Copyable {
             guard isServer else { return 0 }
             // RFC 9113 §5.1.1. nghttp2 would pass over it, since it does not remember which streams there were.
             if opened.headReceived(frame.stream) == .passedOver { return fail(.connectionError(.protocolError)) }
+            // Here and not when nghttp2 has opened it: what the frames behind it may do is judged before that.
+            if frame.stream > lastStreamBegun {
+                lastStreamBegun = frame.stream
+                earned.streamOpened()
+            }
             return requireOpen(frame.stream)
         case FrameType.priority:
             // RFC 9113 §6.3; nghttp2 does not look at what it ignores.

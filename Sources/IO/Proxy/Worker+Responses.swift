@@ -423,6 +423,7 @@ extension Worker {
         if isTunnel, exchange.pointee.clientStream == nil { appendUpgrade(slot, to: &out) }
         HeadSerialiser.endOfHead(into: &out)
         guard exchange.pointee.machine.headReceived() else { return backendBroken(slot, .malformed) }
+        if exchange.pointee.keepsBody { forgetBody(slot) }
         if let transitions { transitions.answered(slot, status: response.status) }
         if exchange.pointee.retriedFor != nil || exchange.pointee.holdsRetry { retryEnded(slot, .success) }
         exchange.pointee.status = response.status
@@ -450,9 +451,12 @@ extension Worker {
     /// Passes body bytes on behind what `out` holds.
     func relayResponse(_ slot: Int, _ bytes: UnsafeRawBufferPointer) {
         let exchange = exchanges.pointer(slot)
-        let relayed = relay(
-            &exchange.pointee.responseBody, RawSpan(_unsafeBytes: bytes), chunked: exchange.pointee.clientFraming == .chunked,
+        let isChunked = exchange.pointee.clientFraming == .chunked
+        let endsCall = exchange.pointee.isGRPC && isChunked && exchange.pointee.clientStream == nil
+        var relayed = relay(
+            &exchange.pointee.responseBody, RawSpan(_unsafeBytes: bytes), chunked: isChunked, writesEnd: !endsCall,
             trailers: &exchange.pointee.responseTrailers, into: &out)
+        if endsCall, relayed.hasEnded, !appendLastChunk(slot) { relayed.fault = .malformed }
         if relayed.fault != nil {
             report(.backend(instanceName(slot)), "malformed_body", bytes)
             return backendBroken(slot, .malformed)

@@ -83,7 +83,9 @@ extension Worker {
                 _ = pass(slot, input.bytes)
                 input.discard()
                 guard exchanges.isLive(Token(raw: token)) else { return }
-                returnWindow(slot, count)
+                let repeated = min(count, exchange.pointee.repeatedBytes)
+                exchange.pointee.repeatedBytes -= repeated
+                returnWindow(slot, count - repeated)
                 guard case .forwarded = exchange.pointee.step else { return }
                 continue
             }
@@ -173,6 +175,7 @@ extension Worker {
 
     /// The answer is complete.
     func endClientStream(_ slot: Int) {
+        out.clear()
         guard composeTrailers(slot) else {
             out.clear()
             return sendEndOfStream(slot, trailers: UnsafeRawBufferPointer(start: nil, count: 0))

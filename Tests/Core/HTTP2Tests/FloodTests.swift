@@ -127,6 +127,19 @@ import Testing
         #expect(!server.withSession { $0.isDraining })
     }
 
+    @Test func `what streams earn counts for the frames behind them in the same piece`() {
+        // As a gRPC library sends 100 calls at once.
+        let server = Endpoint.openServer()
+        let calls = (0..<100).flatMap { i in
+            let stream = Int32(1 + 2 * i)
+            return windowUpdate(0, 5) + headers(stream, request("POST"), end: false) + windowUpdate(stream, 5) + windowUpdate(0, 5)
+                + ping() + data(stream, [1], end: true)
+        }
+        _ = server.receive(calls)
+        #expect(server.isOpen)
+        #expect(server.withSession { $0.counters.glitches } == 1)  // the first SETTINGS
+    }
+
     @Test func `three quarters of a budget begin a drain`() {
         let server = Endpoint.openServer()
         for _ in 0..<75 { _ = server.receive(settings()) }
