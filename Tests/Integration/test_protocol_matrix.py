@@ -240,11 +240,10 @@ def test_a_hundred_interim_answers_are_too_many_or_all_pass(pair):
 # Expect: 100-continue
 
 
-def test_the_body_is_sent_after_the_backend_has_said_100(pair):
-    """RFC 9110 §10.1.1."""
+def test_the_gateway_says_100_once_and_before_the_backend_does(pair):
+    """RFC 9110 §10.1.1; hardening 30: the backend is not asked for what the gateway has promised."""
     def handler(exchange):
-        assert exchange.header("expect") == "100-continue"
-        exchange.go_on()
+        assert exchange.header("expect") is None
         echo(exchange)
     client, _, _ = pair(handler)
     client.start("POST", "/", [("Expect", "100-continue")], length=5, end=False)
@@ -252,21 +251,8 @@ def test_the_body_is_sent_after_the_backend_has_said_100(pair):
     client.send(b"hello")
     if hasattr(client, "client"):
         client.finish()
-    assert client.response().body == b"hello"
-
-
-@pytest.mark.parametrize("status", [413, 401, 417, 200])
-def test_a_final_answer_instead_of_100_is_passed_on_and_no_body_is_asked_for(pair, status):
-    def handler(exchange):
-        exchange.head(status, [("Content-Length", "2"), ("Connection", "close")] if hasattr(exchange, "connection") else [("Content-Length", "2")])
-        exchange.send(b"no")
-        exchange.end()
-        exchange.wait_gone()
-    client, _, sluice = pair(handler)
-    client.start("POST", "/", [("Expect", "100-continue")], length=5, end=False)
     response = client.response()
-    assert (response.status, response.body) == (status, b"no")
-    assert not [one for one in response.interim if one.status == 100]
+    assert response.body == b"hello" and not [one for one in response.interim if one.status == 100]
 
 
 def test_a_client_that_does_not_wait_for_100_is_served(pair):

@@ -58,6 +58,12 @@ extension HTTP2Session {
         return state.pointee.records[slot].flags.contains(.isExtendedConnect)
     }
 
+    /// Whether a stream that was reset was so by its peer; otherwise what came on it was malformed (RFC 9113 §8.1.1).
+    public func wasResetByPeer(_ stream: HTTP2StreamID) -> Bool {
+        guard let slot = state.pointee.slot(stream) else { return false }
+        return state.pointee.records[slot].wasResetByPeer
+    }
+
     /// Received body bytes have gone on their way, and the peer may send as many again.
     public mutating func consume(_ stream: HTTP2StreamID, _ count: Int) {
         guard let slot = state.pointee.slot(stream) else { return }

@@ -41,6 +41,8 @@ struct StreamRecord {
     /// The stream's number; 0 in a free place.
     var number: Int32 = 0
     var flags: Flags = []
+    /// The peer has reset it, and not we because of what it sent.
+    var wasResetByPeer = false
     /// Interim heads received so far.
     var interimCount: UInt16 = 0
     /// The next free place, while this one is free.

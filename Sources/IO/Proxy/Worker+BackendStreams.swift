@@ -133,7 +133,9 @@ extension Worker {
             responseStreamEnded(slot)
         case .reset(let stream, let code, let isSafeToRetry):
             guard let slot = exchange(on: streams, stream), !exchanges.pointer(slot).pointee.backendHasEnded else { return }
-            backendStreamReset(slot, code, isSafeToRetry)
+            let isPeers = streams.pointee.http2.wasResetByPeer(stream)
+            if !isPeers { distrust(slot) }
+            backendStreamReset(slot, code, isPeers: isPeers, isSafeToRetry: isSafeToRetry)
         case .closed(let stream):
             // An answer that is whole may still wait for its client.
             guard let slot = exchange(on: streams, stream), !exchanges.pointer(slot).pointee.backendHasEnded else { return }
@@ -244,11 +246,11 @@ extension Worker {
         if clientTakes(slot) { armIdleBackend(slot) } else { excuseBackend(slot) }
     }
 
-    private func backendStreamReset(_ slot: Int, _ code: HTTP2ErrorCode, _ isSafeToRetry: Bool) {
+    private func backendStreamReset(_ slot: Int, _ code: HTTP2ErrorCode, isPeers: Bool, isSafeToRetry: Bool) {
         let exchange = exchanges.pointer(slot)
         exchange.pointee.resetCode = code.rawValue
         if isSafeToRetry { return backendBroken(slot, .streamRefused) }
         if case .relaying = exchange.pointee.machine.state { return backendBroken(slot, .truncated) }
-        backendBroken(slot, code == .protocolError ? .malformed : .closed)
+        backendBroken(slot, isPeers ? .closed : .malformed)
     }
 }
