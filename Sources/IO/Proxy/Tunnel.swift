@@ -40,6 +40,8 @@ struct Tunnel {
     var isClosing = false
     /// The client has been told.
     var hasSaidClose = false
+    /// The backend has been told.
+    var hasSaidCloseUp = false
 
     init(idleTimeout: TimeAmount, isWebSocket: Bool, hasExtensions: Bool) {
         self.idleTimeout = idleTimeout
@@ -68,5 +70,5 @@ struct Tunnel {
 
     /// A Close frame to the client would not land inside another frame, nor behind the backend's own.
     var mayCloseDown: Bool { !hasSaidClose && downward.isAtFrameBoundary && downward.closeCode == nil }
-    var mayCloseUp: Bool { upward.isAtFrameBoundary && upward.closeCode == nil }
+    var mayCloseUp: Bool { !hasSaidCloseUp && upward.isAtFrameBoundary && upward.closeCode == nil }
 }

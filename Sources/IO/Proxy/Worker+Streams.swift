@@ -81,6 +81,8 @@ extension Worker {
             abandonExchange(slot, .clientClosed)
         case .closed(let stream):
             guard let slot = exchange(on: streams, stream) else { return }
+            // Both sides of a tunnel have ended, and what the client sent last may still be on its way.
+            if case .tunnelled = exchanges.pointer(slot).pointee.step, exchanges.pointer(slot).pointee.streamHasEnded { return }
             abandonExchange(slot, .clientClosed)
         case .goAway, .settings, .pingAcknowledged: break
         }

@@ -213,6 +213,7 @@ extension Worker {
         let exchange = exchanges.pointer(slot)
         exchange.pointee.requestBytes += UInt64(bytes.count)
         exchange.pointee.tunnel?.pointee.up(RawSpan(_unsafeBytes: bytes))
+        if let tunnel = exchange.pointee.tunnel, tunnel.pointee.isClosing { return passClosing(slot, tunnel, bytes, isUp: true) }
         touchTunnel(slot)
         let nothing = UnsafeRawBufferPointer(start: nil, count: 0)
         if case .failed = writeToBackend(slot, bytes, nothing) { backendHasEnded(slot, wasReset: true) }
@@ -222,11 +223,26 @@ extension Worker {
         let exchange = exchanges.pointer(slot)
         exchange.pointee.responseBytes += UInt64(bytes.count)
         exchange.pointee.tunnel?.pointee.down(RawSpan(_unsafeBytes: bytes))
+        if let tunnel = exchange.pointee.tunnel, tunnel.pointee.isClosing { return passClosing(slot, tunnel, bytes, isUp: false) }
         touchTunnel(slot)
         let nothing = UnsafeRawBufferPointer(start: nil, count: 0)
-        if case .failed = writeToClient(slot, bytes, nothing) { return abandonExchange(slot, .clientClosed) }
+        if case .failed = writeToClient(slot, bytes, nothing) { abandonExchange(slot, .clientClosed) }
+    }
+
+    /// Bytes of a tunnel whose end has been asked for: nothing follows a Close frame (RFC 6455 §5.5.1), so that what comes behind ours is
+    /// read and not passed on; once both sides have said theirs, it is over.
+    private func passClosing(
+        _ slot: Int, _ tunnel: UnsafeMutablePointer<Tunnel>, _ bytes: UnsafeRawBufferPointer, isUp: Bool
+    ) {
+        let nothing = UnsafeRawBufferPointer(start: nil, count: 0)
+        if isUp, !tunnel.pointee.hasSaidCloseUp {
+            if case .failed = writeToBackend(slot, bytes, nothing) { return backendHasEnded(slot, wasReset: true) }
+        } else if !isUp, !tunnel.pointee.hasSaidClose {
+            if case .failed = writeToClient(slot, bytes, nothing) { return abandonExchange(slot, .clientClosed) }
+        }
+        if tunnel.pointee.isOver { return endTunnel(slot) }
         // Its Close could not be put into the middle of a frame.
-        if let tunnel = exchange.pointee.tunnel, tunnel.pointee.isClosing, !tunnel.pointee.hasSaidClose { sayClose(slot) }
+        sayClose(slot)
     }
 
     // The end.
@@ -288,7 +304,7 @@ extension Worker {
 
     private func endTunnel(_ slot: Int) {
         let exchange = exchanges.pointer(slot)
-        if exchange.pointee.clientStream != nil, exchange.pointee.tunnel?.pointee.backendHasEnded == true { endClientStream(slot) }
+        if exchange.pointee.clientStream != nil { endClientStream(slot) }
         finish(slot, exchange.pointee.machine.tunnelEnded())
     }
 
@@ -324,6 +340,7 @@ extension Worker {
         }
         guard isTunnel(token) else { return }
         if tunnel.pointee.mayCloseUp {
+            exchange.pointee.tunnel?.pointee.hasSaidCloseUp = true
             out.clear()
             CloseFrame.append(.goingAway, maskKey: UInt32(truncatingIfNeeded: random.next()), to: &out)
             _ = writeToBackend(slot, out.unsafeBytes, nothing)
