@@ -123,7 +123,7 @@ extension Worker {
         if streams.pointee.slots.isEmpty { streams.pointee.frames.clear(keeping: 16) }
         while backends.isLive(token), let stream = streams.pointee.http2.nextDrained() {
             guard let slot = exchange(on: streams, stream) else { continue }
-            continueForwarding(slot)
+            if case .tunnelled = exchanges.pointer(slot).pointee.step { tunnelFlushed(toBackend: slot) } else { continueForwarding(slot) }
         }
         guard backends.isLive(token) else { return }
         // Streams also close when their last frame is written, and what nghttp2 found wrong shows when the peer is told.

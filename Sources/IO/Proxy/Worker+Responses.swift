@@ -109,7 +109,7 @@ extension Worker {
                 return armExchange(slot)
             }
             exchange.pointee.waitDeadline = .never
-            guard allows, exchange.pointee.upgrade?.isWebSocket == true else { return backendBroken(slot, .malformed) }
+            guard allows, exchange.pointee.upgrade?.isWebSocket == true else { return tunnelUnavailable(slot, .malformed) }
         }
         if let refusal = stillMayBeSent(slot) {
             dropBackend(slot)
@@ -123,6 +123,14 @@ extension Worker {
             return startTry(slot)
         }
         sendRequest(slot, UnsafeRawBufferPointer(start: nil, count: 0))
+    }
+
+    /// The backend cannot take a tunnel on its connection, or has not said in time whether it can. It got nothing, and is well otherwise.
+    func tunnelUnavailable(_ slot: Int, _ failure: UpstreamFailure) {
+        report(.backend(instanceName(slot)), "extended_connect_not_allowed", UnsafeRawBufferPointer(start: nil, count: 0))
+        attemptEnded(slot, failure.refusal.reason)
+        dropBackend(slot)
+        tryFailed(slot, failure)
     }
 
     func connectBroken(_ index: Int, _ failure: UpstreamFailure) {
@@ -281,6 +289,10 @@ extension Worker {
         let exchange = exchanges.pointer(slot)
         guard let route = exchange.pointee.route else { return backendBroken(slot, .malformed) }
         guard stripResponse(slot) else { return backendBroken(slot, .malformed) }
+        if !exchange.pointee.isPlain, let fault = tunnelFault(slot) {
+            report(.backend(instanceName(slot)), fault, UnsafeRawBufferPointer(start: nil, count: 0))
+            return backendBroken(slot, .malformed)
+        }
         if exchange.pointee.isGRPC { noteCallStatus(slot) }
         exchange.pointee.upstreamStatus = response.status
         exchange.pointee.responseBody =

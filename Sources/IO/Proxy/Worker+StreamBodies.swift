@@ -36,7 +36,7 @@ extension Worker {
             if case .forwarded = exchange.pointee.step { continueForwarding(slot) }
             return
         }
-        if exchange.pointee.uploadFailed || exchange.pointee.machine.requestRead && exchange.pointee.upgrade == nil {
+        if exchange.pointee.uploadFailed || exchange.pointee.machine.requestRead && !exchange.pointee.head.wantsUpgrade {
             return returnWindow(slot, bytes.count)
         }
         if case .tunnelled = exchange.pointee.step {

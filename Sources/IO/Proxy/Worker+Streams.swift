@@ -105,7 +105,7 @@ extension Worker {
         switch outcome {
         case .head:
             exchange.pointee.head.version = .http2
-            if !endsStream, exchange.pointee.head.framing == .none { announceBody(&exchange.pointee.head) }
+            if !endsStream, exchange.pointee.head.framing == .none, !exchange.pointee.head.wantsUpgrade { announceBody(&exchange.pointee.head) }
             if isTooOld(index) { drainStreams(index) }
             startExchange(slot, rest: UnsafeRawBufferPointer(start: nil, count: 0))
         case .refused(let fault): refuseHead(slot, fault, exchange.pointee.head.headers.storage.unsafeBytes)
