@@ -298,7 +298,8 @@ extension Worker {
         exchange.pointee.responseBody =
             !exchange.pointee.sharesBackend || response.framing == .none
             ? BodyReader(response.framing) : BodyReader(.untilClose)
-        exchange.pointee.backendMayContinue = response.allowsReuse
+        // Who was asked for another protocol may yet speak it (RFC 9110 §7.8).
+        exchange.pointee.backendMayContinue = response.allowsReuse && (exchange.pointee.isPlain || exchange.pointee.upgrade == nil)
         let outcome = CallOutcome(status: response.status)
         tell(slot, outcome)
         if response.status >= 400 {

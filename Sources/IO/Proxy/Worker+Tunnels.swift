@@ -310,7 +310,7 @@ extension Worker {
     private func endTunnel(_ slot: Int) {
         let exchange = exchanges.pointer(slot)
         let hasBackendEnded = exchange.pointee.tunnel?.pointee.backendHasEnded ?? false
-        if exchange.pointee.clientStream != nil, !hasBackendEnded { endClientStream(slot) }
+        if exchange.pointee.clientStream != nil { endClientStream(slot) }
         var ending = exchange.pointee.machine.tunnelEnded()
         // A stream that has ended both ways is not cancelled: the last of it may still have to be sent.
         ending.keepsBackend = exchange.pointee.sharesBackend && hasBackendEnded
