@@ -21,12 +21,12 @@ extension Worker {
     /// - Returns: what keeps it from being sent; nil for ordinary requests too.
     func judgeUpgrade(_ slot: Int, _ route: UnsafePointer<RouteRuntime>) -> UpgradeFault? {
         let exchange = exchanges.pointer(slot)
-        // An extended CONNECT cannot go on as an ordinary request: its client would take 200 for an open tunnel (RFC 8441 §5).
-        let isConnect = exchange.pointee.clientStream != nil
-        guard let tunnels = route.pointee.tunnelsReference else { return isConnect ? .notListed : nil }
+        guard let tunnels = route.pointee.tunnelsReference else {
+            return exchange.pointee.head.version == .http2 ? .notListed : nil
+        }
         return tunnels._withUnsafeGuaranteedRef { tunnels in
             switch UpgradeRequest.judge(exchange.pointee.head, tokens: tunnels.tokens) {
-            case .ordinary: return isConnect ? .notListed : nil
+            case .ordinary: return nil
             case .refused(let fault): return fault
             case .webSocket(let key):
                 exchange.pointee.upgrade = Upgrade(name: tunnels.webSocketIndex, key: key)
