@@ -42,7 +42,7 @@ def huge(world, request):
     else:
         server = world.h2_backend(lambda stream: endless_stream(stream) if stream.target.startswith("/huge") else stream.reply(200, b"small"),
                                   max_streams=200)
-    return h2_gateway(world, server, limits={"write_idle_timeout": "20s"}, service={"pool": {"max_connections": 200}}), server
+    return h2_gateway(world, server, limits={"write_timeout": "20s"}, service={"pool": {"max_connections": 200}}), server
 
 
 # What the gateway sends
@@ -176,7 +176,7 @@ def test_clients_that_stop_reading_their_sockets_cost_little_memory(huge):
 def test_a_stream_that_is_not_read_for_long_is_ended_and_its_backend_freed(world):
     """Hardening 85, 119."""
     server = world.backend(lambda request, connection: endless(connection) if request.target == "/huge" else reply(200), record=False)
-    sluice = h2_gateway(world, server, limits={"write_idle_timeout": "2s"})
+    sluice = h2_gateway(world, server, limits={"write_timeout": "2s"})
     with sluice.h2(window=0, behave=("settings", "ping")) as client:
         stream = client.start("GET", "/huge")
         client.wait_head(stream)

@@ -58,7 +58,7 @@ extension Worker {
     func refuse(_ slot: Int, _ refusal: Refusal, detail: StaticString = "", upgrade: UpgradeFault? = nil) {
         let exchange = exchanges.pointer(slot)
         if !exchange.pointee.context.hasRequestID { exchange.pointee.context.makeRequestID() }
-        if exchange.pointee.isGRPC { return refuseCall(slot, refusal) }
+        if isCall(slot) { return refuseCall(slot, refusal) }
         let format = AcceptPreference(exchange.pointee.head.headers).format
         let body = refusalBody(refusal, detail, format, exchange.pointee.context)
         var allow: [UInt8] = []
@@ -72,14 +72,41 @@ extension Worker {
         runOwnResponse(slot, body)
     }
 
+    /// Whether the client wants to hear of gRPC; also where the request was refused before its route was known.
+    private func isCall(_ slot: Int) -> Bool {
+        let exchange = exchanges.pointer(slot)
+        if exchange.pointee.isGRPC { return true }
+        return exchange.pointee.head.method == .post && !isAdmin && GRPCContentType.isGRPC(exchange.pointee.head)
+    }
+
     /// What a gRPC client gets in the place of a refusal.
     private func refuseCall(_ slot: Int, _ refusal: Refusal) {
         let exchange = exchanges.pointer(slot)
         response.clear()
-        TrailersOnly.fill(&response, with: refusal, requestID: RawSpan())
+        var status = GRPCStatus(refusal)
+        // The backend has said more than that it failed (gRPC over HTTP2, "Errors").
+        if refusal.status == 502, let code = exchange.pointee.resetCode { status = GRPCStatus(http2ErrorCode: code) }
+        TrailersOnly.fill(&response, with: refusal, status: status, requestID: RawSpan())
+        exchange.pointee.isGRPC = true
+        exchange.pointee.isPlain = false
         exchange.pointee.hasGRPCStatus = true
+        exchange.pointee.grpcStatus = status.rawValue
         exchange.pointee.reason = refusal.reason
         if refusal.closes { exchange.pointee.clientMayContinue = false }
+        runOwnResponse(slot, [])
+    }
+
+    /// What a gRPC client gets in the place of an error that a stage of the chain answers with. The stage's fields stay.
+    private func answerCall(_ slot: Int, _ answer: Answer, _ message: String) {
+        let exchange = exchanges.pointer(slot)
+        answer.fill(&response)
+        let status = GRPCStatus(httpStatus: answer.status)
+        let text = Array(message.utf8)
+        TrailersOnly.fill(&response, status: status, message: text.span.bytes)
+        exchange.pointee.isGRPC = true
+        exchange.pointee.isPlain = false
+        exchange.pointee.hasGRPCStatus = true
+        exchange.pointee.grpcStatus = status.rawValue
         runOwnResponse(slot, [])
     }
 
@@ -111,6 +138,7 @@ extension Worker {
     func respond(_ slot: Int, _ answer: Answer, _ reason: Reason) {
         let exchange = exchanges.pointer(slot)
         exchange.pointee.reason = reason
+        if case .error(_, let message) = answer.content, isCall(slot) { return answerCall(slot, answer, message) }
         var body: [UInt8] = []
         answer.fill(&response)
         switch answer.content {

@@ -97,18 +97,16 @@ extension Worker {
         let backend = backends.pointer(index)
         guard let streams = backend.pointee.streams else { return }
         let token = Token(.backend, index: index, generation: backends.generation(index))
+        let held = holdReceived()
+        defer { giveBack(held) }
+        streams.pointee.lastReceived = now
         let goesOn = streams.pointee.http2.receive(bytes, at: now)
         while let event = streams.pointee.http2.nextEvent() {
             backendStreamEvent(index, streams, event)
             guard backends.isLive(token) else { return }
         }
         markDirty(backend: index)
-        guard goesOn else {
-            if let failure = streams.pointee.http2.failure, let pool = pools[Int(backend.pointee.pool)] {
-                report(.backend(pool.pointee.state.key.address), failure.reason, UnsafeRawBufferPointer(start: nil, count: 0))
-            }
-            return sharedBackendEnded(index)
-        }
+        if !goesOn { breakShared(index) }
     }
 
     func backendStreamEvent(_ index: Int, _ streams: StreamSessionPointer, _ event: HTTP2Event) {
@@ -137,7 +135,9 @@ extension Worker {
             guard let slot = exchange(on: streams, stream) else { return }
             if case .tunnelled = exchanges.pointer(slot).pointee.step { return tunnelStreamGone(slot) }
             guard !exchanges.pointer(slot).pointee.backendHasEnded else { return }
-            backendStreamReset(slot, code, isSafeToRetry)
+            let isPeers = streams.pointee.http2.wasResetByPeer(stream)
+            if !isPeers { distrust(slot) }
+            backendStreamReset(slot, code, isPeers: isPeers, isSafeToRetry: isSafeToRetry)
         case .closed(let stream):
             guard let slot = exchange(on: streams, stream) else { return }
             if case .tunnelled = exchanges.pointer(slot).pointee.step { return tunnelStreamGone(slot) }
@@ -250,11 +250,11 @@ extension Worker {
         if clientTakes(slot) { armIdleBackend(slot) } else { excuseBackend(slot) }
     }
 
-    private func backendStreamReset(_ slot: Int, _ code: HTTP2ErrorCode, _ isSafeToRetry: Bool) {
+    private func backendStreamReset(_ slot: Int, _ code: HTTP2ErrorCode, isPeers: Bool, isSafeToRetry: Bool) {
         let exchange = exchanges.pointer(slot)
         exchange.pointee.resetCode = code.rawValue
         if isSafeToRetry { return backendBroken(slot, .streamRefused) }
         if case .relaying = exchange.pointee.machine.state { return backendBroken(slot, .truncated) }
-        backendBroken(slot, code == .protocolError ? .malformed : .closed)
+        backendBroken(slot, isPeers ? .closed : .malformed)
     }
 }

@@ -131,7 +131,7 @@ extension Worker {
             backendStreamEvent(index, streams, event)
             guard backends.isLive(token) else { return }
         }
-        if streams.pointee.http2.failure != nil { return sharedBackendEnded(index) }
-        if streams.pointee.slots.isEmpty { sharedBackendIdle(index) }
+        if streams.pointee.http2.failure != nil { return breakShared(index) }
+        if streams.pointee.slots.isEmpty { sharedBackendIdle(index) } else { armShared(index) }
     }
 }

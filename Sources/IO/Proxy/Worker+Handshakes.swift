@@ -110,7 +110,13 @@ extension Worker {
             return connectBroken(index, .tlsFailed)
         }
         guard session.isEstablished else { return }
-        guard pool.pointee.dialect.accepts(session) else { return connectBroken(index, .tlsFailed) }
+        guard pool.pointee.dialect.accepts(session) else {
+            metrics.upstreamHandshakeFailed(pool.pointee.label, .noSharedProtocol)
+            report(
+                .backend(pool.pointee.state.key.address), HandshakeFault.noSharedProtocol.name,
+                UnsafeRawBufferPointer(start: nil, count: 0))
+            return connectBroken(index, .tlsFailed)
+        }
         guard n > 0 else { return connectionStands(index, pool) }
         // What came with the end of the handshake: of HTTP/2 the server's settings, of HTTP/1 nothing that was asked for.
         let early = UnsafeRawBufferPointer(start: receiveBuffer.baseAddress, count: n)

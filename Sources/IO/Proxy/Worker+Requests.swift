@@ -170,8 +170,10 @@ extension Worker {
         {
             exchange.pointee.requestDeadline = exchange.pointee.started + announced
         }
-        if exchange.pointee.head.method == .post, route.pointee.forwards, GRPCContentType.isGRPC(exchange.pointee.head), !beginCall(slot) {
-            return .refuse(.unacceptable, "grpc-timeout cannot be read.")
+        if exchange.pointee.head.method == .post, route.pointee.forwards, GRPCContentType.isGRPC(exchange.pointee.head) {
+            guard beginCall(slot) else { return .refuse(.unacceptable, "grpc-timeout cannot be read.") }
+            // It had run out of time before it came: nobody is to work for it.
+            guard exchange.pointee.requestDeadline > exchange.pointee.started else { return .refuse(.upstreamTimeout, "") }
         }
         if exchange.pointee.requestDeadline != .never { armExchange(slot) }
         if route.pointee.forwards, shedder.sheds(route.pointee.priority, under: control.pressure, at: now) {

@@ -436,6 +436,7 @@ extension Worker {
         if isTunnel, exchange.pointee.clientStream == nil { appendUpgrade(slot, to: &out) }
         HeadSerialiser.endOfHead(into: &out)
         guard exchange.pointee.machine.headReceived() else { return backendBroken(slot, .malformed) }
+        if exchange.pointee.keepsBody { forgetBody(slot) }
         if let transitions { transitions.answered(slot, status: response.status) }
         if exchange.pointee.retriedFor != nil || exchange.pointee.holdsRetry { retryEnded(slot, .success) }
         exchange.pointee.status = response.status
@@ -463,9 +464,12 @@ extension Worker {
     /// Passes body bytes on behind what `out` holds.
     func relayResponse(_ slot: Int, _ bytes: UnsafeRawBufferPointer) {
         let exchange = exchanges.pointer(slot)
-        let relayed = relay(
-            &exchange.pointee.responseBody, RawSpan(_unsafeBytes: bytes), chunked: exchange.pointee.clientFraming == .chunked,
+        let isChunked = exchange.pointee.clientFraming == .chunked
+        let endsCall = exchange.pointee.isGRPC && isChunked && exchange.pointee.clientStream == nil
+        var relayed = relay(
+            &exchange.pointee.responseBody, RawSpan(_unsafeBytes: bytes), chunked: isChunked, writesEnd: !endsCall,
             trailers: &exchange.pointee.responseTrailers, into: &out)
+        if endsCall, relayed.hasEnded, !appendLastChunk(slot) { relayed.fault = .malformed }
         if relayed.fault != nil {
             report(.backend(instanceName(slot)), "malformed_body", bytes)
             return backendBroken(slot, .malformed)
@@ -544,6 +548,7 @@ extension Worker {
         // A kept connection that was closed before the request came is a race, and nobody's fault (RFC 9112 §9.3.1).
         let isReused = backends.pointer(Int(exchange.pointee.backend)).pointee.isReused
         let isStale = failure == .closed && isReused && !hasAnswered
+        if exchange.pointee.sharesBackend, failure == .malformed || failure == .headTooLarge { distrust(slot) }
         let isDrained = failure == .streamRefused && isBackendDraining(slot)
         if exchange.pointee.owesOutcome { tell(slot, isStale || isDrained ? .stale : .broken) } else { tellBrokenOff(slot) }
         attemptEnded(slot, failure.refusal.reason)
@@ -583,6 +588,7 @@ extension Worker {
     /// The backend has not answered, or not gone on, in time.
     func backendTimedOut(_ slot: Int) {
         let hasAnswered = exchanges.pointer(slot).pointee.hasBackendAnswered
+        if exchanges.pointer(slot).pointee.sharesBackend { probe(slot) }
         if exchanges.pointer(slot).pointee.owesOutcome { tell(slot, .timedOut) } else { tellBrokenOff(slot) }
         attemptEnded(slot, .upstreamTimeout)
         dropBackend(slot)

@@ -15,6 +15,9 @@ import Upstream
 /// Connections to backends that carry many requests at once (HTTP/2): how a request gets a stream of one, and what becomes of the connection.
 /// What a request does with its stream is in +BackendStreams.
 extension Worker {
+    /// So long nothing may come from a backend before it is asked whether it is there.
+    private static var silence: TimeAmount { .seconds(5) }
+
     // Getting a stream.
 
     /// A stream of a connection that is there, a place at one that is being made, or a new connection.
@@ -24,8 +27,7 @@ extension Worker {
         for i in pool.pointee.shared.indices {
             let index = Int(pool.pointee.shared[i])
             guard hasRoom(index, pool) else { continue }
-            join(slot, index, instance)
-            return backends.pointer(index).pointee.streams == nil ? .waiting : .connected
+            return join(slot, index, instance) ? .connected : .waiting
         }
         let found = open(slot, pool: pool, instance: instance)
         if case .waiting = found {
@@ -42,12 +44,14 @@ extension Worker {
         guard let streams = backend.pointee.streams else {
             return backend.pointee.waiters.count < pool.pointee.dialect.streamsMax
         }
+        if !streams.pointee.hasSettings { return streams.pointee.slots.count < pool.pointee.dialect.streamsMax }
         return !streams.pointee.isDraining && streams.pointee.http2.canOpenStream
             && streams.pointee.slots.count < pool.pointee.dialect.streamsMax
     }
 
     /// The request shares the connection.
-    private func join(_ slot: Int, _ index: Int, _ instance: Int) {
+    /// - Returns: false when it has to wait until the connection is there, or until the backend has said how many streams it takes.
+    private func join(_ slot: Int, _ index: Int, _ instance: Int) -> Bool {
         let exchange = exchanges.pointer(slot)
         let backend = backends.pointer(index)
         let owner = backend.pointee.exchange
@@ -55,12 +59,25 @@ extension Worker {
         backend.pointee.exchange = owner
         exchange.pointee.sharesBackend = true
         exchange.pointee.isPlain = false
-        if let streams = backend.pointee.streams {
-            exchange.pointee.backendPlace = streams.pointee.add(slot: slot)
-        } else {
+        guard let streams = backend.pointee.streams else {
             exchange.pointee.step = .connecting
             backend.pointee.waiters.append(exchange.pointee.context.exchangeToken)
+            return false
         }
+        exchange.pointee.backendPlace = streams.pointee.add(slot: slot)
+        guard streams.pointee.hasSettings else {
+            awaitSettings(slot, streams)
+            return false
+        }
+        return true
+    }
+
+    private func awaitSettings(_ slot: Int, _ streams: StreamSessionPointer) {
+        let exchange = exchanges.pointer(slot)
+        exchange.pointee.step = .connecting
+        exchange.pointee.upstreamDeadline = now + connectTimeout(slot)
+        armExchange(slot)
+        streams.pointee.waiters.append(exchange.pointee.context.exchangeToken)
     }
 
     // Its beginning.
@@ -74,7 +91,7 @@ extension Worker {
         else {
             return connectBroken(index, .connectFailed)
         }
-        let streams = StreamSessionPointer.make(session)
+        let streams = StreamSessionPointer.make(session, at: now)
         backend.pointee.streams = streams
         backend.pointee.phase = .shared
         pool.pointee.speaksHTTP2 = true
@@ -91,10 +108,11 @@ extension Worker {
             exchanges.pointer(slot).pointee.backendPlace = streams.pointee.add(slot: slot)
         }
         markDirty(backend: index)
-        for raw in tokens where exchanges.isLive(Token(raw: raw)) {
+        // One stream can be opened at once; how many more, the backend's SETTINGS say (RFC 9113 §5.1.2).
+        for (i, raw) in tokens.enumerated() where exchanges.isLive(Token(raw: raw)) {
             let slot = Token(raw: raw).index
             guard exchanges.pointer(slot).pointee.backend == Int32(index) else { continue }
-            sendOnConnection(slot)
+            if i == 0 { sendOnConnection(slot) } else { awaitSettings(slot, streams) }
         }
         if backend.pointee.isReadable { deferBackend(index) }
     }
@@ -148,8 +166,33 @@ extension Worker {
         for raw in waiting where exchanges.isLive(Token(raw: raw)) {
             let slot = Token(raw: raw).index
             guard exchanges.pointer(slot).pointee.backend == Int32(index) else { continue }
-            sendOnConnection(slot)
+            exchanges.pointer(slot).pointee.upstreamDeadline = .never
+            if streams.pointee.http2.canOpenStream, !streams.pointee.isDraining { sendOnConnection(slot) } else { lookElsewhere(slot) }
         }
+    }
+
+    /// The connection has no stream for the request after all.
+    private func lookElsewhere(_ slot: Int) {
+        let exchange = exchanges.pointer(slot)
+        exchange.pointee.owesOutcome = false
+        dropBackend(slot)
+        exchange.pointee.step = .idle
+        startTry(slot)
+    }
+
+    /// What came on it was not HTTP: those who use it may end, and nobody else gets it (RFC 9113 §8.1.1).
+    func distrust(_ slot: Int) {
+        let index = Int(exchanges.pointer(slot).pointee.backend)
+        guard index >= 0, let streams = backends.pointer(index).pointee.streams else { return }
+        streams.pointee.isDraining = true
+    }
+
+    /// A stream was silent for too long: a PING tells whether the connection is dead, or only this answer slow.
+    func probe(_ slot: Int) {
+        let index = Int(exchanges.pointer(slot).pointee.backend)
+        guard index >= 0, let streams = backends.pointer(index).pointee.streams else { return }
+        streams.pointee.http2.ping(at: now)
+        markDirty(backend: index)
     }
 
     /// It ends in good order, and its backend is well.
@@ -182,6 +225,7 @@ extension Worker {
             if unread > 0 { streams.pointee.http2.consume(stream, unread) }
             streams.pointee.http2.setToken(stream, 0)
             if !isWhole { streams.pointee.http2.reset(stream, .cancel) }
+            if !isWhole, exchange.pointee.reason != .clientClosed { askWhetherAlive(streams) }
             streams.pointee.http2.released(stream, at: now)
         }
         exchange.pointee.backendInput.discard()
@@ -214,16 +258,37 @@ extension Worker {
             return closeShared(index)
         }
         if waitingCount == 0, pool.pointee.handsOver(worker: self.index, hasOwnWaiters: false) { return closeShared(index) }
-        armBackend(index, min(now + pool.pointee.pool.policy.idleTimeout, streams.pointee.http2.nextDeadline))
+        // What its backend sends meanwhile is no use of it.
+        if streams.pointee.idleSince == .never { streams.pointee.idleSince = now }
+        let end = streams.pointee.idleSince + pool.pointee.pool.policy.idleTimeout
+        armBackend(index, min(end, streams.pointee.http2.nextDeadline))
+    }
+
+    /// Requests are on it: only the session itself may wait for something.
+    func armShared(_ index: Int) {
+        let backend = backends.pointer(index)
+        guard let streams = backend.pointee.streams else { return }
+        let deadline = streams.pointee.http2.nextDeadline
+        if deadline == .never { backend.pointee.deadline.clear() } else { armBackend(index, deadline) }
+    }
+
+    /// A request has had no answer: where nothing else has come for a while either, the backend is asked whether it is there, or requests
+    /// would join the connection until the kernel gives it up.
+    private func askWhetherAlive(_ streams: StreamSessionPointer) {
+        guard now.since(streams.pointee.lastReceived) >= Self.silence, !streams.pointee.http2.awaitsPing else { return }
+        streams.pointee.http2.ping(at: now)
     }
 
     /// Its time is over, or the session's.
     func sharedBackendTimerFired(_ index: Int) {
         guard let streams = backends.pointer(index).pointee.streams else { return }
         streams.pointee.http2.deadlineFired(at: now)
-        if streams.pointee.http2.failure != nil { return sharedBackendEnded(index) }
-        if streams.pointee.slots.isEmpty { return closeShared(index) }
-        if streams.pointee.http2.nextDeadline != .never { armBackend(index, streams.pointee.http2.nextDeadline) }
+        if streams.pointee.http2.failure != nil { return breakShared(index) }
+        if streams.pointee.slots.isEmpty, let pool = pools[Int(backends.pointer(index).pointee.pool)],
+            streams.pointee.idleSince + pool.pointee.pool.policy.idleTimeout <= now
+        {
+            return closeShared(index)
+        }
         markDirty(backend: index)
     }
 
@@ -237,6 +302,20 @@ extension Worker {
             _ = send(backend, streams.pointee.frames.unsafeBytes, UnsafeRawBufferPointer(start: nil, count: 0))
         }
         destroyShared(index, .active)
+    }
+
+    /// The backend has broken the rules for all its streams, or does not answer: that is told, and the connection ends.
+    func breakShared(_ index: Int) {
+        let backend = backends.pointer(index)
+        guard let streams = backend.pointee.streams else { return }
+        if let failure = streams.pointee.http2.failure, let pool = pools[Int(backend.pointee.pool)] {
+            report(.backend(pool.pointee.state.key.address), failure.reason, UnsafeRawBufferPointer(start: nil, count: 0))
+        }
+        _ = streams.pointee.http2.write(into: &streams.pointee.frames, limit: 1024)
+        if backend.pointee.outgoing.isEmpty, !streams.pointee.frames.isEmpty {
+            _ = send(backend, streams.pointee.frames.unsafeBytes, UnsafeRawBufferPointer(start: nil, count: 0))
+        }
+        sharedBackendEnded(index)
     }
 
     /// It broke under its requests.

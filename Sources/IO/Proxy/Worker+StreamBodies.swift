@@ -83,7 +83,9 @@ extension Worker {
                 _ = pass(slot, input.bytes)
                 input.discard()
                 guard exchanges.isLive(Token(raw: token)) else { return }
-                returnWindow(slot, count)
+                let repeated = min(count, exchange.pointee.repeatedBytes)
+                exchange.pointee.repeatedBytes -= repeated
+                returnWindow(slot, count - repeated)
                 guard case .forwarded = exchange.pointee.step else { return }
                 continue
             }
@@ -123,17 +125,18 @@ extension Worker {
         let tokens = streams.pointee.slots.map { exchanges.pointer(Int($0)).pointee.context.exchangeToken }
         for raw in tokens where exchanges.isLive(Token(raw: raw)) {
             let slot = Token(raw: raw).index
-            guard isAnswering(slot), clientTakes(slot) else { continue }
+            guard awaitsAnswer(slot), clientTakes(slot) else { continue }
             exchanges.pointer(slot).pointee.clientDeadline = .never
             clientDrained(slot)
         }
     }
 
-    /// Bytes go from the backend to the client.
-    private func isAnswering(_ slot: Int) -> Bool {
-        if case .tunnelled = exchanges.pointer(slot).pointee.step { return true }
-        guard case .relaying = exchanges.pointer(slot).pointee.machine.state else { return false }
-        return true
+    /// The backend may have something for the client, if only the head.
+    private func awaitsAnswer(_ slot: Int) -> Bool {
+        switch exchanges.pointer(slot).pointee.step {
+        case .forwarded, .tunnelled: true
+        case .idle, .collecting, .requestSuspended, .queued, .connecting, .backingOff, .responseSuspended, .answered: false
+        }
     }
 
     func writeToStream(_ slot: Int, _ first: UnsafeRawBufferPointer, _ second: UnsafeRawBufferPointer) -> Sent {
@@ -172,6 +175,7 @@ extension Worker {
 
     /// The answer is complete.
     func endClientStream(_ slot: Int) {
+        out.clear()
         guard composeTrailers(slot) else {
             out.clear()
             return sendEndOfStream(slot, trailers: UnsafeRawBufferPointer(start: nil, count: 0))

@@ -20,7 +20,7 @@ extension Worker {
         guard let session = http2Session(.server(listenerRules[listener].http2)) else {
             return closeClient(index, reset: true)
         }
-        client.pointee.streams = StreamSessionPointer.make(session)
+        client.pointee.streams = StreamSessionPointer.make(session, at: now)
         client.pointee.phase = .streams
         client.pointee.headStarted = .never
         markDirty(client: index)
@@ -48,6 +48,8 @@ extension Worker {
         let client = clients.pointer(index)
         guard let streams = client.pointee.streams else { return }
         let token = Token(.client, index: index, generation: clients.generation(index))
+        let held = holdReceived()
+        defer { giveBack(held) }
         let goesOn = streams.pointee.http2.receive(bytes, at: now)
         while let event = streams.pointee.http2.nextEvent() {
             streamEvent(index, streams, event)
@@ -105,7 +107,10 @@ extension Worker {
         switch outcome {
         case .head:
             exchange.pointee.head.version = .http2
-            if !endsStream, exchange.pointee.head.framing == .none, !exchange.pointee.head.wantsUpgrade { announceBody(&exchange.pointee.head) }
+            // What follows an extended CONNECT is no body (RFC 8441 §5).
+            if !endsStream, exchange.pointee.head.framing == .none, !streams.pointee.http2.isExtendedConnect(stream) {
+                announceBody(&exchange.pointee.head)
+            }
             if isTooOld(index) { drainStreams(index) }
             startExchange(slot, rest: UnsafeRawBufferPointer(start: nil, count: 0))
         case .refused(let fault): refuseHead(slot, fault, exchange.pointee.head.headers.storage.unsafeBytes)
@@ -144,7 +149,7 @@ extension Worker {
         let place = exchange.pointee.place
         if let moved = streams.pointee.remove(at: place) { exchanges.pointer(Int(moved)).pointee.place = place }
         streams.pointee.http2.setToken(stream, 0)
-        let unread = exchange.pointee.streamInput.count
+        let unread = exchange.pointee.streamInput.count - exchange.pointee.repeatedBytes
         if unread > 0 { streams.pointee.http2.consume(stream, unread) }
         switch ending {
         // The session says when the answer is written, and that the rest of the request is not wanted.
