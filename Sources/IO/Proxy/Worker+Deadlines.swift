@@ -43,8 +43,6 @@ extension Worker {
             requestTimedOut(slot)
         case .tunnelled:
             tunnelTimedOut(slot)
-        case .connecting where exchange.pointee.backend >= 0 && exchange.pointee.sharesBackend:
-            tunnelUnavailable(slot, .connectTimedOut)
         case .idle, .connecting, .forwarded, .answered, .collecting:
             break
         }

@@ -113,7 +113,8 @@ extension Worker {
             streams.pointee.holdsBack = true
             return false
         }
-        return streams.pointee.http2.pending(stream) <= StreamSession.lowWaterBytes && streams.pointee.frames.count < Self.framesMax
+        return streams.pointee.http2.pending(stream) <= StreamSession.lowWaterBytes
+            && streams.pointee.frames.count < Self.framesMax
     }
 
     /// Streams that had to wait for what others have to send may go on; the session tells only of their own bytes.

@@ -374,7 +374,9 @@ extension Worker {
         guard !isAdmin else { return }
         let label = routeLabel(slot)
         metrics.tunnelEnded(label)
-        if tunnel.pointee.isWebSocket { metrics.tunnelMessages(label, in: tunnel.pointee.messages.up, out: tunnel.pointee.messages.down) }
+        if tunnel.pointee.isWebSocket {
+            metrics.tunnelMessages(label, in: tunnel.pointee.messages.up, out: tunnel.pointee.messages.down)
+        }
     }
 
     /// Of a process that ends: no tunnel is as short as its patience.

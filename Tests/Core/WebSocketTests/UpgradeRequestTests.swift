@@ -117,9 +117,12 @@ import WebSocket
     @Test func `the example key of the RFC is good`() { #expect(isWebSocket(judge(keys: ["AQIDBAUGBwgJCgsMDQ4PEC=="]))) }
 
     @Test(arguments: [["Upgrade: websocket"], ["Upgrade: foo"], []])
-    func `an extended CONNECT for what the route does not list is refused with 405 and does not go on as a request`(_ more: [String]) {
+    func `an extended CONNECT for what the route does not list is refused with 405 and does not go on as a request`(
+        _ more: [String]
+    ) {
         var head = request(
-            ["GET / HTTP/1.1", "Host: a", "Connection: upgrade", "Upgrade: websocket", "Sec-WebSocket-Version: 13",
+            [
+                "GET / HTTP/1.1", "Host: a", "Connection: upgrade", "Upgrade: websocket", "Sec-WebSocket-Version: 13",
                 "Sec-WebSocket-Key: \(exampleKey)",
             ] + more)
         head.version = .http2
