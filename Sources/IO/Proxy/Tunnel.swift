@@ -38,9 +38,9 @@ struct Tunnel {
     var backendHasEnded = false
     /// Its end has been asked for.
     var isClosing = false
-    /// The client has been told.
-    var hasSaidClose = false
-    /// The backend has been told.
+    /// The gateway has said Close to the client: nothing of the backend's follows (RFC 6455 §5.5.1).
+    var hasSaidCloseDown = false
+    /// And to the backend.
     var hasSaidCloseUp = false
 
     init(idleTimeout: TimeAmount, isWebSocket: Bool, hasExtensions: Bool) {
@@ -68,7 +68,7 @@ struct Tunnel {
     /// Both ends have said that they close.
     var isOver: Bool { upward.closeCode != nil && downward.closeCode != nil }
 
-    /// A Close frame to the client would not land inside another frame, nor behind the backend's own.
-    var mayCloseDown: Bool { !hasSaidClose && downward.isAtFrameBoundary && downward.closeCode == nil }
-    var mayCloseUp: Bool { !hasSaidCloseUp && upward.isAtFrameBoundary && upward.closeCode == nil }
+    /// A Close frame to the client would not land inside another frame, nor behind the backend's own, nor behind its end.
+    var mayCloseDown: Bool { !hasSaidCloseDown && !backendHasEnded && downward.isAtFrameBoundary && downward.closeCode == nil }
+    var mayCloseUp: Bool { !hasSaidCloseUp && !clientHasEnded && upward.isAtFrameBoundary && upward.closeCode == nil }
 }

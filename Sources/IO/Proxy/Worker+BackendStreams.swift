@@ -132,13 +132,17 @@ extension Worker {
             guard let slot = exchange(on: streams, stream) else { return }
             responseStreamEnded(slot)
         case .reset(let stream, let code, let isSafeToRetry):
-            guard let slot = exchange(on: streams, stream), !exchanges.pointer(slot).pointee.backendHasEnded else { return }
+            guard let slot = exchange(on: streams, stream) else { return }
+            if case .tunnelled = exchanges.pointer(slot).pointee.step { return tunnelStreamGone(slot) }
+            guard !exchanges.pointer(slot).pointee.backendHasEnded else { return }
             let isPeers = streams.pointee.http2.wasResetByPeer(stream)
             if !isPeers { distrust(slot) }
             backendStreamReset(slot, code, isPeers: isPeers, isSafeToRetry: isSafeToRetry)
         case .closed(let stream):
+            guard let slot = exchange(on: streams, stream) else { return }
+            if case .tunnelled = exchanges.pointer(slot).pointee.step { return tunnelStreamGone(slot) }
             // An answer that is whole may still wait for its client.
-            guard let slot = exchange(on: streams, stream), !exchanges.pointer(slot).pointee.backendHasEnded else { return }
+            guard !exchanges.pointer(slot).pointee.backendHasEnded else { return }
             backendBroken(slot, .closed)
         case .goAway:
             // Those above its last stream come as resets that may be repeated.

@@ -72,7 +72,8 @@ extension Worker {
         return true
     }
 
-    private func awaitSettings(_ slot: Int, _ streams: StreamSessionPointer) {
+    /// The request goes on when the backend has said what it allows.
+    func awaitSettings(_ slot: Int, _ streams: StreamSessionPointer) {
         let exchange = exchanges.pointer(slot)
         exchange.pointee.step = .connecting
         exchange.pointee.upstreamDeadline = now + connectTimeout(slot)
@@ -167,7 +168,11 @@ extension Worker {
             let slot = Token(raw: raw).index
             guard exchanges.pointer(slot).pointee.backend == Int32(index) else { continue }
             exchanges.pointer(slot).pointee.upstreamDeadline = .never
-            if streams.pointee.http2.canOpenStream, !streams.pointee.isDraining { sendOnConnection(slot) } else { lookElsewhere(slot) }
+            if streams.pointee.http2.canOpenStream, !streams.pointee.isDraining {
+                sendOnConnection(slot)
+            } else {
+                lookElsewhere(slot)
+            }
         }
     }
 

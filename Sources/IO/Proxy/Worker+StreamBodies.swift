@@ -36,7 +36,7 @@ extension Worker {
             if case .forwarded = exchange.pointee.step { continueForwarding(slot) }
             return
         }
-        if exchange.pointee.uploadFailed || exchange.pointee.machine.requestRead && exchange.pointee.upgrade == nil {
+        if exchange.pointee.uploadFailed || exchange.pointee.machine.requestRead && !exchange.pointee.head.wantsUpgrade {
             return returnWindow(slot, bytes.count)
         }
         if case .tunnelled = exchange.pointee.step {
@@ -113,7 +113,8 @@ extension Worker {
             streams.pointee.holdsBack = true
             return false
         }
-        return streams.pointee.http2.pending(stream) <= StreamSession.lowWaterBytes && streams.pointee.frames.count < Self.framesMax
+        return streams.pointee.http2.pending(stream) <= StreamSession.lowWaterBytes
+            && streams.pointee.frames.count < Self.framesMax
     }
 
     /// Streams that had to wait for what others have to send may go on; the session tells only of their own bytes.
