@@ -78,7 +78,7 @@ public struct HTTP2ClientPolicy: Sendable {
     public var sendLowWaterBytes: Int
 
     public init(
-        maxConcurrentStreams: Int = 100, initialWindowBytes: Int = 65_536, streamWindowBytes: Int = 262_144,
+        maxConcurrentStreams: Int = 100, initialWindowBytes: Int = 65_536, streamWindowBytes: Int = 196_608,
         connectionWindowBytes: Int? = nil,
         limits: Limits = .response, requestsPerConnection: Int = 10_000, settingsTimeout: TimeAmount = .seconds(10),
         headersTimeout: TimeAmount = .seconds(10), pingTimeout: TimeAmount = .seconds(5), sendLowWaterBytes: Int = 16_384

@@ -109,6 +109,8 @@ extension Worker {
         guard let stream = exchange.pointee.clientStream,
             let streams = clients.pointer(Int(exchange.pointee.client)).pointee.streams
         else { return true }
+        // Every answer has its head, however much the others hold, and what comes with that in one read.
+        if case .awaitingHead = exchange.pointee.machine.state { return true }
         guard streams.pointee.http2.pendingTotal < Self.heldBytesMax else {
             streams.pointee.holdsBack = true
             return false
