@@ -111,7 +111,7 @@ extension Worker {
         }
     }
 
-    private func backendStreamEvent(_ index: Int, _ streams: StreamSessionPointer, _ event: HTTP2Event) {
+    func backendStreamEvent(_ index: Int, _ streams: StreamSessionPointer, _ event: HTTP2Event) {
         switch event {
         case .head(let stream, let endsStream):
             guard let slot = exchange(on: streams, stream) else { return }

@@ -283,9 +283,9 @@ extension Worker {
         guard stripResponse(slot) else { return backendBroken(slot, .malformed) }
         if exchange.pointee.isGRPC { noteCallStatus(slot) }
         exchange.pointee.upstreamStatus = response.status
-        exchange.pointee.responseBody =
-            !exchange.pointee.sharesBackend || response.framing == .none
-            ? BodyReader(response.framing) : BodyReader(.untilClose)
+        // A stream says itself where the body ends; with its head it has said so already.
+        let endsWithStream = exchange.pointee.sharesBackend && response.framing != .none && !exchange.pointee.backendHasEnded
+        exchange.pointee.responseBody = BodyReader(endsWithStream ? .untilClose : response.framing)
         exchange.pointee.backendMayContinue = response.allowsReuse
         let outcome = CallOutcome(status: response.status)
         tell(slot, outcome)

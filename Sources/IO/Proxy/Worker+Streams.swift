@@ -59,7 +59,7 @@ extension Worker {
         armIdleStreams(index)
     }
 
-    private func streamEvent(_ index: Int, _ streams: StreamSessionPointer, _ event: HTTP2Event) {
+    func streamEvent(_ index: Int, _ streams: StreamSessionPointer, _ event: HTTP2Event) {
         switch event {
         case .head(let stream, let endsStream): requestReceived(index, streams, stream, endsStream)
         case .refusedHead(let stream, let fault): headRefused(index, streams, stream, fault)
@@ -146,7 +146,7 @@ extension Worker {
         let place = exchange.pointee.place
         if let moved = streams.pointee.remove(at: place) { exchanges.pointer(Int(moved)).pointee.place = place }
         streams.pointee.http2.setToken(stream, 0)
-        let unread = exchange.pointee.streamInput.count - exchange.pointee.repeatedBytes
+        let unread = exchange.pointee.streamInput.count
         if unread > 0 { streams.pointee.http2.consume(stream, unread) }
         switch ending {
         case .keep, .close: break
