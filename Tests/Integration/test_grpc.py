@@ -450,7 +450,7 @@ def test_a_call_that_the_client_cancels_ends_at_the_server_within_a_second(clear
             def messages():
                 yield b"one"
                 release.wait(seconds(20))
-            call = calls.bidi(messages())
+            call = calls.bidi(messages(), metadata=[("stay", "1")])
             assert next(call) == b"one"
         began = time.monotonic()
         call.cancel()
