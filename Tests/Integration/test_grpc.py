@@ -314,6 +314,17 @@ def test_a_call_of_another_kind_gets_its_refusals_as_http(clear):
         assert response.status == 400 and not response.all("grpc-status")
 
 
+def test_a_request_behind_a_refused_call_gets_its_own_refusal_as_http(world):
+    sluice = before(world, grpc_server(world), server={"workers": 1},
+                    routes=[{"name": "other", "match": {"path": "/other/*"}, "service": "app"}])
+    for _ in range(3):
+        with sluice.connect("clear") as client:
+            refused(client.request("POST", UNARY, CALL, message()), 12)
+        response = sluice.request("POST", "/plain", body=b"x", listener="clear")
+        assert response.status == 404 and response.json()["error"]["code"] == "NOT_FOUND"
+        assert "grpc_status" not in sluice.entry(response)
+
+
 @pytest.mark.parametrize("protocol", ["h2", "h1"])
 def test_a_call_behind_an_open_breaker_is_status_14_at_once(world, protocol):
     server = grpc_server(world)
@@ -439,7 +450,7 @@ def test_a_call_that_the_client_cancels_ends_at_the_server_within_a_second(clear
             def messages():
                 yield b"one"
                 release.wait(seconds(20))
-            call = calls.bidi(messages())
+            call = calls.bidi(messages(), metadata=[("stay", "1")])
             assert next(call) == b"one"
         began = time.monotonic()
         call.cancel()

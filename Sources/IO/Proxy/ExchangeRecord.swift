@@ -99,8 +99,6 @@ struct ExchangeRecord: ~Copyable {
     /// What has been read of the body, to be sent again; only while `keepsBody`.
     var keptBody = Incoming()
     var keepsBody = false
-    /// Of the bytes at the front of `streamInput`: those that are there again, and whose window the client has back already.
-    var repeatedBytes = 0
     /// Only a connection that has served nothing yet will do.
     var wantsFresh = false
     /// Why the attempt under way is not the first one.
@@ -214,7 +212,6 @@ struct ExchangeRecord: ~Copyable {
         holdsRetry = false
         keptBody.discard()
         keepsBody = false
-        repeatedBytes = 0
         wantsFresh = false
         retriedFor = nil
         requestBytes = 0

@@ -87,26 +87,27 @@ extension Worker {
         // The backend has said more than that it failed (gRPC over HTTP2, "Errors").
         if refusal.status == 502, let code = exchange.pointee.resetCode { status = GRPCStatus(http2ErrorCode: code) }
         TrailersOnly.fill(&response, with: refusal, status: status, requestID: RawSpan())
-        exchange.pointee.isGRPC = true
-        exchange.pointee.isPlain = false
-        exchange.pointee.hasGRPCStatus = true
-        exchange.pointee.grpcStatus = status.rawValue
+        endCall(slot, status)
         exchange.pointee.reason = refusal.reason
         if refusal.closes { exchange.pointee.clientMayContinue = false }
         runOwnResponse(slot, [])
     }
 
-    /// What a gRPC client gets in the place of an error that a stage of the chain answers with. The stage's fields stay.
-    private func answerCall(_ slot: Int, _ answer: Answer, _ message: String) {
+    private func endCall(_ slot: Int, _ status: GRPCStatus) {
         let exchange = exchanges.pointer(slot)
-        answer.fill(&response)
-        let status = GRPCStatus(httpStatus: answer.status)
-        let text = Array(message.utf8)
-        TrailersOnly.fill(&response, status: status, message: text.span.bytes)
         exchange.pointee.isGRPC = true
         exchange.pointee.isPlain = false
         exchange.pointee.hasGRPCStatus = true
         exchange.pointee.grpcStatus = status.rawValue
+    }
+
+    /// What a gRPC client gets in the place of an error that a stage of the chain answers with. The stage's fields stay.
+    private func answerCall(_ slot: Int, _ answer: Answer, _ message: String) {
+        answer.fill(&response)
+        let status = GRPCStatus(httpStatus: answer.status)
+        let text = Array(message.utf8)
+        TrailersOnly.fill(&response, status: status, message: text.span.bytes)
+        endCall(slot, status)
         runOwnResponse(slot, [])
     }
 

@@ -6,6 +6,7 @@ import HTTPMessages
 import Pipeline
 import Primitives
 import Reactor
+import Resilience
 import Upstream
 
 /// The request's way to the backend: its head, then its body as fast as the backend takes it.
@@ -270,11 +271,13 @@ extension Worker {
     /// A stream may be refused although all of its body was sent, and then any request may be sent again (RFC 9113 §8.7).
     private func keepBodyOfStream(_ slot: Int) {
         let exchange = exchanges.pointer(slot)
-        guard exchange.pointee.requestBytes == 0 else { return }
+        guard exchange.pointee.requestBytes == 0, let service = exchange.pointee.service,
+            service._withUnsafeGuaranteedRef({ $0.retry.retriesMax > 0 && $0.retry.conditions.contains(.refusedStream) })
+        else { return }
         switch exchange.pointee.head.framing {
-        case .length(let count): exchange.pointee.keepsBody = count <= UInt64(Self.keptBodyMax)
+        case .length(let count) where count <= UInt64(Self.keptBodyMax): exchange.pointee.keepsBody = true
         case .chunked: exchange.pointee.keepsBody = true
-        case .none, .untilClose: break
+        case .length, .none, .untilClose: break
         }
     }
 

@@ -88,6 +88,10 @@ extension Worker {
             if !more { break }
         }
         if streams.pointee.slots.isEmpty { streams.pointee.frames.clear(keeping: 16) }
+        // What broke a rule is reset with the frames that go out, and only then it is told that its stream is gone.
+        while clients.isLive(token), case .streams = client.pointee.phase, let event = streams.pointee.http2.nextEvent() {
+            streamEvent(index, streams, event)
+        }
         while clients.isLive(token), case .streams = client.pointee.phase, let stream = streams.pointee.http2.nextDrained() {
             guard let slot = exchange(on: streams, stream) else { continue }
             exchanges.pointer(slot).pointee.clientDeadline = .never
@@ -123,6 +127,9 @@ extension Worker {
             if !more { break }
         }
         if streams.pointee.slots.isEmpty { streams.pointee.frames.clear(keeping: 16) }
+        while backends.isLive(token), let event = streams.pointee.http2.nextEvent() {
+            backendStreamEvent(index, streams, event)
+        }
         while backends.isLive(token), let stream = streams.pointee.http2.nextDrained() {
             guard let slot = exchange(on: streams, stream) else { continue }
             if case .tunnelled = exchanges.pointer(slot).pointee.step {

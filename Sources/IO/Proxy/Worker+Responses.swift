@@ -292,9 +292,9 @@ extension Worker {
         }
         if exchange.pointee.isGRPC { noteCallStatus(slot) }
         exchange.pointee.upstreamStatus = response.status
-        exchange.pointee.responseBody =
-            !exchange.pointee.sharesBackend || response.framing == .none
-            ? BodyReader(response.framing) : BodyReader(.untilClose)
+        // A stream says itself where the body ends; with its head it has said so already.
+        let endsWithStream = exchange.pointee.sharesBackend && response.framing != .none && !exchange.pointee.backendHasEnded
+        exchange.pointee.responseBody = BodyReader(endsWithStream ? .untilClose : response.framing)
         // Who was asked for another protocol may yet speak it (RFC 9110 §7.8).
         exchange.pointee.backendMayContinue =
             response.allowsReuse && (exchange.pointee.isPlain || exchange.pointee.upgrade == nil)

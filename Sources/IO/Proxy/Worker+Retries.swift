@@ -189,7 +189,6 @@ extension Worker {
         exchange.pointee.requestTrailers.discard()
         guard !exchange.pointee.keptBody.isEmpty else { return }
         if exchange.pointee.clientStream != nil {
-            exchange.pointee.repeatedBytes += exchange.pointee.keptBody.count
             exchange.pointee.keptBody.append(exchange.pointee.streamInput.bytes)
             exchange.pointee.streamInput.discard()
             exchange.pointee.streamInput = exchange.pointee.keptBody

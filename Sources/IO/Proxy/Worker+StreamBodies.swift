@@ -83,9 +83,7 @@ extension Worker {
                 _ = pass(slot, input.bytes)
                 input.discard()
                 guard exchanges.isLive(Token(raw: token)) else { return }
-                let repeated = min(count, exchange.pointee.repeatedBytes)
-                exchange.pointee.repeatedBytes -= repeated
-                returnWindow(slot, count - repeated)
+                returnWindow(slot, count)
                 guard case .forwarded = exchange.pointee.step else { return }
                 continue
             }

@@ -151,7 +151,7 @@ extension Worker {
         let place = exchange.pointee.place
         if let moved = streams.pointee.remove(at: place) { exchanges.pointer(Int(moved)).pointee.place = place }
         streams.pointee.http2.setToken(stream, 0)
-        let unread = exchange.pointee.streamInput.count - exchange.pointee.repeatedBytes
+        let unread = exchange.pointee.streamInput.count
         if unread > 0 { streams.pointee.http2.consume(stream, unread) }
         switch ending {
         // The session says when the answer is written, and that the rest of the request is not wanted.

@@ -24,7 +24,7 @@ class GrpcBackend:
                   `want-details-bin` (sent as grpc-status-details-bin)
     ServerStream  the message is a count: so many messages, each its number; `stay` (metadata): it goes on until it is cancelled
     ClientStream  returns the number of messages and of their bytes
-    Bidi          returns each message as it comes; `fail-after` (metadata): so many, and then status 10
+    Bidi          returns each message as it comes; `fail-after` (metadata): so many, and then status 10; `stay` as above
     Hang          unary, returns when it is cancelled
     And grpc.health.v1.Health/Check, which says `health[service]`, or status 5 where it is not known.
     """
@@ -82,6 +82,16 @@ class GrpcBackend:
         context.add_callback(ended)
         return metadata
 
+    @staticmethod
+    def stay(wants, context):
+        """Waits for the end of the call where it is to stay. Of a cancelled one the messages just end, as those of any other."""
+        if "stay" in wants:
+            gone = threading.Event()
+            if context.add_callback(gone.set):
+                gone.wait(60)
+        else:
+            context.set_code(grpc.StatusCode.OK)
+
     def unary(self, message, context):
         wants = self.note("Unary", context)
         if "want-delay" in wants:
@@ -101,11 +111,7 @@ class GrpcBackend:
         wants = self.note("ServerStream", context)
         for number in range(int(message)):
             yield b"%d" % number
-        if "stay" in wants:
-            gone = threading.Event()
-            if context.add_callback(gone.set):
-                gone.wait(60)
-        context.set_code(grpc.StatusCode.OK)
+        self.stay(wants, context)
 
     def client_stream(self, messages, context):
         self.note("ClientStream", context)
@@ -124,7 +130,7 @@ class GrpcBackend:
             count += 1
             if count == int(wants.get("fail-after", 0)):
                 context.abort(grpc.StatusCode.ABORTED, "enough")
-        context.set_code(grpc.StatusCode.OK)
+        self.stay(wants, context)
 
     def hang(self, message, context):
         self.note("Hang", context)
