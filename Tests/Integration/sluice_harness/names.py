@@ -37,8 +37,8 @@ def tunnels_open(sluice, route: str | None = None) -> float:
     return total(sluice, "sluice_tunnels_open", route=route)
 
 
-def tunnels_total(sluice, route: str | None = None, protocol: str | None = None) -> float:
-    return total(sluice, "sluice_tunnels_total", route=route, protocol=protocol)
+def tunnels_total(sluice, route: str | None = None) -> float:
+    return total(sluice, "sluice_tunnels_total", route=route)
 
 
 def total(sluice, name: str, **labels) -> float:
