@@ -110,12 +110,25 @@ def test_intermediates_are_sent_along(listening, pki):
     made.close()
 
 
+def staple_shown(sluice, name: str) -> bytes:
+    return subprocess.run(["openssl", "s_client", "-connect", "%s:%d" % sluice.address("secure"), "-servername", name, "-status"],
+                          input=b"", capture_output=True, timeout=10).stdout
+
+
 def test_an_ocsp_answer_is_stapled(listening, pki):
-    sluice = listening(pki.server.entry(ocsp_file=pki.root.ocsp_answer(pki.server)), pki.other)
+    middle = pki.once("middle", lambda: pki.root.intermediate("Test intermediate"))
+    stapled = middle.leaf("app.test", stem="stapled")
+    sluice = listening(stapled.entry(ocsp_file=middle.ocsp_answer(stapled)), pki.other)
     for name, expected in {"app.test": b"OCSP Response Status: successful", "other.example.org": b"OCSP response: no response sent"}.items():
-        said = subprocess.run(["openssl", "s_client", "-connect", "%s:%d" % sluice.address("secure"), "-servername", name, "-status"],
-                              input=b"", capture_output=True, timeout=10).stdout
-        assert expected in said, (name, said[:600])
+        assert expected in (said := staple_shown(sluice, name)), (name, said[:600])
+
+
+def test_an_ocsp_answer_for_another_certificate_is_left_out_and_warned_about(listening, pki):
+    middle = pki.once("middle", lambda: pki.root.intermediate("Test intermediate"))
+    stapled, other = middle.leaf("app.test", stem="not-stapled"), middle.leaf("other.test", stem="its-neighbour")
+    sluice = listening(stapled.entry(ocsp_file=middle.ocsp_answer(other, "other.der")))
+    assert b"no response sent" in staple_shown(sluice, "app.test")
+    assert told(sluice, 0, "other.der", levels=("warn",)), sluice.stderr.lines
 
 
 # Changes

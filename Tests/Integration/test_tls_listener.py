@@ -117,24 +117,20 @@ def test_a_client_that_changes_its_keys_is_served_on(shared):
     sluice, _ = shared
     client = subprocess.Popen(["openssl", "s_client", "-connect", "%s:%d" % sluice.address("secure"), "-tls1_3", "-crlf"],
                               stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
+    out = b""
+
+    def say(text: bytes, wanted: bytes, count: int):
+        nonlocal out
+        client.stdin.write(text)
+        client.stdin.flush()
+        while out.count(wanted) < count:
+            piece = os.read(client.stdout.fileno(), 65536)
+            assert piece, out[-500:]
+            out += piece
     try:
-        out = b""
-        client.stdin.write(b"GET /one HTTP/1.1\nHost: app.test\n\n")
-        client.stdin.flush()
-        while b"HTTP/1.1 200" not in out:
-            piece = os.read(client.stdout.fileno(), 65536)
-            assert piece, out[-500:]
-            out += piece
-        client.stdin.write(b"K\n")
-        client.stdin.flush()
-        while b"KEYUPDATE" not in out:
-            piece = os.read(client.stdout.fileno(), 65536)
-            assert piece, out[-500:]
-            out += piece
-        client.stdin.write(b"GET /two HTTP/1.1\nHost: app.test\nConnection: close\n\n")
-        client.stdin.flush()
-        rest, _ = client.communicate(timeout=10)
-        assert b"HTTP/1.1 200" in rest, rest
+        say(b"GET /one HTTP/1.1\nHost: app.test\n\n", b"HTTP/1.1 200", 1)
+        say(b"K\n", b"KEYUPDATE", 1)
+        say(b"GET /two HTTP/1.1\nHost: app.test\n\n", b"HTTP/1.1 200", 2)
     finally:
         client.kill()
         client.wait()

@@ -123,6 +123,7 @@ def test_verify_false_takes_any_certificate_and_is_warned_about_at_each_load(bef
     def warnings():
         return [entry for entry in sluice.log_entries() if entry.get("level", "").lower() == "warn" and "not verified" in str(entry)]
     assert len(warnings()) == 1
+    sluice.config_path.write_text(sluice.config_text.replace("workers: 2", "workers: 2\n  drain_timeout: 20s"))
     sluice.reload()
     assert len(warnings()) == 2
 
@@ -337,8 +338,8 @@ def test_health_checks_are_made_over_tls_and_verified(before, world, pki):
     good = world.backend(tls=tls_backend_context(pki))
     bad = world.backend(tls=server_context(pki.once("self", lambda: self_signed(pki.directory, "nobody"))))
     sluice = before(good, bad, service={"health_check": {"path": "/healthy", "interval": "1s", "timeout": "1s", "rise": 1, "fall": 1}})
-    wait_instance(sluice, f"127.0.0.1:{good.port}", "healthy")
-    wait_instance(sluice, f"127.0.0.1:{bad.port}", "failed")
+    wait_instance(sluice, good.url, "healthy")
+    wait_instance(sluice, bad.url, "failed")
     assert [request.target for request in good.requests if request.target == "/healthy"]
     for _ in range(6):
         assert sluice.request().status == 200

@@ -2,13 +2,14 @@
 
 import os
 import threading
-import time
 from concurrent import futures
 
 os.environ.setdefault("GRPC_ENABLE_FORK_SUPPORT", "0")
 os.environ.setdefault("GRPC_VERBOSITY", "NONE")
 
 import grpc  # noqa: E402
+
+from .waiting import SCALE  # noqa: E402
 
 SERVICE = "sluice.test.Echo"
 OPTIONS = [("grpc.max_receive_message_length", -1), ("grpc.max_send_message_length", -1), ("grpc.enable_http_proxy", 0),
@@ -150,7 +151,6 @@ class GrpcBackend:
         return bytes([0x08, self.health[service]])
 
     def wait_for(self, condition, seconds: float = 5.0, what: str = ""):
-        from .waiting import SCALE
         with self.changed:
             assert self.changed.wait_for(condition, seconds * SCALE), f"gRPC backend: not within {seconds} s: {what}; saw {self.calls}"
 

@@ -16,7 +16,7 @@ import h2.events
 import h2.exceptions
 import h2.settings
 
-from .frames import PREFACE, Ended, Frames
+from .frames import PREFACE, Ended, Frames, HeadersFrame, SettingsFrame
 from .tls import TLSSocket
 from .waiting import deadline
 
@@ -454,7 +454,6 @@ def expect_preface(frames: Frames, timeout: float = 10):
 
 def expect_request(frames: Frames, settings=None, timeout: float = 10) -> tuple[int, list]:
     """A script's usual beginning: preface, SETTINGS both ways, and the first HEADERS, which is returned with its stream."""
-    from .frames import HeadersFrame, SettingsFrame
     expect_preface(frames, timeout)
     frames.settings(settings or {})
     while True:

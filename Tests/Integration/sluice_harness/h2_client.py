@@ -5,10 +5,9 @@ where `behave` says so. What the gateway sends is checked strictly (RFC 9113 §8
 """
 
 import socket
-import time
 
-from .client import Response, TOKEN, Truncated, VALUE, Malformed
-from .frames import (ACK, CANCEL, ENABLE_CONNECT_PROTOCOL, ENABLE_PUSH, ERROR_NAMES, INITIAL_WINDOW_SIZE, MAX_FRAME_SIZE, PREFACE,
+from .client import TOKEN, VALUE, Malformed, Response
+from .frames import (CANCEL, ENABLE_PUSH, ERROR_NAMES, INITIAL_WINDOW_SIZE, MAX_FRAME_SIZE, PREFACE,
                      ContinuationFrame, DataFrame, Ended, Frame, Frames, GoAwayFrame, HeadersFrame, PingFrame, PushPromiseFrame,
                      RstStreamFrame, SettingsFrame, WindowUpdateFrame)
 from .tls import TLSSocket
@@ -286,16 +285,20 @@ class H2Client(Frames):
         self.headers(stream, fields, end_stream=end, literal=literal)
         return stream
 
-    def send_body(self, stream: int, data: bytes, end: bool = True, timeout: float | None = None):
-        """DATA frames within the peer's windows. Stops without a word where the stream ends first."""
+    def send_body(self, stream: int, data: bytes, end: bool = True, timeout: float | None = None, until_reset: bool = False):
+        """DATA frames within the peer's windows. Stops without a word where the stream ends first; with `until_reset`, as in a tunnel,
+        an end of the other direction is none."""
         state = self.streams[stream]
+
+        def over():
+            return state.reset is not None if until_reset else state.over
         if not self.settings_seen:
             self.pump(lambda: self.settings_seen, timeout, "the peer's SETTINGS")
         size = self.peer_settings.get(MAX_FRAME_SIZE, 16384)
         view = memoryview(data)
         while len(view):
-            self.pump(lambda: state.over or min(state.send_window, self.connection_window) > 0, timeout, f"a window for stream {stream}")
-            if state.over:
+            self.pump(lambda: over() or min(state.send_window, self.connection_window) > 0, timeout, f"a window for stream {stream}")
+            if over():
                 return
             piece = view[:min(size, state.send_window, self.connection_window)]
             view = view[len(piece):]

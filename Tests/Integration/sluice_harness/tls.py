@@ -229,7 +229,7 @@ def refusal(address, context: ssl.SSLContext, server_name: str | None = None, **
 
 
 def reason_of(error: ssl.SSLError) -> str:
-    text = (error.reason or str(error)).lower()
+    """In lower case with underscores, whether this Python's ssl module knows a name for it or passes OpenSSL's words on."""
     if isinstance(error, ssl.SSLEOFError):
         return "closed"
-    return text
+    return (error.reason or str(error)).lower().replace(" ", "_")

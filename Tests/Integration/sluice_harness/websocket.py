@@ -170,7 +170,7 @@ class WebSocket2(FrameReader):
         self.send_bytes(frame(opcode, payload, fin, mask))
 
     def send_bytes(self, data: bytes):
-        self.client.send_body(self.stream, data, end=False)
+        self.client.send_body(self.stream, data, end=False, until_reset=True)
 
     def end_sending(self):
         self.client.data(self.stream, b"", end_stream=True)

@@ -1,9 +1,12 @@
 """An echo server of the library `websockets`, in a thread."""
 
 import threading
+import time
 
 from websockets.exceptions import ConnectionClosed
 from websockets.sync.server import serve
+
+from .waiting import deadline
 
 
 class WebSocketBackend:
@@ -46,8 +49,6 @@ class WebSocketBackend:
                 self.changed.notify_all()
 
     def wait_closed(self, count: int, seconds: float = 10) -> list[tuple[int, str]]:
-        from .waiting import deadline
-        import time
         end = deadline(seconds)
         with self.changed:
             while len(self.closed) < count:
