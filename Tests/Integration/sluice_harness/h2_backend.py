@@ -246,6 +246,8 @@ class H2BackendConnection:
         self.note_end("closed here")
         raw = getattr(self.socket, "raw", self.socket)
         raw.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, b"\x01\x00\x00\x00\x00\x00\x00\x00")
+        # The thread that reads holds the socket open until it wakes.
+        raw.shutdown(socket.SHUT_RD)
         raw.close()
 
     def run(self):
