@@ -25,6 +25,8 @@ except ImportError as absent:
 from sluice_harness import (Backend, Certificates, Gateway, H2Backend, ProcessBackend, server_context,  # noqa: E402
                             sluice_binary)
 from sluice_harness.waiting import SCALE  # noqa: E402
+from sluice_harness.websocket import Held, echo_script  # noqa: E402
+from sluice_harness.websocket_backend import WebSocketBackend  # noqa: E402
 
 
 def pytest_collection_modifyitems(items):
@@ -246,3 +248,31 @@ def h2_gateway(world, *backends, http2=None, limits=None, route=None, service=No
 def tls_backend_context(pki, alpn=(), **more):
     """The context of a backend that `pki.root` vouches for as backend.internal, localhost and 127.0.0.1."""
     return server_context(pki.backend, alpn, **more)
+
+
+UPGRADES = {"upgrade": ["websocket"]}
+
+
+@pytest.fixture
+def tunnels(world, pki):
+    """A daemon before one backend that lets WebSockets through: `sluice, backend = tunnels(script=…)`."""
+    def start(script=echo_script, backend=None, route=None, origins=None, idle_timeout=None, **blocks):
+        made = backend if backend is not None else world.backend(script=script)
+        block = {key: value for key, value in (("origins", origins), ("idle_timeout", idle_timeout)) if value is not None}
+        rules = {**UPGRADES, **({"websocket": block} if block else {}), **(route or {})}
+        return both_listeners(world, pki, made, route=rules, **blocks), made
+    return start
+
+
+@pytest.fixture
+def held():
+    made = Held()
+    yield made
+    made.over.set()
+
+
+@pytest.fixture
+def with_library(world, pki):
+    server = WebSocketBackend()
+    world.backends.append(server)
+    return both_listeners(world, pki, server, route=UPGRADES), server

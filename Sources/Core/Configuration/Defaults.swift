@@ -48,10 +48,8 @@ public enum Defaults {
     public static var http2ConnectionWindow: Int { 1 << 20 }
     /// Streams. A user who leaves a page resets what it was loading; a flood is more (CVE-2023-44487).
     public static var http2Resets: Int { 200 }
-    public static var http2ResetsPerSecond: Int { 20 }
     /// Frames.
     public static var http2ControlFrames: Int { 100 }
-    public static var http2ControlFramesPerSecond: Int { 10 }
     /// What every browser since 2014 speaks, with the ciphers that are left of it.
     public static var tlsMinimumVersion: TLSVersion { .tls12 }
     /// Off: a balancer's check by address names no host.

@@ -7,9 +7,9 @@ public struct HTTP2Configuration: Sendable, Equatable {
     public var initialWindow = Defaults.http2StreamWindow
     /// Bytes of all bodies of a connection; never below 65,535, with which every connection begins (§6.9.2).
     public var connectionWindow = Defaults.http2ConnectionWindow
-    /// Streams that may be reset at once, by either side; `Defaults.http2ResetsPerSecond` come back.
+    /// Streams that may be reset at once, by either side; a tenth of them comes back each second.
     public var maxResets = Defaults.http2Resets
-    /// Frames that may come at once and move nothing; `Defaults.http2ControlFramesPerSecond` come back.
+    /// Frames that may come at once and move nothing; a tenth of them comes back each second.
     public var maxControlFrames = Defaults.http2ControlFrames
 
     public init() {}

@@ -89,11 +89,11 @@ extension Schema {
                     "The same for all requests of a connection together."),
                 Key(
                     "max_resets", .scalar(.integer(1...1_000_000)), default: "\(Defaults.http2Resets)",
-                    "Requests that may be reset at once; \(Defaults.http2ResetsPerSecond) a second come back. Beyond, the connection is closed."
+                    "Requests that may be reset at once; a tenth of them come back each second. Beyond, the connection is closed."
                 ),
                 Key(
                     "max_control_frames", .scalar(.integer(1...1_000_000)), default: "\(Defaults.http2ControlFrames)",
-                    "Frames that move nothing and may come at once; \(Defaults.http2ControlFramesPerSecond) a second come back. Beyond, the connection is closed."
+                    "Frames that move nothing and may come at once; a tenth come back each second. Beyond, the connection is closed."
                 ),
             ], canBeDisabled: false)
     }

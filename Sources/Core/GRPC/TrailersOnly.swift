@@ -27,14 +27,15 @@ public enum TrailersOnly {
     }
 
     /// Fills an empty head with what a gRPC client gets in the place of a refusal.
-    /// - Parameter requestID: empty leaves `X-Request-ID` out.
-    public static func fill(_ head: inout ResponseHead, with refusal: Refusal, requestID: RawSpan) {
-        head.status = 200
-        head.framing = .length(0)
-        head.declaredLength = 0
-        head.headers.addComposed(.contentType) { $0.append("application/grpc") }
-        head.headers.addComposed(.cacheControl) { $0.append("no-store") }
-        head.headers.addComposed(.server) { $0.append("sluice") }
+    /// - Parameters:
+    ///   - status: nil for what the refusal itself stands for.
+    ///   - requestID: empty leaves `X-Request-ID` out.
+    public static func fill(
+        _ head: inout ResponseHead, with refusal: Refusal, status: GRPCStatus? = nil, requestID: RawSpan
+    ) {
+        let message = RawSpan(
+            _unsafeStart: UnsafeRawPointer(refusal.message.utf8Start), byteCount: refusal.message.utf8CodeUnitCount)
+        fill(&head, status: status ?? GRPCStatus(refusal), message: message)
         if requestID.byteCount > 0 { head.headers.add(.xRequestID, value: requestID) }
         if let proxyStatus = refusal.proxyStatus {
             head.headers.addComposed(.proxyStatus) {
@@ -42,9 +43,20 @@ public enum TrailersOnly {
                 $0.append(proxyStatus)
             }
         }
-        let message = RawSpan(
-            _unsafeStart: UnsafeRawPointer(refusal.message.utf8Start), byteCount: refusal.message.utf8CodeUnitCount)
-        addFields(GRPCStatus(refusal), message: message, to: &head.headers)
+    }
+
+    /// Makes a head one that ends a call with this status. Other fields that it has stay.
+    public static func fill(_ head: inout ResponseHead, status: GRPCStatus, message: RawSpan) {
+        head.status = 200
+        head.framing = .length(0)
+        head.declaredLength = 0
+        head.headers.removeAll(.contentType)
+        head.headers.removeAll(.cacheControl)
+        head.headers.removeAll(.server)
+        head.headers.addComposed(.contentType) { $0.append("application/grpc") }
+        head.headers.addComposed(.cacheControl) { $0.append("no-store") }
+        head.headers.addComposed(.server) { $0.append("sluice") }
+        addFields(status, message: message, to: &head.headers)
     }
 
     /// Whether a head or a block of trailers says how the call ended. A call whose answer ends without it has failed.

@@ -8,7 +8,8 @@ public struct HTTP2ServerPolicy: Sendable {
     public var scheme: Scheme
     /// Streams at one time, advertised and enforced from the first frame on (RFC 9113 §5.1.2).
     public var maxConcurrentStreams: Int
-    /// Bytes of one request's body that may be on their way or unread.
+    /// Bytes of one request's body that may be on their way or unread: at first, and once as many have been read as half of that.
+    public var initialWindowBytes: Int
     public var streamWindowBytes: Int
     /// The same for all bodies of the connection.
     public var connectionWindowBytes: Int
@@ -33,7 +34,7 @@ public struct HTTP2ServerPolicy: Sendable {
     public var sendLowWaterBytes: Int
 
     public init(
-        scheme: Scheme, maxConcurrentStreams: Int = 100, streamWindowBytes: Int = 262_144,
+        scheme: Scheme, maxConcurrentStreams: Int = 100, initialWindowBytes: Int? = nil, streamWindowBytes: Int = 262_144,
         connectionWindowBytes: Int = 1_048_576, limits: Limits = Limits(), requestsPerConnection: Int = 10_000,
         extendedConnect: Bool = false, settingsTimeout: TimeAmount = .seconds(10), headersTimeout: TimeAmount = .seconds(10),
         drainGrace: TimeAmount = .seconds(1), writeTimeout: TimeAmount = .seconds(60), resetsMax: Int = 200,
@@ -41,6 +42,7 @@ public struct HTTP2ServerPolicy: Sendable {
     ) {
         self.scheme = scheme
         self.maxConcurrentStreams = maxConcurrentStreams
+        self.initialWindowBytes = min(initialWindowBytes ?? streamWindowBytes, streamWindowBytes)
         self.streamWindowBytes = streamWindowBytes
         self.connectionWindowBytes = connectionWindowBytes
         self.limits = limits
@@ -60,7 +62,11 @@ public struct HTTP2ServerPolicy: Sendable {
 public struct HTTP2ClientPolicy: Sendable {
     /// Streams at one time, when the backend allows more.
     public var maxConcurrentStreams: Int
+    /// Bytes of one response that may be on their way or unread: at first, and once as many have been read as half of that.
+    public var initialWindowBytes: Int
     public var streamWindowBytes: Int
+    /// The same for all of the connection. As much as for all streams together, so that those whose clients do not read leave the others
+    /// alone.
     public var connectionWindowBytes: Int
     public var limits: Limits
     /// Streams after which no more are opened.
@@ -72,13 +78,16 @@ public struct HTTP2ClientPolicy: Sendable {
     public var sendLowWaterBytes: Int
 
     public init(
-        maxConcurrentStreams: Int = 100, streamWindowBytes: Int = 262_144, connectionWindowBytes: Int = 1_048_576,
+        maxConcurrentStreams: Int = 100, initialWindowBytes: Int = 65_536, streamWindowBytes: Int = 196_608,
+        connectionWindowBytes: Int? = nil,
         limits: Limits = .response, requestsPerConnection: Int = 10_000, settingsTimeout: TimeAmount = .seconds(10),
         headersTimeout: TimeAmount = .seconds(10), pingTimeout: TimeAmount = .seconds(5), sendLowWaterBytes: Int = 16_384
     ) {
         self.maxConcurrentStreams = maxConcurrentStreams
+        self.initialWindowBytes = min(initialWindowBytes, streamWindowBytes)
         self.streamWindowBytes = streamWindowBytes
-        self.connectionWindowBytes = connectionWindowBytes
+        self.connectionWindowBytes =
+            connectionWindowBytes ?? min(max(maxConcurrentStreams, 1), 4096) * min(streamWindowBytes, 524_288)
         self.limits = limits
         self.requestsPerConnection = requestsPerConnection
         self.settingsTimeout = settingsTimeout
@@ -100,7 +109,8 @@ public enum HTTP2Role: Sendable {
         case .server(let policy): policy
         case .client(let policy):
             HTTP2ServerPolicy(
-                scheme: .http, maxConcurrentStreams: policy.maxConcurrentStreams, streamWindowBytes: policy.streamWindowBytes,
+                scheme: .http, maxConcurrentStreams: policy.maxConcurrentStreams,
+                initialWindowBytes: policy.initialWindowBytes, streamWindowBytes: policy.streamWindowBytes,
                 connectionWindowBytes: policy.connectionWindowBytes, limits: policy.limits,
                 requestsPerConnection: policy.requestsPerConnection, settingsTimeout: policy.settingsTimeout,
                 headersTimeout: policy.headersTimeout, sendLowWaterBytes: policy.sendLowWaterBytes)

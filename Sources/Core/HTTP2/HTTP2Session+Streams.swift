@@ -58,6 +58,12 @@ extension HTTP2Session {
         return state.pointee.records[slot].flags.contains(.isExtendedConnect)
     }
 
+    /// Whether a stream that was reset was so by its peer; otherwise what came on it was malformed (RFC 9113 §8.1.1).
+    public func wasResetByPeer(_ stream: HTTP2StreamID) -> Bool {
+        guard let slot = state.pointee.slot(stream) else { return false }
+        return state.pointee.records[slot].wasResetByPeer
+    }
+
     /// Received body bytes have gone on their way, and the peer may send as many again.
     public mutating func consume(_ stream: HTTP2StreamID, _ count: Int) {
         guard let slot = state.pointee.slot(stream) else { return }
@@ -67,6 +73,7 @@ extension HTTP2Session {
         record.pointee.unconsumed -= given
         if record.pointee.flags.isDisjoint(with: [.isClosed, .remoteEnded]) {
             _ = nghttp2_session_consume(state.pointee.session, stream.number, given)
+            if record.pointee.consumedAtFirst != .max { state.pointee.enlargeWindow(slot, given) }
         } else {
             // The stream's own window is of no use to anybody any more.
             _ = nghttp2_session_consume_connection(state.pointee.session, given)

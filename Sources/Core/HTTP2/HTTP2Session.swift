@@ -63,7 +63,7 @@ public struct HTTP2Session: ~Copyable {
     /// refused, which it may repeat (RFC 9113 §5.1.2, §8.7). Our own limit stands in for it on the wire (`sayStreamLimit`).
     private static func submitSettings(_ session: OpaquePointer, _ role: HTTP2Role) -> Bool {
         let policy = role.policy
-        let window = UInt32(clamping: min(max(policy.streamWindowBytes, 16_384), Int(cnghttp2_window_max())))
+        let window = UInt32(clamping: min(max(policy.initialWindowBytes, 16_384), Int(cnghttp2_window_max())))
         let listBytes = UInt32(clamping: policy.limits.headerBytes)
         var entries = InlineArray<6, nghttp2_settings_entry>(repeating: nghttp2_settings_entry(settings_id: 0, value: 0))
         var count = 0
@@ -228,6 +228,9 @@ public struct HTTP2Session: ~Copyable {
         state.pointee.now = now
         state.pointee.ping()
     }
+
+    /// A PING has not been answered yet.
+    public var awaitsPing: Bool { state.pointee.pingsUnderWay > 0 }
 
     /// When to call `deadlineFired`; `.never` when there is nothing to wait for.
     public var nextDeadline: Instant {

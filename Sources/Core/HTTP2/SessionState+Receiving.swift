@@ -162,6 +162,7 @@ extension SessionState {
         // A server that has answered and wants no more of the request says so in this way (RFC 9113 §8.1).
         let isOrderly = !isServer && code == HTTP2ErrorCode.noError.rawValue && records[slot].flags.contains(.remoteEnded)
         if isOrderly { return 0 }
+        records[slot].wasResetByPeer = true
         report(reset: slot, code)
         return resetGlitch()
     }

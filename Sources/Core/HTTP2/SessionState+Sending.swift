@@ -134,7 +134,9 @@ extension SessionState {
 
     /// Our side of a stream is done.
     mutating func endSent(_ number: Int32) {
-        guard isServer, openWithoutOwner > 0, let slot = slot(number: number), records[slot].flags.contains(.isReleased) else { return }
+        guard isServer, openWithoutOwner > 0, let slot = slot(number: number), records[slot].flags.contains(.isReleased) else {
+            return
+        }
         stopRequest(slot)
     }
 

@@ -42,7 +42,7 @@ extension SessionState {
         records[slot].number = number
         records[slot].flags = .holdsSlot
         activeStreams += 1
-        earned.streamOpened()
+        if !isServer { earned.streamOpened() }
         liveRecords += 1
         return slot
     }
@@ -72,6 +72,16 @@ extension SessionState {
         {
             stopRequest(slot)
         }
+    }
+
+    /// Whoever reads may have more on its way than whoever has not read yet.
+    mutating func enlargeWindow(_ slot: Int, _ consumed: Int) {
+        records[slot].consumedAtFirst += consumed
+        guard records[slot].consumedAtFirst >= policy.initialWindowBytes / 2 else { return }
+        records[slot].consumedAtFirst = .max
+        guard policy.initialWindowBytes < policy.streamWindowBytes else { return }
+        let window = Int32(clamping: min(policy.streamWindowBytes, Int(cnghttp2_window_max())))
+        _ = nghttp2_session_set_local_window_size(session, UInt8(NGHTTP2_FLAG_NONE.rawValue), records[slot].number, window)
     }
 
     /// The response is complete, and nobody reads the rest of the request.

@@ -22,6 +22,8 @@ struct SessionState: ~Copyable {
     var resets: GlitchBudget
     var control: GlitchBudget
     var earned = EarnedFrames()
+    /// Of a server: the highest stream for which HEADERS were received, whatever nghttp2 made of them.
+    private var lastStreamBegun: Int32 = 0
     var failure: HTTP2Failure?
     /// What a callback found, to be carried out when nghttp2 has returned.
     var pendingFailure: HTTP2Failure?
@@ -59,6 +61,8 @@ struct SessionState: ~Copyable {
     var openWithoutOwner = 0
     var streamsServed = 0
     var headOffences = 0
+    /// Requests that came behind the last GOAWAY.
+    var headsIgnored = 0
     /// The highest stream of the peer that nghttp2 has opened.
     var lastPeerStream: Int32 = 0
     /// The streams that the client has opened so far, in bytes that nghttp2 may not have seen yet.
@@ -209,7 +213,7 @@ struct SessionState: ~Copyable {
         switch frame.type {
         case FrameType.data:
             if frame.length == 0, frame.flags & FrameFlag.endStream == 0 { return controlGlitch() }
-            return isServer ? requireOpen(frame.stream) : 0
+            return isServer ? requireOpen(frame.stream, isHead: false) : 0
         case FrameType.headers:
             isBlockOpen = frame.flags & FrameFlag.endHeaders == 0
             isBlockNew = true
@@ -217,7 +221,12 @@ struct SessionState: ~Copyable {
             guard isServer else { return 0 }
             // RFC 9113 §5.1.1. nghttp2 would pass over it, since it does not remember which streams there were.
             if opened.headReceived(frame.stream) == .passedOver { return fail(.connectionError(.protocolError)) }
-            return requireOpen(frame.stream)
+            // Here and not when nghttp2 has opened it: what the frames behind it may do is judged before that.
+            if frame.stream > lastStreamBegun {
+                lastStreamBegun = frame.stream
+                earned.streamOpened()
+            }
+            return requireOpen(frame.stream, isHead: true)
         case FrameType.priority:
             // RFC 9113 §6.3; nghttp2 does not look at what it ignores.
             return frame.stream == 0 ? fail(.connectionError(.protocolError)) : controlGlitch()
@@ -236,13 +245,16 @@ struct SessionState: ~Copyable {
         }
     }
 
-    /// A frame with content for a stream that nghttp2 has opened and closed: an error unless our side has reset it, since then
-    /// what was on its way is no fault (RFC 9113 §5.1). nghttp2 would pass over it. What comes in the same read as the stream's
-    /// opening is judged by nghttp2 alone.
-    private mutating func requireOpen(_ stream: Int32) -> Int32 {
-        guard stream > 0, stream <= lastPeerStream, stream & 1 == 1, drainStep == .open, failure == nil,
-            nghttp2_session_find_stream(session, stream) == nil
-        else { return 0 }
+    /// A frame with content for a stream that nghttp2 has opened and closed: an error unless our side has reset it, since then what was
+    /// on its way is no fault (RFC 9113 §5.1). nghttp2 would pass over it. What comes in the same read as the stream's opening is judged
+    /// by nghttp2 alone.
+    private mutating func requireOpen(_ stream: Int32, isHead: Bool) -> Int32 {
+        guard stream > 0, stream & 1 == 1, failure == nil else { return 0 }
+        if stream > lastPeerStream { return isHead && drainStep == .final ? headIgnored() : 0 }
+        guard nghttp2_session_find_stream(session, stream) == nil else { return 0 }
+        // Header blocks must be decoded even where nobody reads them (RFC 9113 §4.3), so that they have their price.
+        let price = isHead ? controlGlitch() : 0
+        guard price == 0, drainStep == .open else { return price }
         var oldest = Int32.max
         for i in 0..<min(recentResetCount, 64) {
             if recentResets[i] == stream { return 0 }
@@ -251,6 +263,12 @@ struct SessionState: ~Copyable {
         // One that was reset longer ago than the list goes back.
         if recentResetCount > 64, stream < oldest { return 0 }
         return fail(.frameOnClosedStream)
+    }
+
+    /// A request behind the last one that is served. Those that were on their way are no fault, and they are no more than there are places.
+    private mutating func headIgnored() -> Int32 {
+        headsIgnored += 1
+        return headsIgnored > policy.maxConcurrentStreams ? controlGlitch() : 0
     }
 
     /// Our side resets a stream.

@@ -41,6 +41,8 @@ struct StreamRecord {
     /// The stream's number; 0 in a free place.
     var number: Int32 = 0
     var flags: Flags = []
+    /// The peer has reset it, and not we because of what it sent.
+    var wasResetByPeer = false
     /// Interim heads received so far.
     var interimCount: UInt16 = 0
     /// The next free place, while this one is free.
@@ -63,6 +65,8 @@ struct StreamRecord {
     var lent = UnsafeRawBufferPointer(start: nil, count: 0)
     /// Received body bytes that the owner has not consumed.
     var unconsumed = 0
+    /// Those that it has consumed while the window was that of the beginning; `Int.max` once it is larger.
+    var consumedAtFirst = 0
     /// Of a stream that was released before its last frame was written: when its time began, and the body bytes sent since.
     var releasedAt = Instant.never
     var sentSince = 0

@@ -7,10 +7,14 @@ import Primitives
 public enum UpgradeRequest {
     /// - Parameter tokens: what the route lists.
     public static func judge(_ head: borrowing RequestHead, tokens: borrowing UpgradeTokens) -> UpgradeVerdict {
-        guard head.wantsUpgrade, !tokens.isEmpty else { return .ordinary }
+        guard head.wantsUpgrade else { return .ordinary }
         // A 1.0 client cannot mean it (RFC 9110 §7.8).
         if case .http10 = head.version { return .ordinary }
-        guard let token = firstListed(head.headers, tokens) else { return .ordinary }
+        guard !tokens.isEmpty, let token = firstListed(head.headers, tokens) else {
+            // An extended CONNECT cannot go on as an ordinary request: its client would take 200 for an open tunnel (RFC 8441 §5).
+            if case .http2 = head.version { return .refused(.notListed) }
+            return .ordinary
+        }
         switch head.framing {
         case .none, .length(0): break
         case .length, .chunked, .untilClose: return .refused(.body)
@@ -25,15 +29,6 @@ public enum UpgradeRequest {
             HandshakeKey.isValid(head.headers.value(key))
         else { return .refused(.key) }
         return .webSocket(keyIndex: key)
-    }
-
-    /// Judges an extended CONNECT of HTTP/2, which has `:protocol` in the place of `Upgrade` and needs no key (RFC 8441 §4, §5).
-    /// - Returns: nil when it opens a WebSocket.
-    public static func judge(
-        connect head: borrowing RequestHead, protocol name: RawSpan, tokens: borrowing UpgradeTokens
-    ) -> UpgradeFault? {
-        guard name.equals(ignoringCase: "websocket"), tokens.hasWebSocket else { return .notListed }
-        return hasVersion13(head.headers) ? nil : .version
     }
 
     /// The first protocol in the client's order of preference that the route lists.

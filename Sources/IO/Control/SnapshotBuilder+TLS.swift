@@ -60,7 +60,7 @@ extension SnapshotBuilder {
                 case .h2, .h2c: .http2
                 }
             var client: TLSClient?
-            if instance.isSecure {
+            if instance.isSecure, service.enabled {
                 let protocols: [TLSProtocol] =
                     switch http {
                     case .http1: [.http11]

@@ -27,11 +27,18 @@ public struct StreamSession: ~Copyable {
     /// Since when no request is on it; `.never` while there is one.
     public var idleSince = Instant.never
 
-    public init(_ http2: consuming HTTP2Session) { self.http2 = http2 }
+    /// When bytes of the peer came last.
+    public var lastReceived: Instant
+
+    public init(_ http2: consuming HTTP2Session, at now: Instant) {
+        self.http2 = http2
+        lastReceived = now
+    }
 
     /// - Returns: the place, to be told when the exchange leaves.
     public mutating func add(slot: Int) -> Int32 {
         slots.append(Int32(slot))
+        idleSince = .never
         return Int32(slots.count - 1)
     }
 
@@ -47,9 +54,9 @@ public struct StreamSession: ~Copyable {
 public typealias StreamSessionPointer = UnsafeMutablePointer<StreamSession>
 
 extension UnsafeMutablePointer<StreamSession> {
-    public static func make(_ http2: consuming HTTP2Session) -> StreamSessionPointer {
+    public static func make(_ http2: consuming HTTP2Session, at now: Instant) -> StreamSessionPointer {
         let pointer = StreamSessionPointer.allocate(capacity: 1)
-        pointer.initialize(to: StreamSession(http2))
+        pointer.initialize(to: StreamSession(http2, at: now))
         return pointer
     }
 

@@ -24,9 +24,12 @@ struct Relayed {
 private let copyBytesMax = 4096
 
 /// Takes body bytes out of `input` and frames them for the other side.
-/// - Parameter chunked: whether the other side's framing is chunked; then the end and the trailers are written too.
+/// - Parameters:
+///   - chunked: whether the other side's framing is chunked; then the end and the trailers are written too.
+///   - writesEnd: false where somebody else writes them.
 func relay(
-    _ reader: inout BodyReader, _ input: RawSpan, chunked: Bool, trailers: inout Incoming, into out: inout ByteBuffer
+    _ reader: inout BodyReader, _ input: RawSpan, chunked: Bool, writesEnd: Bool = true, trailers: inout Incoming,
+    into out: inout ByteBuffer
 ) -> Relayed {
     var relayed = Relayed()
     let count = input.byteCount
@@ -60,7 +63,7 @@ func relay(
         case .end(let consumed):
             relayed.consumed += consumed
             relayed.hasEnded = true
-            if chunked, !writeEnd(trailers, into: &out) { relayed.fault = .malformed }
+            if chunked, writesEnd, !writeEnd(trailers, into: &out) { relayed.fault = .malformed }
             return relayed
         case .refused:
             relayed.fault = .malformed

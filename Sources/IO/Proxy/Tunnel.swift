@@ -38,8 +38,10 @@ struct Tunnel {
     var backendHasEnded = false
     /// Its end has been asked for.
     var isClosing = false
-    /// The client has been told.
-    var hasSaidClose = false
+    /// The gateway has said Close to the client: nothing of the backend's follows (RFC 6455 §5.5.1).
+    var hasSaidCloseDown = false
+    /// And to the backend.
+    var hasSaidCloseUp = false
 
     init(idleTimeout: TimeAmount, isWebSocket: Bool, hasExtensions: Bool) {
         self.idleTimeout = idleTimeout
@@ -66,7 +68,7 @@ struct Tunnel {
     /// Both ends have said that they close.
     var isOver: Bool { upward.closeCode != nil && downward.closeCode != nil }
 
-    /// A Close frame to the client would not land inside another frame, nor behind the backend's own.
-    var mayCloseDown: Bool { !hasSaidClose && downward.isAtFrameBoundary && downward.closeCode == nil }
-    var mayCloseUp: Bool { upward.isAtFrameBoundary && upward.closeCode == nil }
+    /// A Close frame to the client would not land inside another frame, nor behind the backend's own, nor behind its end.
+    var mayCloseDown: Bool { !hasSaidCloseDown && !backendHasEnded && downward.isAtFrameBoundary && downward.closeCode == nil }
+    var mayCloseUp: Bool { !hasSaidCloseUp && !clientHasEnded && upward.isAtFrameBoundary && upward.closeCode == nil }
 }

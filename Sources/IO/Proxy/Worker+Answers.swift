@@ -58,7 +58,7 @@ extension Worker {
     func refuse(_ slot: Int, _ refusal: Refusal, detail: StaticString = "", upgrade: UpgradeFault? = nil) {
         let exchange = exchanges.pointer(slot)
         if !exchange.pointee.context.hasRequestID { exchange.pointee.context.makeRequestID() }
-        if exchange.pointee.isGRPC || isCall(slot) { return refuseCall(slot, refusal) }
+        if isCall(slot) { return refuseCall(slot, refusal) }
         let format = AcceptPreference(exchange.pointee.head.headers).format
         let body = refusalBody(refusal, detail, format, exchange.pointee.context)
         var allow: [UInt8] = []
@@ -72,43 +72,42 @@ extension Worker {
         runOwnResponse(slot, body)
     }
 
-    /// Whether whoever asks is a gRPC client, where no route has told yet.
+    /// Whether the client wants to hear of gRPC; also where the request was refused before its route was known.
     private func isCall(_ slot: Int) -> Bool {
         let exchange = exchanges.pointer(slot)
-        guard exchange.pointee.head.method == .post, GRPCContentType.isGRPC(exchange.pointee.head) else { return false }
-        exchange.pointee.isGRPC = true
-        exchange.pointee.isPlain = false
-        return true
+        if exchange.pointee.isGRPC { return true }
+        return exchange.pointee.head.method == .post && !isAdmin && GRPCContentType.isGRPC(exchange.pointee.head)
     }
 
     /// What a gRPC client gets in the place of a refusal.
     private func refuseCall(_ slot: Int, _ refusal: Refusal) {
         let exchange = exchanges.pointer(slot)
         response.clear()
-        TrailersOnly.fill(&response, with: refusal, requestID: RawSpan())
-        exchange.pointee.hasGRPCStatus = true
-        exchange.pointee.grpcStatus = GRPCStatus(refusal).rawValue
+        var status = GRPCStatus(refusal)
+        // The backend has said more than that it failed (gRPC over HTTP2, "Errors").
+        if refusal.status == 502, let code = exchange.pointee.resetCode { status = GRPCStatus(http2ErrorCode: code) }
+        TrailersOnly.fill(&response, with: refusal, status: status, requestID: RawSpan())
+        endCall(slot, status)
         exchange.pointee.reason = refusal.reason
         if refusal.closes { exchange.pointee.clientMayContinue = false }
         runOwnResponse(slot, [])
     }
 
-    /// What a gRPC client gets in the place of an answer that a middleware or the route makes: its status as one of gRPC.
-    private func answerCall(_ slot: Int, _ answer: Answer) {
+    private func endCall(_ slot: Int, _ status: GRPCStatus) {
         let exchange = exchanges.pointer(slot)
-        var message: [UInt8] = []
-        if case .error(_, let text) = answer.content { message = Array(text.utf8) }
-        let status = answer.status < 300 ? GRPCStatus.unimplemented : GRPCStatus(httpStatus: answer.status)
-        answer.fill(&response)
-        response.status = 200
-        for i in 0..<response.headers.count where response.headers.fields[i].id == .contentType { response.headers.remove(at: i) }
-        response.headers.addComposed(.contentType) { $0.append("application/grpc") }
-        if response.headers.firstIndex(of: .server) == nil { addServer() }
-        TrailersOnly.addFields(status, message: message.span.bytes, to: &response.headers)
-        response.framing = .length(0)
-        response.declaredLength = 0
+        exchange.pointee.isGRPC = true
+        exchange.pointee.isPlain = false
         exchange.pointee.hasGRPCStatus = true
         exchange.pointee.grpcStatus = status.rawValue
+    }
+
+    /// What a gRPC client gets in the place of an error that a stage of the chain answers with. The stage's fields stay.
+    private func answerCall(_ slot: Int, _ answer: Answer, _ message: String) {
+        answer.fill(&response)
+        let status = GRPCStatus(httpStatus: answer.status)
+        let text = Array(message.utf8)
+        TrailersOnly.fill(&response, status: status, message: text.span.bytes)
+        endCall(slot, status)
         runOwnResponse(slot, [])
     }
 
@@ -140,7 +139,7 @@ extension Worker {
     func respond(_ slot: Int, _ answer: Answer, _ reason: Reason) {
         let exchange = exchanges.pointer(slot)
         exchange.pointee.reason = reason
-        if exchange.pointee.isGRPC, answer.status != 204 { return answerCall(slot, answer) }
+        if case .error(_, let message) = answer.content, isCall(slot) { return answerCall(slot, answer, message) }
         var body: [UInt8] = []
         answer.fill(&response)
         switch answer.content {

@@ -97,18 +97,16 @@ extension Worker {
         let backend = backends.pointer(index)
         guard let streams = backend.pointee.streams else { return }
         let token = Token(.backend, index: index, generation: backends.generation(index))
+        let held = holdReceived()
+        defer { giveBack(held) }
+        streams.pointee.lastReceived = now
         let goesOn = streams.pointee.http2.receive(bytes, at: now)
         while let event = streams.pointee.http2.nextEvent() {
             backendStreamEvent(index, streams, event)
             guard backends.isLive(token) else { return }
         }
         markDirty(backend: index)
-        guard goesOn else {
-            if let failure = streams.pointee.http2.failure, let pool = pools[Int(backend.pointee.pool)] {
-                report(.backend(pool.pointee.state.key.address), failure.reason, UnsafeRawBufferPointer(start: nil, count: 0))
-            }
-            return sharedBackendEnded(index)
-        }
+        if !goesOn { breakShared(index) }
     }
 
     func backendStreamEvent(_ index: Int, _ streams: StreamSessionPointer, _ event: HTTP2Event) {
@@ -134,11 +132,17 @@ extension Worker {
             guard let slot = exchange(on: streams, stream) else { return }
             responseStreamEnded(slot)
         case .reset(let stream, let code, let isSafeToRetry):
-            guard let slot = exchange(on: streams, stream), !exchanges.pointer(slot).pointee.backendHasEnded else { return }
-            backendStreamReset(slot, code, isSafeToRetry)
+            guard let slot = exchange(on: streams, stream) else { return }
+            if case .tunnelled = exchanges.pointer(slot).pointee.step { return tunnelStreamGone(slot) }
+            guard !exchanges.pointer(slot).pointee.backendHasEnded else { return }
+            let isPeers = streams.pointee.http2.wasResetByPeer(stream)
+            if !isPeers { distrust(slot) }
+            backendStreamReset(slot, code, isPeers: isPeers, isSafeToRetry: isSafeToRetry)
         case .closed(let stream):
+            guard let slot = exchange(on: streams, stream) else { return }
+            if case .tunnelled = exchanges.pointer(slot).pointee.step { return tunnelStreamGone(slot) }
             // An answer that is whole may still wait for its client.
-            guard let slot = exchange(on: streams, stream), !exchanges.pointer(slot).pointee.backendHasEnded else { return }
+            guard !exchanges.pointer(slot).pointee.backendHasEnded else { return }
             backendBroken(slot, .closed)
         case .goAway:
             // Those above its last stream come as resets that may be repeated.
@@ -246,11 +250,11 @@ extension Worker {
         if clientTakes(slot) { armIdleBackend(slot) } else { excuseBackend(slot) }
     }
 
-    private func backendStreamReset(_ slot: Int, _ code: HTTP2ErrorCode, _ isSafeToRetry: Bool) {
+    private func backendStreamReset(_ slot: Int, _ code: HTTP2ErrorCode, isPeers: Bool, isSafeToRetry: Bool) {
         let exchange = exchanges.pointer(slot)
         exchange.pointee.resetCode = code.rawValue
         if isSafeToRetry { return backendBroken(slot, .streamRefused) }
         if case .relaying = exchange.pointee.machine.state { return backendBroken(slot, .truncated) }
-        backendBroken(slot, code == .protocolError ? .malformed : .closed)
+        backendBroken(slot, isPeers ? .closed : .malformed)
     }
 }

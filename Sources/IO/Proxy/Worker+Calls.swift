@@ -39,11 +39,11 @@ extension Worker {
     }
 
     /// The trailers of the answer, without those that may not be passed on, as a section of lines and an empty one; for a call that ends
-    /// without a status, with the one that says so. Put into `out`.
+    /// without a status, with the one that says so. Appended to `out`; nothing where there are none.
     /// - Returns: false when what came is malformed.
     func composeTrailers(_ slot: Int) -> Bool {
         let exchange = exchanges.pointer(slot)
-        out.clear()
+        let start = out.count
         if !exchange.pointee.responseTrailers.isEmpty {
             var block = HeaderBlock(bytes: exchange.pointee.responseTrailers.count, fields: 8)
             let section = RawSpan(_unsafeBytes: exchange.pointee.responseTrailers.bytes)
@@ -58,7 +58,16 @@ extension Worker {
         if exchange.pointee.isGRPC, !exchange.pointee.hasGRPCStatus {
             appendStatus(slot, .unavailable, "the service ended the call without a status")
         }
-        if !out.isEmpty { out.append("\r\n") }
+        if out.count > start { out.append("\r\n") }
+        return true
+    }
+
+    /// The end of a call's answer that a client of HTTP/1.1 gets in chunks: the last one, and the trailers. Appended to `out`.
+    func appendLastChunk(_ slot: Int) -> Bool {
+        out.append("0\r\n")
+        let start = out.count
+        guard composeTrailers(slot) else { return false }
+        if out.count == start { out.append("\r\n") }
         return true
     }
 

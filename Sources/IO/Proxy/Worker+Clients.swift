@@ -20,7 +20,8 @@ extension Worker {
         let client = clients.pointer(index)
         if flags & (PollEvents.error | PollEvents.hangup) != 0 {
             // Both halves are shut in order: what the client still sent is read, or closing would reset the answer on its way.
-            guard flags & PollEvents.error == 0, case .lingering = client.pointee.phase else { return clientGone(index) }
+            // So is the end of a tunnel whose backend had ended before.
+            guard flags & PollEvents.error == 0, isLastWord(index) else { return clientGone(index) }
         }
         if flags & (PollEvents.in | PollEvents.readHangup) != 0 { client.pointee.isReadable = true }
         if flags & PollEvents.readHangup != 0 { client.pointee.isHalfClosed = true }
@@ -29,6 +30,18 @@ extension Worker {
             guard clients.isLive(token) else { return }
         }
         if flags & (PollEvents.in | PollEvents.readHangup) != 0 { clientReadable(index) }
+    }
+
+    /// What a client sends that gets no more itself is waited for.
+    private func isLastWord(_ index: Int) -> Bool {
+        let client = clients.pointer(index)
+        switch client.pointee.phase {
+        case .lingering: return true
+        case .exchange:
+            guard case .tunnelled = exchanges.pointer(Int(client.pointee.exchange)).pointee.step else { return false }
+            return true
+        case .head, .proxyHeader, .handshake, .streams: return false
+        }
     }
 
     /// Reads as far as the connection's phase allows.

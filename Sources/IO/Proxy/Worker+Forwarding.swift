@@ -6,6 +6,7 @@ import HTTPMessages
 import Pipeline
 import Primitives
 import Reactor
+import Resilience
 import Upstream
 
 /// The request's way to the backend: its head, then its body as fast as the backend takes it.
@@ -27,7 +28,9 @@ extension Worker {
         exchange.pointee.forwardedAt = Instant(nanoseconds: calls.monotonic())
         exchange.pointee.machine.connected(reused: backend.pointee.isReused)
         exchange.pointee.hasBackendAnswered = false
+        exchange.pointee.resetCode = nil
         exchange.pointee.interimCount = 0
+        if exchange.pointee.sharesBackend { keepBodyOfStream(slot) }
         backend.pointee.requests += 1
         exchange.pointee.uploadFailed = false
         out.clear()
@@ -263,6 +266,26 @@ extension Worker {
             exchange.pointee.requestBody.announcedBytes)
         if relayed.fault == nil, overflows || announced > exchange.pointee.context.bodyLimit { relayed.fault = .tooLarge }
         return relayed
+    }
+
+    /// A stream may be refused although all of its body was sent, and then any request may be sent again (RFC 9113 §8.7).
+    private func keepBodyOfStream(_ slot: Int) {
+        let exchange = exchanges.pointer(slot)
+        guard exchange.pointee.requestBytes == 0, let service = exchange.pointee.service,
+            service._withUnsafeGuaranteedRef({ $0.retry.retriesMax > 0 && $0.retry.conditions.contains(.refusedStream) })
+        else { return }
+        switch exchange.pointee.head.framing {
+        case .length(let count) where count <= UInt64(Self.keptBodyMax): exchange.pointee.keepsBody = true
+        case .chunked: exchange.pointee.keepsBody = true
+        case .length, .none, .untilClose: break
+        }
+    }
+
+    /// The answer begins: nothing is sent again from here on.
+    func forgetBody(_ slot: Int) {
+        let exchange = exchanges.pointer(slot)
+        exchange.pointee.keepsBody = false
+        exchange.pointee.keptBody.discard()
     }
 
     /// Small bodies of requests that may be sent again are kept until the answer begins.

@@ -88,6 +88,10 @@ extension Worker {
             if !more { break }
         }
         if streams.pointee.slots.isEmpty { streams.pointee.frames.clear(keeping: 16) }
+        // What broke a rule is reset with the frames that go out, and only then it is told that its stream is gone.
+        while clients.isLive(token), case .streams = client.pointee.phase, let event = streams.pointee.http2.nextEvent() {
+            streamEvent(index, streams, event)
+        }
         while clients.isLive(token), case .streams = client.pointee.phase, let stream = streams.pointee.http2.nextDrained() {
             guard let slot = exchange(on: streams, stream) else { continue }
             exchanges.pointer(slot).pointee.clientDeadline = .never
@@ -103,7 +107,9 @@ extension Worker {
         guard clients.isLive(token), case .streams = client.pointee.phase else { return }
         if streams.pointee.isEnding { return }
         if streams.pointee.http2.failure != nil { return breakStreams(index) }
-        if streams.pointee.http2.wantsClose, streams.pointee.slots.isEmpty, client.pointee.outgoing.isEmpty { return linger(index) }
+        if streams.pointee.http2.wantsClose, streams.pointee.slots.isEmpty, client.pointee.outgoing.isEmpty {
+            return linger(index)
+        }
         armIdleStreams(index)
     }
 
@@ -121,9 +127,16 @@ extension Worker {
             if !more { break }
         }
         if streams.pointee.slots.isEmpty { streams.pointee.frames.clear(keeping: 16) }
+        while backends.isLive(token), let event = streams.pointee.http2.nextEvent() {
+            backendStreamEvent(index, streams, event)
+        }
         while backends.isLive(token), let stream = streams.pointee.http2.nextDrained() {
             guard let slot = exchange(on: streams, stream) else { continue }
-            continueForwarding(slot)
+            if case .tunnelled = exchanges.pointer(slot).pointee.step {
+                tunnelFlushed(toBackend: slot)
+            } else {
+                continueForwarding(slot)
+            }
         }
         guard backends.isLive(token) else { return }
         // Streams also close when their last frame is written, and what nghttp2 found wrong shows when the peer is told.
@@ -131,8 +144,7 @@ extension Worker {
             backendStreamEvent(index, streams, event)
             guard backends.isLive(token) else { return }
         }
-        if streams.pointee.http2.failure != nil { return sharedBackendEnded(index) }
-        if streams.pointee.slots.isEmpty { return sharedBackendIdle(index) }
-        if streams.pointee.http2.nextDeadline != .never { armBackend(index, streams.pointee.http2.nextDeadline) }
+        if streams.pointee.http2.failure != nil { return breakShared(index) }
+        if streams.pointee.slots.isEmpty { sharedBackendIdle(index) } else { armShared(index) }
     }
 }

@@ -104,7 +104,11 @@ extension Worker {
         switch found {
         case .connected:
             leaveQueue(slot)
-            sendRequest(slot, UnsafeRawBufferPointer(start: nil, count: 0))
+            if !exchange.pointee.isPlain, exchange.pointee.upgrade != nil {
+                sendOnConnection(slot)
+            } else {
+                sendRequest(slot, UnsafeRawBufferPointer(start: nil, count: 0))
+            }
         case .waiting:
             let step = exchange.pointee.step
             leaveQueue(slot)

@@ -170,8 +170,10 @@ extension Worker {
         {
             exchange.pointee.requestDeadline = exchange.pointee.started + announced
         }
-        if exchange.pointee.head.method == .post, route.pointee.forwards, GRPCContentType.isGRPC(exchange.pointee.head), !beginCall(slot) {
-            return .refuse(.unacceptable, "grpc-timeout cannot be read.")
+        if exchange.pointee.head.method == .post, route.pointee.forwards, GRPCContentType.isGRPC(exchange.pointee.head) {
+            guard beginCall(slot) else { return .refuse(.unacceptable, "grpc-timeout cannot be read.") }
+            // It had run out of time before it came: nobody is to work for it.
+            guard exchange.pointee.requestDeadline > exchange.pointee.started else { return .refuse(.upstreamTimeout, "") }
         }
         if exchange.pointee.requestDeadline != .never { armExchange(slot) }
         if route.pointee.forwards, shedder.sheds(route.pointee.priority, under: control.pressure, at: now) {
@@ -248,6 +250,7 @@ extension Worker {
             return .refuse(.bodyTooLarge, "")
         }
         if route.pointee.forwards { return prepareForwarding(slot, snapshot) }
+        if exchange.pointee.head.wantsUpgrade, exchange.pointee.clientStream != nil { return .refuseUpgrade(.notListed) }
         switch route.pointee.action {
         case .forward: return prepareForwarding(slot, snapshot)
         case .redirect(let redirect): return self.redirect(slot, redirect)
@@ -289,7 +292,7 @@ extension Worker {
                 Answer(status: 204, fields: [("Allow", allow)]), responseFrom: route.pointee.stages - 1, reason: .response)
         case .refuse(let fault): return .refuse(fault.refusal, fault.message)
         }
-        if exchange.pointee.head.wantsUpgrade, route.pointee.tunnelsReference != nil {
+        if exchange.pointee.head.wantsUpgrade, route.pointee.tunnelsReference != nil || exchange.pointee.clientStream != nil {
             if let fault = judgeUpgrade(slot, route) { return .refuseUpgrade(fault) }
             guard admitsOrigin(slot, route) else { return .refuse(.originDenied, "") }
         }

@@ -103,13 +103,10 @@ extension Worker {
         if !exchange.pointee.isPlain, exchange.pointee.upgrade != nil, exchange.pointee.sharesBackend {
             let index = Int(exchange.pointee.backend)
             guard let allows = allowsTunnels(index) else {
-                exchange.pointee.step = .connecting
-                exchange.pointee.waitDeadline = now + connectTimeout(slot)
-                backends.pointer(index).pointee.streams?.pointee.waiters.append(exchange.pointee.context.exchangeToken)
-                return armExchange(slot)
+                if let streams = backends.pointer(index).pointee.streams { awaitSettings(slot, streams) }
+                return
             }
-            exchange.pointee.waitDeadline = .never
-            guard allows, exchange.pointee.upgrade?.isWebSocket == true else { return backendBroken(slot, .malformed) }
+            guard allows, exchange.pointee.upgrade?.isWebSocket == true else { return tunnelUnavailable(slot) }
         }
         if let refusal = stillMayBeSent(slot) {
             dropBackend(slot)
@@ -123,6 +120,14 @@ extension Worker {
             return startTry(slot)
         }
         sendRequest(slot, UnsafeRawBufferPointer(start: nil, count: 0))
+    }
+
+    /// The backend takes no tunnel on its connection. It got nothing, and is well otherwise.
+    private func tunnelUnavailable(_ slot: Int) {
+        report(.backend(instanceName(slot)), "extended_connect_not_allowed", UnsafeRawBufferPointer(start: nil, count: 0))
+        attemptEnded(slot, .upstreamMalformed)
+        dropBackend(slot)
+        tryFailed(slot, .malformed)
     }
 
     func connectBroken(_ index: Int, _ failure: UpstreamFailure) {
@@ -281,12 +286,18 @@ extension Worker {
         let exchange = exchanges.pointer(slot)
         guard let route = exchange.pointee.route else { return backendBroken(slot, .malformed) }
         guard stripResponse(slot) else { return backendBroken(slot, .malformed) }
+        if !exchange.pointee.isPlain, let fault = tunnelFault(slot) {
+            report(.backend(instanceName(slot)), fault, UnsafeRawBufferPointer(start: nil, count: 0))
+            return backendBroken(slot, .malformed)
+        }
         if exchange.pointee.isGRPC { noteCallStatus(slot) }
         exchange.pointee.upstreamStatus = response.status
-        exchange.pointee.responseBody =
-            !exchange.pointee.sharesBackend || response.framing == .none
-            ? BodyReader(response.framing) : BodyReader(.untilClose)
-        exchange.pointee.backendMayContinue = response.allowsReuse
+        // A stream says itself where the body ends; with its head it has said so already.
+        let endsWithStream = exchange.pointee.sharesBackend && response.framing != .none && !exchange.pointee.backendHasEnded
+        exchange.pointee.responseBody = BodyReader(endsWithStream ? .untilClose : response.framing)
+        // Who was asked for another protocol may yet speak it (RFC 9110 §7.8).
+        exchange.pointee.backendMayContinue =
+            response.allowsReuse && (exchange.pointee.isPlain || exchange.pointee.upgrade == nil)
         let outcome = CallOutcome(status: response.status)
         tell(slot, outcome)
         if response.status >= 400 {
@@ -423,6 +434,7 @@ extension Worker {
         if isTunnel, exchange.pointee.clientStream == nil { appendUpgrade(slot, to: &out) }
         HeadSerialiser.endOfHead(into: &out)
         guard exchange.pointee.machine.headReceived() else { return backendBroken(slot, .malformed) }
+        if exchange.pointee.keepsBody { forgetBody(slot) }
         if let transitions { transitions.answered(slot, status: response.status) }
         if exchange.pointee.retriedFor != nil || exchange.pointee.holdsRetry { retryEnded(slot, .success) }
         exchange.pointee.status = response.status
@@ -450,9 +462,12 @@ extension Worker {
     /// Passes body bytes on behind what `out` holds.
     func relayResponse(_ slot: Int, _ bytes: UnsafeRawBufferPointer) {
         let exchange = exchanges.pointer(slot)
-        let relayed = relay(
-            &exchange.pointee.responseBody, RawSpan(_unsafeBytes: bytes), chunked: exchange.pointee.clientFraming == .chunked,
+        let isChunked = exchange.pointee.clientFraming == .chunked
+        let endsCall = exchange.pointee.isGRPC && isChunked && exchange.pointee.clientStream == nil
+        var relayed = relay(
+            &exchange.pointee.responseBody, RawSpan(_unsafeBytes: bytes), chunked: isChunked, writesEnd: !endsCall,
             trailers: &exchange.pointee.responseTrailers, into: &out)
+        if endsCall, relayed.hasEnded, !appendLastChunk(slot) { relayed.fault = .malformed }
         if relayed.fault != nil {
             report(.backend(instanceName(slot)), "malformed_body", bytes)
             return backendBroken(slot, .malformed)

@@ -15,6 +15,9 @@ import Upstream
 /// Connections to backends that carry many requests at once (HTTP/2): how a request gets a stream of one, and what becomes of the connection.
 /// What a request does with its stream is in +BackendStreams.
 extension Worker {
+    /// So long nothing may come from a backend before it is asked whether it is there.
+    private static var silence: TimeAmount { .seconds(5) }
+
     // Getting a stream.
 
     /// A stream of a connection that is there, a place at one that is being made, or a new connection.
@@ -69,7 +72,8 @@ extension Worker {
         return true
     }
 
-    private func awaitSettings(_ slot: Int, _ streams: StreamSessionPointer) {
+    /// The request goes on when the backend has said what it allows.
+    func awaitSettings(_ slot: Int, _ streams: StreamSessionPointer) {
         let exchange = exchanges.pointer(slot)
         exchange.pointee.step = .connecting
         exchange.pointee.upstreamDeadline = now + connectTimeout(slot)
@@ -88,7 +92,7 @@ extension Worker {
         else {
             return connectBroken(index, .connectFailed)
         }
-        let streams = StreamSessionPointer.make(session)
+        let streams = StreamSessionPointer.make(session, at: now)
         backend.pointee.streams = streams
         backend.pointee.phase = .shared
         pool.pointee.speaksHTTP2 = true
@@ -164,7 +168,11 @@ extension Worker {
             let slot = Token(raw: raw).index
             guard exchanges.pointer(slot).pointee.backend == Int32(index) else { continue }
             exchanges.pointer(slot).pointee.upstreamDeadline = .never
-            if streams.pointee.http2.canOpenStream, !streams.pointee.isDraining { sendOnConnection(slot) } else { lookElsewhere(slot) }
+            if streams.pointee.http2.canOpenStream, !streams.pointee.isDraining {
+                sendOnConnection(slot)
+            } else {
+                lookElsewhere(slot)
+            }
         }
     }
 
@@ -222,6 +230,7 @@ extension Worker {
             if unread > 0 { streams.pointee.http2.consume(stream, unread) }
             streams.pointee.http2.setToken(stream, 0)
             if !isWhole { streams.pointee.http2.reset(stream, .cancel) }
+            if !isWhole, exchange.pointee.reason != .clientClosed { askWhetherAlive(streams) }
             streams.pointee.http2.released(stream, at: now)
         }
         exchange.pointee.backendInput.discard()
@@ -254,16 +263,37 @@ extension Worker {
             return closeShared(index)
         }
         if waitingCount == 0, pool.pointee.handsOver(worker: self.index, hasOwnWaiters: false) { return closeShared(index) }
-        armBackend(index, min(now + pool.pointee.pool.policy.idleTimeout, streams.pointee.http2.nextDeadline))
+        // What its backend sends meanwhile is no use of it.
+        if streams.pointee.idleSince == .never { streams.pointee.idleSince = now }
+        let end = streams.pointee.idleSince + pool.pointee.pool.policy.idleTimeout
+        armBackend(index, min(end, streams.pointee.http2.nextDeadline))
+    }
+
+    /// Requests are on it: only the session itself may wait for something.
+    func armShared(_ index: Int) {
+        let backend = backends.pointer(index)
+        guard let streams = backend.pointee.streams else { return }
+        let deadline = streams.pointee.http2.nextDeadline
+        if deadline == .never { backend.pointee.deadline.clear() } else { armBackend(index, deadline) }
+    }
+
+    /// A request has had no answer: where nothing else has come for a while either, the backend is asked whether it is there, or requests
+    /// would join the connection until the kernel gives it up.
+    private func askWhetherAlive(_ streams: StreamSessionPointer) {
+        guard now.since(streams.pointee.lastReceived) >= Self.silence, !streams.pointee.http2.awaitsPing else { return }
+        streams.pointee.http2.ping(at: now)
     }
 
     /// Its time is over, or the session's.
     func sharedBackendTimerFired(_ index: Int) {
         guard let streams = backends.pointer(index).pointee.streams else { return }
         streams.pointee.http2.deadlineFired(at: now)
-        if streams.pointee.http2.failure != nil { return sharedBackendEnded(index) }
-        if streams.pointee.slots.isEmpty { return closeShared(index) }
-        if streams.pointee.http2.nextDeadline != .never { armBackend(index, streams.pointee.http2.nextDeadline) }
+        if streams.pointee.http2.failure != nil { return breakShared(index) }
+        if streams.pointee.slots.isEmpty, let pool = pools[Int(backends.pointer(index).pointee.pool)],
+            streams.pointee.idleSince + pool.pointee.pool.policy.idleTimeout <= now
+        {
+            return closeShared(index)
+        }
         markDirty(backend: index)
     }
 
@@ -277,6 +307,20 @@ extension Worker {
             _ = send(backend, streams.pointee.frames.unsafeBytes, UnsafeRawBufferPointer(start: nil, count: 0))
         }
         destroyShared(index, .active)
+    }
+
+    /// The backend has broken the rules for all its streams, or does not answer: that is told, and the connection ends.
+    func breakShared(_ index: Int) {
+        let backend = backends.pointer(index)
+        guard let streams = backend.pointee.streams else { return }
+        if let failure = streams.pointee.http2.failure, let pool = pools[Int(backend.pointee.pool)] {
+            report(.backend(pool.pointee.state.key.address), failure.reason, UnsafeRawBufferPointer(start: nil, count: 0))
+        }
+        _ = streams.pointee.http2.write(into: &streams.pointee.frames, limit: 1024)
+        if backend.pointee.outgoing.isEmpty, !streams.pointee.frames.isEmpty {
+            _ = send(backend, streams.pointee.frames.unsafeBytes, UnsafeRawBufferPointer(start: nil, count: 0))
+        }
+        sharedBackendEnded(index)
     }
 
     /// It broke under its requests.

@@ -36,7 +36,7 @@ extension Worker {
             if case .forwarded = exchange.pointee.step { continueForwarding(slot) }
             return
         }
-        if exchange.pointee.uploadFailed || exchange.pointee.machine.requestRead && exchange.pointee.upgrade == nil {
+        if exchange.pointee.uploadFailed || exchange.pointee.machine.requestRead && !exchange.pointee.head.wantsUpgrade {
             return returnWindow(slot, bytes.count)
         }
         if case .tunnelled = exchange.pointee.step {
@@ -107,11 +107,14 @@ extension Worker {
         guard let stream = exchange.pointee.clientStream,
             let streams = clients.pointer(Int(exchange.pointee.client)).pointee.streams
         else { return true }
+        // Every answer has its head, however much the others hold, and what comes with that in one read.
+        if case .awaitingHead = exchange.pointee.machine.state { return true }
         guard streams.pointee.http2.pendingTotal < Self.heldBytesMax else {
             streams.pointee.holdsBack = true
             return false
         }
-        return streams.pointee.http2.pending(stream) <= StreamSession.lowWaterBytes && streams.pointee.frames.count < Self.framesMax
+        return streams.pointee.http2.pending(stream) <= StreamSession.lowWaterBytes
+            && streams.pointee.frames.count < Self.framesMax
     }
 
     /// Streams that had to wait for what others have to send may go on; the session tells only of their own bytes.
@@ -123,17 +126,18 @@ extension Worker {
         let tokens = streams.pointee.slots.map { exchanges.pointer(Int($0)).pointee.context.exchangeToken }
         for raw in tokens where exchanges.isLive(Token(raw: raw)) {
             let slot = Token(raw: raw).index
-            guard isAnswering(slot), clientTakes(slot) else { continue }
+            guard awaitsAnswer(slot), clientTakes(slot) else { continue }
             exchanges.pointer(slot).pointee.clientDeadline = .never
             clientDrained(slot)
         }
     }
 
-    /// Bytes go from the backend to the client.
-    private func isAnswering(_ slot: Int) -> Bool {
-        if case .tunnelled = exchanges.pointer(slot).pointee.step { return true }
-        guard case .relaying = exchanges.pointer(slot).pointee.machine.state else { return false }
-        return true
+    /// The backend may have something for the client, if only the head.
+    private func awaitsAnswer(_ slot: Int) -> Bool {
+        switch exchanges.pointer(slot).pointee.step {
+        case .forwarded, .tunnelled: true
+        case .idle, .collecting, .requestSuspended, .queued, .connecting, .backingOff, .responseSuspended, .answered: false
+        }
     }
 
     func writeToStream(_ slot: Int, _ first: UnsafeRawBufferPointer, _ second: UnsafeRawBufferPointer) -> Sent {
@@ -172,6 +176,7 @@ extension Worker {
 
     /// The answer is complete.
     func endClientStream(_ slot: Int) {
+        out.clear()
         guard composeTrailers(slot) else {
             out.clear()
             return sendEndOfStream(slot, trailers: UnsafeRawBufferPointer(start: nil, count: 0))

@@ -20,7 +20,7 @@ extension Worker {
         guard let session = http2Session(.server(listenerRules[listener].http2)) else {
             return closeClient(index, reset: true)
         }
-        client.pointee.streams = StreamSessionPointer.make(session)
+        client.pointee.streams = StreamSessionPointer.make(session, at: now)
         client.pointee.phase = .streams
         client.pointee.headStarted = .never
         markDirty(client: index)
@@ -48,6 +48,8 @@ extension Worker {
         let client = clients.pointer(index)
         guard let streams = client.pointee.streams else { return }
         let token = Token(.client, index: index, generation: clients.generation(index))
+        let held = holdReceived()
+        defer { giveBack(held) }
         let goesOn = streams.pointee.http2.receive(bytes, at: now)
         while let event = streams.pointee.http2.nextEvent() {
             streamEvent(index, streams, event)
@@ -79,6 +81,8 @@ extension Worker {
             abandonExchange(slot, .clientClosed)
         case .closed(let stream):
             guard let slot = exchange(on: streams, stream) else { return }
+            // Both sides of a tunnel have ended, and what the client sent last may still be on its way.
+            if case .tunnelled = exchanges.pointer(slot).pointee.step, exchanges.pointer(slot).pointee.streamHasEnded { return }
             abandonExchange(slot, .clientClosed)
         case .goAway, .settings, .pingAcknowledged: break
         }

@@ -21,7 +21,10 @@ extension Worker {
     /// - Returns: what keeps it from being sent; nil for ordinary requests too.
     func judgeUpgrade(_ slot: Int, _ route: UnsafePointer<RouteRuntime>) -> UpgradeFault? {
         let exchange = exchanges.pointer(slot)
-        return route.pointee.tunnelsReference?._withUnsafeGuaranteedRef { tunnels in
+        guard let tunnels = route.pointee.tunnelsReference else {
+            return exchange.pointee.head.version == .http2 ? .notListed : nil
+        }
+        return tunnels._withUnsafeGuaranteedRef { tunnels in
             switch UpgradeRequest.judge(exchange.pointee.head, tokens: tunnels.tokens) {
             case .ordinary: return nil
             case .refused(let fault): return fault
@@ -73,6 +76,17 @@ extension Worker {
             guard let name = tunnels.tokens.name(upgrade.name) else { return .status }
             return UpgradeResponse.judge(response, token: name.span.bytes)
         }
+    }
+
+    /// What is wrong with a final answer to a handshake that no 101 has answered; nil where it may be passed on.
+    func tunnelFault(_ slot: Int) -> StaticString? {
+        let exchange = exchanges.pointer(slot)
+        guard exchange.pointee.upgrade != nil, response.status != 101 else { return nil }
+        if exchange.pointee.sharesBackend, response.status == 200 {
+            return UpgradeResponse.judgeOffers(in: response.headers, request: exchange.pointee.head.headers)?.name
+        }
+        // On a stream every 2xx would say that the tunnel is open.
+        return exchange.pointee.clientStream != nil && response.status / 100 == 2 ? "success without a tunnel" : nil
     }
 
     /// The head of the answer, as the client's version of HTTP has it: a stream that has become a tunnel says 200 (RFC 8441 §5), a connection
@@ -211,22 +225,28 @@ extension Worker {
 
     func passUp(_ slot: Int, _ bytes: UnsafeRawBufferPointer) {
         let exchange = exchanges.pointer(slot)
+        guard let tunnel = exchange.pointee.tunnel else { return }
         exchange.pointee.requestBytes += UInt64(bytes.count)
-        exchange.pointee.tunnel?.pointee.up(RawSpan(_unsafeBytes: bytes))
+        tunnel.pointee.up(RawSpan(_unsafeBytes: bytes))
         touchTunnel(slot)
-        let nothing = UnsafeRawBufferPointer(start: nil, count: 0)
-        if case .failed = writeToBackend(slot, bytes, nothing) { backendHasEnded(slot, wasReset: true) }
+        if !tunnel.pointee.hasSaidCloseUp {
+            let nothing = UnsafeRawBufferPointer(start: nil, count: 0)
+            if case .failed = writeToBackend(slot, bytes, nothing) { return backendHasEnded(slot, wasReset: true) }
+        }
+        if tunnel.pointee.isClosing { continueClosing(slot) }
     }
 
     func passDown(_ slot: Int, _ bytes: UnsafeRawBufferPointer) {
         let exchange = exchanges.pointer(slot)
+        guard let tunnel = exchange.pointee.tunnel else { return }
         exchange.pointee.responseBytes += UInt64(bytes.count)
-        exchange.pointee.tunnel?.pointee.down(RawSpan(_unsafeBytes: bytes))
+        tunnel.pointee.down(RawSpan(_unsafeBytes: bytes))
         touchTunnel(slot)
-        let nothing = UnsafeRawBufferPointer(start: nil, count: 0)
-        if case .failed = writeToClient(slot, bytes, nothing) { return abandonExchange(slot, .clientClosed) }
-        // Its Close could not be put into the middle of a frame.
-        if let tunnel = exchange.pointee.tunnel, tunnel.pointee.isClosing, !tunnel.pointee.hasSaidClose { sayClose(slot) }
+        if !tunnel.pointee.hasSaidCloseDown {
+            let nothing = UnsafeRawBufferPointer(start: nil, count: 0)
+            if case .failed = writeToClient(slot, bytes, nothing) { return abandonExchange(slot, .clientClosed) }
+        }
+        if tunnel.pointee.isClosing { continueClosing(slot) }
     }
 
     // The end.
@@ -269,8 +289,9 @@ extension Worker {
 
     /// The backend has taken all that waited for it.
     func tunnelFlushed(toBackend slot: Int) {
-        if let tunnel = exchanges.pointer(slot).pointee.tunnel, tunnel.pointee.clientHasEnded {
-            _ = calls.shutdownWrite(backends.pointer(Int(exchanges.pointer(slot).pointee.backend)).pointee.descriptor)
+        let exchange = exchanges.pointer(slot)
+        if !exchange.pointee.sharesBackend, let tunnel = exchange.pointee.tunnel, tunnel.pointee.clientHasEnded {
+            _ = calls.shutdownWrite(backends.pointer(Int(exchange.pointee.backend)).pointee.descriptor)
             return
         }
         continueUpload(slot)
@@ -288,16 +309,28 @@ extension Worker {
 
     private func endTunnel(_ slot: Int) {
         let exchange = exchanges.pointer(slot)
-        if exchange.pointee.clientStream != nil, exchange.pointee.tunnel?.pointee.backendHasEnded == true { endClientStream(slot) }
-        finish(slot, exchange.pointee.machine.tunnelEnded())
+        let hasBackendEnded = exchange.pointee.tunnel?.pointee.backendHasEnded ?? false
+        if exchange.pointee.clientStream != nil { endClientStream(slot) }
+        var ending = exchange.pointee.machine.tunnelEnded()
+        // A stream that has ended both ways is not cancelled: the last of it may still have to be sent.
+        ending.keepsBackend = exchange.pointee.sharesBackend && hasBackendEnded
+        finish(slot, ending)
+    }
+
+    /// The backend's stream is closed, or was reset.
+    func tunnelStreamGone(_ slot: Int) {
+        let exchange = exchanges.pointer(slot)
+        guard exchange.pointee.backendHasEnded else { return abandonExchange(slot, .upstreamReset) }
+        // All of it has come, and nobody takes what the client still sends.
+        if exchange.pointee.tunnel?.pointee.backendHasEnded ?? false { endTunnel(slot) }
     }
 
     /// Nothing has passed for too long, or its end was asked for and did not come.
     func tunnelTimedOut(_ slot: Int) {
-        guard let tunnel = exchanges.pointer(slot).pointee.tunnel, !tunnel.pointee.isClosing else {
-            return abandonExchange(slot, exchanges.pointer(slot).pointee.reason)
-        }
-        closeTunnel(slot)
+        let exchange = exchanges.pointer(slot)
+        guard let tunnel = exchange.pointee.tunnel, tunnel.pointee.isClosing else { return closeTunnel(slot) }
+        // Who takes what was said to it gets an end in order.
+        if clientTakes(slot) { endTunnel(slot) } else { abandonExchange(slot, exchange.pointee.reason) }
     }
 
     /// Asks both ends to close: a WebSocket with its own words (RFC 6455 §7.4.1, 1001), anything else by cutting it off.
@@ -308,22 +341,25 @@ extension Worker {
         exchange.pointee.tunnel?.pointee.isClosing = true
         exchange.pointee.waitDeadline = now + Self.closingTime
         armExchange(slot)
-        sayClose(slot)
+        continueClosing(slot)
     }
 
-    private func sayClose(_ slot: Int) {
+    /// Says Close to whom it can be said: it cannot be put into the middle of a frame. Once both ends have said it too, the tunnel is over.
+    private func continueClosing(_ slot: Int) {
         let exchange = exchanges.pointer(slot)
         guard let tunnel = exchange.pointee.tunnel else { return }
+        guard !tunnel.pointee.isOver else { return endTunnel(slot) }
         let token = exchange.pointee.context.exchangeToken
         let nothing = UnsafeRawBufferPointer(start: nil, count: 0)
         if tunnel.pointee.mayCloseDown {
-            exchange.pointee.tunnel?.pointee.hasSaidClose = true
+            tunnel.pointee.hasSaidCloseDown = true
             out.clear()
             CloseFrame.append(.goingAway, to: &out)
             _ = writeToClient(slot, out.unsafeBytes, nothing)
         }
         guard isTunnel(token) else { return }
         if tunnel.pointee.mayCloseUp {
+            tunnel.pointee.hasSaidCloseUp = true
             out.clear()
             CloseFrame.append(.goingAway, maskKey: UInt32(truncatingIfNeeded: random.next()), to: &out)
             _ = writeToBackend(slot, out.unsafeBytes, nothing)
@@ -338,7 +374,9 @@ extension Worker {
         guard !isAdmin else { return }
         let label = routeLabel(slot)
         metrics.tunnelEnded(label)
-        if tunnel.pointee.isWebSocket { metrics.tunnelMessages(label, in: tunnel.pointee.messages.up, out: tunnel.pointee.messages.down) }
+        if tunnel.pointee.isWebSocket {
+            metrics.tunnelMessages(label, in: tunnel.pointee.messages.up, out: tunnel.pointee.messages.down)
+        }
     }
 
     /// Of a process that ends: no tunnel is as short as its patience.

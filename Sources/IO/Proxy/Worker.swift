@@ -69,7 +69,9 @@ public final class Worker {
     /// Older configurations under which requests still run.
     var retiring: [Generation] = []
 
-    let receiveBuffer: UnsafeMutableRawBufferPointer
+    private(set) var receiveBuffer: UnsafeMutableRawBufferPointer
+    /// Those that take its place while its bytes are being worked off.
+    private var spareBuffers: [UnsafeMutableRawBufferPointer] = []
     /// What is received encrypted, on its way to `receiveBuffer`.
     let cipherBuffer: UnsafeMutableRawBufferPointer
     let tls = TLSEngine()
@@ -125,7 +127,7 @@ public final class Worker {
         wallClock = calls.realtime()
         timers = TimerWheel(now: now)
         random = RandomSource(seed: seed)
-        receiveBuffer = .allocate(byteCount: Self.receiveBytes + TLSLimits.recordBytes, alignment: 64)
+        receiveBuffer = Self.makeReceiveBuffer()
         cipherBuffer = .allocate(byteCount: Self.receiveBytes, alignment: 64)
         clients = Slab { ClientConnection() }
         backends = Slab { BackendConnection() }
@@ -141,6 +143,7 @@ public final class Worker {
 
     deinit {
         receiveBuffer.deallocate()
+        for buffer in spareBuffers { buffer.deallocate() }
         cipherBuffer.deallocate()
     }
 
@@ -149,6 +152,23 @@ public final class Worker {
         if sharedHTTP2Memory == nil { sharedHTTP2Memory = HTTP2Memory() }
         guard let memory = sharedHTTP2Memory else { return nil }
         return HTTP2Session(role, memory: memory, at: now, seed: random.next())
+    }
+
+    private static func makeReceiveBuffer() -> UnsafeMutableRawBufferPointer {
+        .allocate(byteCount: receiveBytes + TLSLimits.recordBytes, alignment: 64)
+    }
+
+    /// Sets the receive buffer aside with what is in it, until `giveBack`. The events of one read on a connection of many streams point
+    /// into it, and each may lead to a read on some other connection, which must not write over those to come.
+    func holdReceived() -> UnsafeMutableRawBufferPointer {
+        let held = receiveBuffer
+        receiveBuffer = spareBuffers.popLast() ?? Self.makeReceiveBuffer()
+        return held
+    }
+
+    func giveBack(_ held: UnsafeMutableRawBufferPointer) {
+        spareBuffers.append(receiveBuffer)
+        receiveBuffer = held
     }
 
     /// Serves until it is told to stop.

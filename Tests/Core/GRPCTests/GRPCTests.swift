@@ -217,6 +217,32 @@ func block(_ lines: [String]) -> HeaderBlock {
         #expect(head.headers.firstIndex(of: .xRequestID) == nil)
     }
 
+    @Test func `a refusal may end a call with another status than its own`() {
+        var head = ResponseHead()
+        TrailersOnly.fill(&head, with: .upstreamReset, status: .cancelled, requestID: RawSpan())
+        #expect(TrailersOnly.status(head.headers) == .cancelled && head.headers.firstIndex(of: .proxyStatus) != nil)
+    }
+
+    @Test func `an answer that becomes the end of a call keeps its fields but for those that describe it`() {
+        var head = ResponseHead()
+        head.status = 403
+        head.headers.addComposed(.contentType) { $0.append("text/html") }
+        head.headers.addComposed(.cacheControl) { $0.append("public") }
+        head.headers.addComposed(.server) { $0.append("x") }
+        head.headers.addComposed(.retryAfter) { $0.append("5") }
+        TrailersOnly.fill(&head, status: .permissionDenied, message: bytes("no").span.bytes)
+        #expect(head.status == 200 && head.framing == .length(0) && head.declaredLength == 0)
+        var lines: [String] = []
+        for i in 0..<head.headers.count where !head.headers.fields[i].isRemoved {
+            lines.append("\(text(head.headers.name(i))): \(text(head.headers.value(i)))")
+        }
+        #expect(
+            lines.sorted() == [
+                "cache-control: no-store", "content-type: application/grpc", "grpc-message: no", "grpc-status: 7", "retry-after: 5",
+                "server: sluice",
+            ])
+    }
+
     @Test func `a long message fits a field`() {
         var headers = HeaderBlock()
         TrailersOnly.addFields(.unknown, message: [UInt8](repeating: 0, count: 100_000).span.bytes, to: &headers)

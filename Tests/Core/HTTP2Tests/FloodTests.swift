@@ -83,6 +83,40 @@ import Testing
         #expect(heads == 10)
     }
 
+    @Test func `heads that are only decoded are counted`() {  // 82
+        // Behind the GOAWAY of a drain, with a stream that goes on.
+        let drained = Endpoint.openServer()
+        _ = drained.receive(open)
+        drained.withSession {
+            $0.drain()
+            $0.drain()
+        }
+        _ = drained.write()
+        let (count, failure) = flood(drained) { headers(Int32(3 + 2 * $0), request()) }
+        #expect(failure == .tooManyControlFrames)
+        #expect(count > 100 && count <= 220)
+        // On a stream that was reset.
+        let server = Endpoint.openServer()
+        _ = server.receive(open)
+        _ = server.with(1) { $0.reset($1, .cancel) }
+        _ = server.write()
+        let (again, reason) = flood(server) { _ in headers(1, [("x", "y")]) }
+        #expect(reason == .tooManyControlFrames)
+        #expect(again <= 110)
+    }
+
+    @Test func `requests that were on their way when the connection was drained are no fault`() {  // 97
+        let server = Endpoint.openServer()
+        _ = server.receive(open)
+        server.withSession {
+            $0.drain()
+            $0.drain()
+        }
+        _ = server.write()
+        for i in 0..<99 { _ = server.receive(headers(Int32(3 + 2 * i), request())) }
+        #expect(server.isOpen && server.withSession { $0.counters.glitches } == 1)  // the first SETTINGS
+    }
+
     @Test func `a server that is made to reset its streams ends the connection`() {  // 81
         let server = Endpoint.openServer()
         let (count, failure) = flood(server) {
@@ -125,6 +159,19 @@ import Testing
         #expect(server.isOpen)
         #expect(server.withSession { $0.counters.glitches } == 1)  // the first SETTINGS
         #expect(!server.withSession { $0.isDraining })
+    }
+
+    @Test func `what streams earn counts for the frames behind them in the same piece`() {
+        // As a gRPC library sends 100 calls at once.
+        let server = Endpoint.openServer()
+        let calls = (0..<100).flatMap { i in
+            let stream = Int32(1 + 2 * i)
+            return windowUpdate(0, 5) + headers(stream, request("POST"), end: false) + windowUpdate(stream, 5) + windowUpdate(0, 5)
+                + ping() + data(stream, [1], end: true)
+        }
+        _ = server.receive(calls)
+        #expect(server.isOpen)
+        #expect(server.withSession { $0.counters.glitches } == 1)  // the first SETTINGS
     }
 
     @Test func `three quarters of a budget begin a drain`() {

@@ -140,4 +140,33 @@ import Testing
         #expect(client.request("GET / HTTP/1.1\r\nHost: a\r\n\r\n") == 3)
         #expect(client.write().map(\.type) == [3, 1])
     }
+
+    @Test func `a response that is read has the larger window, and one that is not holds the small one`() {
+        let client = Endpoint(.client(HTTP2ClientPolicy(initialWindowBytes: 65_536, streamWindowBytes: 262_144)))
+        client.isObliging = false
+        let frames = client.write()
+        #expect(frames.first?.payload.starts(with: [0, 2] + big(0) + [0, 4] + big(65_536)) == true)
+        #expect(frames.last?.payload == big(26_214_400 - 65_535))
+        _ = client.receive(settings() + settingsAcknowledgement)
+        #expect(client.request("GET / HTTP/1.1\r\nHost: a\r\n\r\n") == 1)
+        _ = client.write()
+        _ = client.receive(headers(1, [(":status", "200")], end: false))
+        for _ in 0..<4 { _ = client.receive(data(1, [UInt8](repeating: 1, count: 16_384))) }
+        #expect(client.write().isEmpty)
+        // The first half, and then the second.
+        _ = client.with(1) { $0.consume($1, 32_768) }
+        let given = client.write().filter { $0.stream == 1 }.reduce(0) { $0 + Int(number($1.payload[0..<4])) }
+        #expect(given == 32_768 + 262_144 - 65_536)
+        for _ in 0..<10 { _ = client.receive(data(1, [UInt8](repeating: 1, count: 16_384))) }
+        #expect(client.withSession { $0.failure } == nil)
+        // Ten streams that nobody reads take nothing from the eleventh.
+        for i in 1...10 {
+            let stream = Int32(1 + 2 * i)
+            #expect(client.request("GET / HTTP/1.1\r\nHost: a\r\n\r\n") == stream)
+            _ = client.write()
+            _ = client.receive(headers(stream, [(":status", "200")], end: false))
+            for _ in 0..<4 { _ = client.receive(data(stream, [UInt8](repeating: 1, count: 16_384))) }
+        }
+        #expect(client.withSession { $0.failure } == nil && client.write().isEmpty)
+    }
 }

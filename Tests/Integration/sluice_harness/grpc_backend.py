@@ -21,10 +21,11 @@ SERVING, NOT_SERVING = 1, 2
 class GrpcBackend:
     """Methods of sluice.test.Echo:
 
-    Unary         returns the message; metadata tell it what else to do: `want-status` (a number), `want-message`, `want-delay` (s), `want-trailer`
-    ServerStream  the message is a count: so many messages, each its number
+    Unary         returns the message; metadata tell it what else to do: `want-status` (a number), `want-message-bin` (UTF-8), `want-delay` (s), `want-trailer`,
+                  `want-details-bin` (sent as grpc-status-details-bin)
+    ServerStream  the message is a count: so many messages, each its number; `stay` (metadata): it goes on until it is cancelled
     ClientStream  returns the number of messages and of their bytes
-    Bidi          returns each message as it comes; `fail-after` (metadata): so many, and then status 10
+    Bidi          returns each message as it comes; `fail-after` (metadata): so many, and then status 10; `stay` as above
     Hang          unary, returns when it is cancelled
     And grpc.health.v1.Health/Check, which says `health[service]`, or status 5 where it is not known.
     """
@@ -82,6 +83,16 @@ class GrpcBackend:
         context.add_callback(ended)
         return metadata
 
+    @staticmethod
+    def stay(wants, context):
+        """Waits for the end of the call where it is to stay. Of a cancelled one the messages just end, as those of any other."""
+        if "stay" in wants:
+            gone = threading.Event()
+            if context.add_callback(gone.set):
+                gone.wait(60)
+        else:
+            context.set_code(grpc.StatusCode.OK)
+
     def unary(self, message, context):
         wants = self.note("Unary", context)
         if "want-delay" in wants:
@@ -89,17 +100,19 @@ class GrpcBackend:
                 self.changed.wait_for(lambda: not context.is_active(), float(wants["want-delay"]))
         if "want-trailer" in wants:
             context.set_trailing_metadata((("got-trailer", wants["want-trailer"]), ("got-trailer-bin", b"\x00\x01\xff")))
-        context.send_initial_metadata((("got-initial", "yes"),))
+        if "want-details-bin" in wants:
+            context.set_trailing_metadata((("grpc-status-details-bin", wants["want-details-bin"]),))
+        context.send_initial_metadata((("got-initial", "yes"), ("got-initial-bin", bytes(range(256)))))
         if "want-status" in wants:
-            context.abort(STATUS[int(wants["want-status"])], wants.get("want-message", "as told"))
+            context.abort(STATUS[int(wants["want-status"])], wants.get("want-message-bin", b"as told").decode())
         context.set_code(grpc.StatusCode.OK)
         return message
 
     def server_stream(self, message, context):
-        self.note("ServerStream", context)
+        wants = self.note("ServerStream", context)
         for number in range(int(message)):
             yield b"%d" % number
-        context.set_code(grpc.StatusCode.OK)
+        self.stay(wants, context)
 
     def client_stream(self, messages, context):
         self.note("ClientStream", context)
@@ -118,7 +131,7 @@ class GrpcBackend:
             count += 1
             if count == int(wants.get("fail-after", 0)):
                 context.abort(grpc.StatusCode.ABORTED, "enough")
-        context.set_code(grpc.StatusCode.OK)
+        self.stay(wants, context)
 
     def hang(self, message, context):
         self.note("Hang", context)
@@ -152,7 +165,8 @@ class Calls:
     """A client of sluice.test.Echo on a channel of its own."""
 
     def __init__(self, target: str, ca_pem: bytes | None = None, name: str | None = None, certificate=None):
-        options = list(OPTIONS)
+        # What the client would repeat by itself, the gateway could not be seen to fail.
+        options = [*OPTIONS, ("grpc.enable_retries", 0), ("grpc.use_local_subchannel_pool", 1)]
         if name:
             options += [("grpc.ssl_target_name_override", name), ("grpc.default_authority", name)]
         if ca_pem is not None:

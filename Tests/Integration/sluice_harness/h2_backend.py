@@ -108,6 +108,14 @@ class H2Stream:
 
     def send(self, data: bytes = b"", end: bool = False):
         """Data within the gateway's windows; waits for them."""
+        try:
+            self.send_pieces(data, end)
+        except h2.exceptions.ProtocolError as error:
+            if self.connection.goaway_received is not None:
+                raise StreamGone(str(error)) from None
+            raise
+
+    def send_pieces(self, data: bytes, end: bool):
         view = memoryview(data)
         connection = self.connection
         while len(view) or end:
@@ -223,8 +231,10 @@ class H2BackendConnection:
 
     def goaway(self, last_stream: int | None = None, code: int = 0):
         """GOAWAY; the streams up to `last_stream` go on. h2 itself would take it for the end, so the frame is written by hand."""
-        last = max(self.streams, default=0) if last_stream is None else last_stream
         with self.send_lock:
+            # Nothing of a later stream may go out before this: it would have been answered and refused.
+            with self.changed:
+                last = max(self.streams, default=0) if last_stream is None else last_stream
             self.socket.sendall(b"\x00\x00\x08\x07\x00\x00\x00\x00\x00" + last.to_bytes(4, "big") + code.to_bytes(4, "big"))
 
     def change_settings(self, **values):
@@ -236,6 +246,7 @@ class H2BackendConnection:
 
     def close(self):
         self.note_end("closed here")
+        self.stop_reading()
         try:
             self.socket.close()
         except OSError:
@@ -250,9 +261,15 @@ class H2BackendConnection:
         self.note_end("closed here")
         raw = getattr(self.socket, "raw", self.socket)
         raw.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, b"\x01\x00\x00\x00\x00\x00\x00\x00")
-        # The thread that reads holds the socket open until it wakes.
-        raw.shutdown(socket.SHUT_RD)
+        self.stop_reading()
         raw.close()
+
+    def stop_reading(self):
+        """A thread that waits in recv holds the socket open, whoever closes it."""
+        try:
+            getattr(self.socket, "raw", self.socket).shutdown(socket.SHUT_RD)
+        except OSError:
+            pass
 
     def run(self):
         self.begin()

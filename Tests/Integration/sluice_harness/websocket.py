@@ -3,8 +3,14 @@
 import base64
 import hashlib
 import os
+import select
+import socket
 import struct
+import threading
 
+from websockets.sync.client import connect as library_connect
+
+from .backend import BackendConnection, Hangup
 from .client import Connection, Response, Truncated
 from .h2_client import H2Client
 from .waiting import deadline
@@ -230,3 +236,91 @@ def echo_script(connection):
     side = ServerSide(connection)
     if side.request is not None:
         side.echo()
+
+
+# Ways in
+
+
+WIRES = ["h1", "h1-tls", "h2", "h2-tls"]
+
+
+def opened(sluice, wire: str, path: str = "/", **more):
+    """A WebSocket by one of the four ways in; it must open."""
+    made = asked(sluice, wire, path, **more)
+    assert made.open, made.response
+    return made
+
+
+def asked(sluice, wire: str, path: str = "/", timeout: float = 10, **more):
+    listener = "secure" if wire.endswith("tls") else "clear"
+    if wire.startswith("h1"):
+        return WebSocket1(sluice.connect(listener, timeout=timeout), path, **more)
+    return WebSocket2(sluice.h2(listener, timeout=timeout), path, own_client=True, **more)
+
+
+def echoes(socket_, payload: bytes, opcode: int = BINARY):
+    socket_.send(opcode, payload)
+    assert socket_.read_frame() == (opcode, payload, True)
+
+
+def until_stuck(raw: socket.socket, data: bytes, patience: float = 0.5) -> int:
+    """Sends until nothing more is taken for a while; returns how much was."""
+    raw.setblocking(False)
+    at, view = 0, memoryview(data)
+    while at < len(view) and select.select([], [raw], [], patience)[1]:
+        at += raw.send(view[at:at + 262144])
+    raw.setblocking(True)
+    return at
+
+
+def nothing_comes(reader, seconds: float = 0.4):
+    """For a moment nothing arrives, neither bytes nor an end."""
+    try:
+        came = reader.exactly(1, seconds)
+    except TimeoutError:
+        return
+    raise AssertionError(f"something came: {came!r}")
+
+
+def library(sluice, wire: str, path: str = "/", **more):
+    """A client of the library `websockets`."""
+    secure = wire.endswith("tls")
+    if secure:
+        more["ssl"] = sluice.context("secure", "http/1.1")
+        more["server_hostname"] = "app.test"
+    port = sluice.ports["secure" if secure else "clear"]
+    plain = socket.create_connection(("127.0.0.1", port), 10)
+    return library_connect(f"{'wss' if secure else 'ws'}://app.test:{port}{path}", sock=plain, max_size=64 << 20, ping_interval=None,
+                           open_timeout=10, close_timeout=5, **{"compression": None, **more})
+
+
+class Held:
+    """A backend's script that shakes hands and hands its end of each tunnel to the test."""
+
+    def __init__(self):
+        self.sides: list[ServerSide] = []
+        self.changed = threading.Condition()
+        self.over = threading.Event()
+
+    def __call__(self, connection):
+        side = ServerSide(connection)
+        if side.request is None:
+            return
+        with self.changed:
+            self.sides.append(side)
+            self.changed.notify_all()
+        self.over.wait(60)
+
+    def wait(self, count: int = 1) -> ServerSide:
+        with self.changed:
+            assert self.changed.wait_for(lambda: len(self.sides) >= count, 10)
+            return self.sides[count - 1]
+
+
+def ends(connection: BackendConnection, seconds: float = 5) -> str:
+    """How the gateway ends the backend's connection, read by the test."""
+    try:
+        while True:
+            connection.fill(seconds)
+    except Hangup as hangup:
+        return hangup.how
