@@ -90,8 +90,8 @@ def test_every_status_reaches_the_client_with_its_message(greeter, calls, code):
         assert client.unary(b"fine", timeout=10) == b"fine"
         return
     with pytest.raises(grpc.RpcError) as failed:
-        client.unary(b"", metadata=(("want-status", str(code)), ("want-message", "100 % of it")), timeout=10)
-    assert failed.value.code() == STATUS[code] and failed.value.details() == "100 % of it"
+        client.unary(b"", metadata=(("want-status", str(code)), ("want-message-bin", "100 % of it, naïve".encode())), timeout=10)
+    assert failed.value.code() == STATUS[code] and failed.value.details() == "100 % of it, naïve"
 
 
 def test_metadata_goes_both_ways_in_head_and_trailers_text_and_binary(greeter, calls):
