@@ -144,7 +144,8 @@ struct SnapshotBuilder {
                 stages.append(
                     .clientCertificate(
                         ClientCertificateStage(
-                            subjects: rules.subjects.map { Array($0.utf8) }, alternativeNames: rules.sans.map { Array($0.text.utf8) },
+                            subjects: rules.subjects.map { Array($0.utf8) },
+                            alternativeNames: rules.sans.map { Array($0.text.utf8) },
                             fingerprints: rules.fingerprints.map { Array($0.utf8) })))
             case .ipAccess(let allow, let deny): stages.append(.ipAccess(IPAccessRules(allow: allow, deny: deny)))
             case .cors(let cors):

@@ -235,7 +235,8 @@ public struct ListenerRuntime: Sendable {
                 requestTargetBytes: limits.requestTargetBytes, fieldBytes: limits.requestFieldBytes,
                 headerBytes: limits.requestHeaderBytes, fieldCount: limits.requestHeaders),
             requestsPerConnection: limits.requestsPerConnection, extendedConnect: true, headersTimeout: limits.headerTimeout,
-            writeTimeout: limits.writeTimeout, resetsMax: configuration.http2.maxResets, controlFramesMax: configuration.http2.maxControlFrames)
+            writeTimeout: limits.writeTimeout, resetsMax: configuration.http2.maxResets,
+            controlFramesMax: configuration.http2.maxControlFrames)
     }
 
     // For reports.

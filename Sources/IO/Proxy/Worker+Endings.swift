@@ -191,7 +191,8 @@ extension Worker {
         let figures = RequestFigures(
             listener: snapshot.listenerLabels[Int(exchange.pointee.listener)],
             route: route >= 0 ? snapshot.routeLabels[route] : .none, service: serviceLabel(slot),
-            method: exchange.pointee.head.method, version: exchange.pointee.head.version, status: exchange.pointee.status, reason: exchange.pointee.reason,
+            method: exchange.pointee.head.method, version: exchange.pointee.head.version, status: exchange.pointee.status,
+            reason: exchange.pointee.reason,
             duration: total, overhead: overhead,
             bytesIn: UInt64(exchange.pointee.headBytes) + exchange.pointee.requestBytes,
             bytesOut: exchange.pointee.responseBytes)

@@ -84,8 +84,10 @@ extension Worker {
         let backend = backends.pointer(index)
         let slot = Int(backend.pointee.exchange)
         let offer: TLSProtocol? = wantsOwnConnection(slot, pool) ? .http11 : nil
-        guard let session = tls.connect(
-            client, to: pool.pointee.dialect.name, resumption: pool.pointee.dialect.resumption, offering: offer) else {
+        guard
+            let session = tls.connect(
+                client, to: pool.pointee.dialect.name, resumption: pool.pointee.dialect.resumption, offering: offer)
+        else {
             return connectBroken(index, .tlsFailed)
         }
         backend.pointee.tls = session

@@ -23,7 +23,9 @@ extension Worker {
     private func receive(encrypted client: UnsafeMutablePointer<ClientConnection>, _ tls: TLSSession) -> Int {
         if client.pointee.hasClosedTLS { return 0 }
         while client.pointee.isReadable || client.pointee.hasUnparsedInput {
-            let n = client.pointee.hasUnparsedInput ? takeCipher(client) : calls.receive(client.pointee.descriptor, cipherBuffer.baseAddress, Self.receiveBytes)
+            let n =
+                client.pointee.hasUnparsedInput
+                ? takeCipher(client) : calls.receive(client.pointee.descriptor, cipherBuffer.baseAddress, Self.receiveBytes)
             if n == -SystemError.again || n > 0 && n < Self.receiveBytes && !client.pointee.isHalfClosed {
                 client.pointee.isReadable = false
             }

@@ -181,7 +181,8 @@ public final class Worker {
     /// Waits for at most `timeout` milliseconds, then handles what has happened.
     public func turn(timeout: Int32) {
         let count = poller.wait(
-            timeout: deferred.isEmpty && !hasQueueWork && dirty.isEmpty ? timers.timeout(now: now, limit: min(timeout, untilDrained)) : 0)
+            timeout: deferred.isEmpty && !hasQueueWork && dirty.isEmpty
+                ? timers.timeout(now: now, limit: min(timeout, untilDrained)) : 0)
         let woke = Instant(nanoseconds: calls.monotonic())
         now = woke
         wallClock = calls.realtime()

@@ -238,7 +238,8 @@ func block(_ lines: [String]) -> HeaderBlock {
         }
         #expect(
             lines.sorted() == [
-                "cache-control: no-store", "content-type: application/grpc", "grpc-message: no", "grpc-status: 7", "retry-after: 5",
+                "cache-control: no-store", "content-type: application/grpc", "grpc-message: no", "grpc-status: 7",
+                "retry-after: 5",
                 "server: sluice",
             ])
     }

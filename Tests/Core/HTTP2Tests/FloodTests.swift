@@ -166,7 +166,8 @@ import Testing
         let server = Endpoint.openServer()
         let calls = (0..<100).flatMap { i in
             let stream = Int32(1 + 2 * i)
-            return windowUpdate(0, 5) + headers(stream, request("POST"), end: false) + windowUpdate(stream, 5) + windowUpdate(0, 5)
+            return windowUpdate(0, 5) + headers(stream, request("POST"), end: false) + windowUpdate(stream, 5)
+                + windowUpdate(0, 5)
                 + ping() + data(stream, [1], end: true)
         }
         _ = server.receive(calls)

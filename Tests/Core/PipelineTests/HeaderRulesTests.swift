@@ -52,6 +52,8 @@ import Testing
         (.host, "api.example", "api.example"), (.path, "/a/b", "/a/b"), (.method, "PROPFIND", "PROPFIND"),
         (.scheme, "https", "https"),
         (.timestamp, "2023-11-14T22:13:20.123Z", "2023-11-14T22:13:20.123Z"),
+        (.clientCertSubject, "CN=ann", "CN=ann"), (.clientCertFingerprint, "0a1b", "0a1b"),
+        (.clientCertSAN, "DNS:ann.example,IP:192.0.2.9", "DNS:ann.example,IP:192.0.2.9"),
     ]
 
     @Test func `every variable has its value on both ways`() throws {
@@ -63,6 +65,11 @@ import Testing
                 "PROPFIND /a/b?c HTTP/1.1", "Host: api.example:81", "X-Forwarded-For: 192.0.2.1", "X-Request-ID: edge-0123")
             var response = response("HTTP/1.1 200 OK")
             var context = context(peer: "10.0.0.1", scheme: .https)
+            let certificate = ClientCertificate(
+                subject: bytes("CN=ann"), alternativeNames: [bytes("DNS:ann.example"), bytes("IP:192.0.2.9")],
+                fingerprint: bytes("0a1b"), certificate: [])
+            context.clientCertificate = Unmanaged.passUnretained(certificate)
+            defer { withExtendedLifetime(certificate) {} }
             try entrance().receive(&head, &context)
             context.routeIndex = 0
             context.serviceIndex = 0
@@ -158,5 +165,46 @@ import Testing
         head.clear()
         #expect(head.headers.storage.count == 0)
         #expect(once == before + "X-A/a198.51.100.7".utf8.count)
+    }
+
+    @Test func `a client certificate goes to the backend as RFC 9440 writes it, and only where it may`() throws {
+        for (certificate, expected) in [([1, 2, 3], ["Client-Cert: :AQID:"]), ([], [])] as [([UInt8], [String])] {
+            let shown = ClientCertificate(subject: [], alternativeNames: [], fingerprint: [], certificate: certificate)
+            var head = request("GET / HTTP/1.1", "Host: api.example", "Client-Cert: :forged:")
+            var context = context(peer: "10.0.0.1", scheme: .https)
+            context.clientCertificate = Unmanaged.passUnretained(shown)
+            try entrance().receive(&head, &context)
+            var out = ByteBuffer(capacity: 1024)
+            let forwarding = try Forwarding(.init(pseudonym: bytes("gw")))
+            let isGood = withExtendedLifetime(shown) {
+                forwarding.appendFields(to: &out, head: head, context: context, authority: RawSpan())
+            }
+            #expect(isGood)
+            let lines = String(decoding: out.bytes.array(), as: UTF8.self).split(separator: "\r\n").map(String.init)
+            #expect(lines.filter { $0.hasPrefix("Client-Cert") } == expected)
+            #expect(!fieldLines(head).contains { $0.hasPrefix("Client-Cert") })
+        }
+    }
+
+    @Test(arguments: [("subject", true), ("name", true), ("fingerprint", true), ("other", false)])
+    func `a client comes in by any one mark of its certificate`(mark: String, isAdmitted: Bool) throws {
+        let stage = ClientCertificateStage(
+            subjects: mark == "subject" ? [bytes("CN=ann")] : [],
+            alternativeNames: mark == "name" ? [bytes("DNS:ann.example")] : [],
+            fingerprints: mark == "fingerprint" ? [bytes("0a1b")] : [bytes("ffff")])
+        let shown = ClientCertificate(
+            subject: bytes("CN=ann"), alternativeNames: [bytes("DNS:ann.example")], fingerprint: bytes("0a1b"), certificate: [])
+        let chain = Chain([.clientCertificate(stage)])
+        for hasCertificate in [true, false] {
+            var head = request("GET / HTTP/1.1", "Host: api.example")
+            var context = context(peer: "10.0.0.1", scheme: .https)
+            if hasCertificate { context.clientCertificate = Unmanaged.passUnretained(shown) }
+            let outcome = withExtendedLifetime(shown) { chain.runRequest(from: 0, head: &head, context: &context) }
+            switch outcome {
+            case .proceed: #expect(isAdmitted && hasCertificate)
+            case .answer(let answer, _): #expect(answer.status == 403 && !(isAdmitted && hasCertificate))
+            case .suspended: Issue.record("nothing to wait for")
+            }
+        }
     }
 }
