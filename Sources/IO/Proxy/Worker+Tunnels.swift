@@ -275,7 +275,8 @@ extension Worker {
     func tunnelBroken(_ slot: Int) {
         guard slot >= 0, case .tunnelled = exchanges.pointer(slot).pointee.step, !clientTakes(slot) else { return }
         let exchange = exchanges.pointer(slot)
-        exchange.pointee.waitDeadline = min(exchange.pointee.waitDeadline, now + listenerLimits(Int(exchange.pointee.client)).writeTimeout)
+        let limit = listenerLimits(Int(exchange.pointee.client)).writeTimeout
+        exchange.pointee.waitDeadline = min(exchange.pointee.waitDeadline, now + limit)
         armExchange(slot)
     }
 
