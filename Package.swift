@@ -67,7 +67,7 @@ let package = Package(
         io("Reactor", ["CLinux", "Primitives"]),
         io("Logs", ["Reactor", "Telemetry", "Primitives"]),
         io("ConfigurationFile", ["CYAML", "Configuration"]),
-        io("TLS", ["COpenSSL", "Primitives"]),
+        io("TLS", ["COpenSSL", "Telemetry", "Primitives"]),
         io("Multiplexing", ["HTTP2", "Primitives"]),
         io("Downstream", ["TLS", "Multiplexing", "Pipeline", "Reactor", "Telemetry", "Primitives"]),
         io(
@@ -105,7 +105,9 @@ let package = Package(
             ]),
 
         // The other end of the admin listener, for the command line.
-        io("AdminClient", ["ConfigurationFile", "Configuration", "HTTP1", "HTTPMessages", "TLS", "Reactor", "Primitives"]),
+        io(
+            "AdminClient",
+            ["ConfigurationFile", "Configuration", "HTTP1", "HTTPMessages", "TLS", "Reactor", "Telemetry", "Primitives"]),
 
         .target(
             name: "SluiceDaemon",
@@ -144,7 +146,7 @@ let package = Package(
                 "HealthChecks", "Upstream", "TLS", "Reactor", "GRPC", "HTTP2", "HTTPMessages", "Health", "Resilience",
                 "Configuration", "Primitives", "CLinux",
             ]),
-        tests("TLSTests", "IO", ["TLS", "COpenSSL", "Primitives"]),
+        tests("TLSTests", "IO", ["TLS", "COpenSSL", "Telemetry", "Primitives"]),
         tests("LogsTests", "IO", ["Logs", "Telemetry", "Primitives", "Reactor"]),
         tests(
             "AdminTests", "IO",
@@ -152,7 +154,7 @@ let package = Package(
                 "Admin", "Control", "Proxy", "HTTP1", "HTTPMessages", "Primitives", "Routing", "Pipeline", "Telemetry",
                 "ConfigurationFile", "Configuration", "Upstream", "Balancing", "Health", "Resilience",
             ]),
-        tests("AdminClientTests", "IO", ["AdminClient", "Configuration", "TLS", "Reactor", "Primitives"]),
+        tests("AdminClientTests", "IO", ["AdminClient", "Configuration", "TLS", "Reactor", "Telemetry", "Primitives"]),
         tests(
             "SimulationTests", "Simulation",
             [

@@ -1,8 +1,8 @@
-/// Why a TLS handshake came to nothing, with a client or with a backend.
-public enum HandshakeFault: UInt8, Sendable, CaseIterable {
+/// Why a TLS session came to nothing, with a client or with a backend.
+public enum HandshakeFault: UInt8, Error, Sendable, CaseIterable {
     /// The peer speaks HTTP without TLS.
     case plainHTTP
-    /// The client asked for a server name that is none of ours.
+    /// The client asked for a server name that is none of ours, and only ours are served.
     case unknownName
     case noSharedVersion
     case noSharedCipher
@@ -32,7 +32,7 @@ public enum HandshakeFault: UInt8, Sendable, CaseIterable {
     /// It is not the peer's fault.
     case `internal`
 
-    /// As in metrics; the words of the TLS sessions themselves.
+    /// As in metrics and logs.
     public var name: StaticString {
         switch self {
         case .plainHTTP: "plain_http"
@@ -60,10 +60,17 @@ public enum HandshakeFault: UInt8, Sendable, CaseIterable {
         }
     }
 
-    /// From the word that the TLS session gives for it; nil for one that is not known here.
-    public init?(name: StaticString) {
-        guard let fault = Self.allCases.first(where: { $0.name.isSame(as: name) }) else { return nil }
-        self = fault
+    /// Whether the peer's certificate is the reason.
+    public var isOfCertificate: Bool {
+        switch self {
+        case .clientCertificateMissing, .clientCertificateInvalid, .clientCertificateExpired, .clientCertificateRevoked,
+            .clientCertificateUntrusted, .certificateInvalid, .certificateExpired, .certificateRevoked, .certificateUntrusted,
+            .certificateNameMismatch:
+            true
+        case .plainHTTP, .unknownName, .noSharedVersion, .noSharedCipher, .noSharedProtocol, .alertFromPeer, .handshakeTooLong,
+            .tooManyMessages, .protocolError, .timeout, .closed, .internal:
+            false
+        }
     }
 }
 

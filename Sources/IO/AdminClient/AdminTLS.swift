@@ -2,6 +2,7 @@ import Glibc
 import Primitives
 import Reactor
 import TLS
+import Telemetry
 
 /// How the connection to an admin listener is encrypted: whom we believe, and what we show.
 public struct AdminTLS: Equatable, Sendable {
@@ -47,7 +48,7 @@ public struct AdminTLS: Equatable, Sendable {
     }
 
     /// What went wrong with a listener of this address, and what to do.
-    func error(_ failure: TLSFailure, _ text: String, at address: String) -> AdminError {
+    func error(_ failure: HandshakeFault, _ text: String, at address: String) -> AdminError {
         if failure == .certificateNameMismatch, case .authorities(_, let name) = trust {
             return AdminError(
                 .encryption, "the certificate of \(address) is not for \(name); --server-name says which name it is for")
@@ -73,6 +74,6 @@ public struct AdminTLS: Equatable, Sendable {
             return AdminError(.noAnswer, "\(address) refuses the encrypted connection (\(text)); \(remedy)")
         }
         return AdminError(
-            .encryption, "no encrypted connection to \(address): \(failure.reason) (\(text)); does the listener have tls?")
+            .encryption, "no encrypted connection to \(address): \(failure.name) (\(text)); does the listener have tls?")
     }
 }

@@ -2,6 +2,7 @@ import Glibc
 import Primitives
 import Reactor
 import TLS
+import Telemetry
 
 /// A connected socket whose every call ends by a deadline, however busy the other end is.
 struct ClientSocket: ~Copyable {
@@ -10,7 +11,7 @@ struct ClientSocket: ~Copyable {
         /// The number of the error.
         case system(Int)
         /// Encryption came to nothing; with what OpenSSL says of it.
-        case encryption(TLSFailure, String)
+        case encryption(HandshakeFault, String)
     }
 
     private let descriptor: Int32

@@ -25,8 +25,7 @@ extension Worker {
         guard client.pointee.tls != nil else { return }
         let n = receive(client)
         if n == 0 || n < 0 && n != -SystemError.again {
-            let failure = n == -SystemError.protocolError ? tlsFailure : nil
-            return handshakeFailed(index, failure.map { HandshakeFault(name: $0.reason) ?? .internal } ?? .closed)
+            return handshakeFailed(index, n == -SystemError.protocolError ? tlsFailure ?? .internal : .closed)
         }
         guard let session = client.pointee.tls, session.isEstablished else { return }
         handshakeEnded(index, session, UnsafeRawBufferPointer(start: receiveBuffer.baseAddress, count: max(0, n)))
@@ -105,8 +104,7 @@ extension Worker {
         let token = Token(.backend, index: index, generation: backends.generation(index))
         let n = receive(backend)
         if n == 0 || n < 0 && n != -SystemError.again {
-            let fault =
-                n == -SystemError.protocolError ? tlsFailure.flatMap { HandshakeFault(name: $0.reason) } ?? .internal : .closed
+            let fault = n == -SystemError.protocolError ? tlsFailure ?? .internal : .closed
             metrics.upstreamHandshakeFailed(pool.pointee.label, fault)
             report(.backend(pool.pointee.state.key.address), fault.name, UnsafeRawBufferPointer(start: nil, count: 0))
             return connectBroken(index, .tlsFailed)

@@ -76,7 +76,7 @@ public final class Worker {
     let cipherBuffer: UnsafeMutableRawBufferPointer
     let tls = TLSEngine()
     /// Why the last one of the calls that receive has failed.
-    var tlsFailure: TLSFailure?
+    var tlsFailure: HandshakeFault?
     /// What all HTTP/2 sessions share; nil until there is one.
     private var sharedHTTP2Memory: HTTP2Memory?
     /// What is being put together for one send.

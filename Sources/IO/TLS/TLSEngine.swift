@@ -1,4 +1,5 @@
 import COpenSSL
+import Telemetry
 
 /// TLS as a filter on bytes, for the sessions of one thread: ciphertext and plaintext go in, plaintext and ciphertext come out. It
 /// never touches a descriptor, never blocks, and has no clock.
@@ -182,7 +183,7 @@ public final class TLSEngine {
     /// Goes on with the handshake. - Returns: why it failed; nil when it is done or waits for the peer.
     private func handshake(
         _ session: TLSSession, _ ciphertext: UnsafeRawBufferPointer = UnsafeRawBufferPointer(start: nil, count: 0)
-    ) -> TLSFailure? {
+    ) -> HandshakeFault? {
         let state = session.state
         let ssl = state.pointee.ssl
         let isFirst = BIO_number_read(SSL_get_rbio(ssl)) == 0
@@ -223,7 +224,7 @@ public final class TLSEngine {
     }
 
     /// Notes the reason, and that the session is over.
-    private func fail(_ session: TLSSession, _ known: TLSFailure? = nil) -> TLSFailure {
+    private func fail(_ session: TLSSession, _ known: HandshakeFault? = nil) -> HandshakeFault {
         let state = session.state
         state.pointee.has_failed = 1
         lastError = ERR_peek_error()
@@ -232,7 +233,7 @@ public final class TLSEngine {
         if !isVerdict { lastVerdict = Int(X509_V_OK) }
         defer { copenssl_errors_clear() }
         if let known { return known }
-        if state.pointee.refusal > 0, let refusal = TLSFailure(rawValue: state.pointee.refusal - 1) { return refusal }
+        if state.pointee.refusal > 0, let refusal = HandshakeFault(rawValue: state.pointee.refusal - 1) { return refusal }
         return .reading(lastError, verdict: lastVerdict, isClient: state.pointee.is_client != 0)
     }
 

@@ -1,3 +1,5 @@
+import Telemetry
+
 /// What came of ciphertext.
 public struct TLSReceived: Sendable, Equatable {
     /// Bytes of plaintext.
@@ -7,5 +9,5 @@ public struct TLSReceived: Sendable, Equatable {
     /// The peer said that nothing more will come. An end of the connection without it is a truncation (RFC 9112 §9.8).
     public var isClosed = false
     /// The session is over; the output may hold an alert that tells the peer why.
-    public var failure: TLSFailure?
+    public var failure: HandshakeFault?
 }

@@ -1,5 +1,6 @@
 import COpenSSL
 import Primitives
+import Telemetry
 
 /// What a listener needs to speak TLS: certificates, whom it asks for theirs, and the keys of session tickets. Immutable; all
 /// workers share one.
@@ -113,7 +114,7 @@ private func chooseContext(
     let server = Unmanaged<TLSServer>.fromOpaque(owner).takeUnretainedValue()
     let index = serverName(ssl).flatMap { server.names.find($0) }
     guard let index = index ?? (server.isStrict ? nil : 0) else {
-        session.pointee.refusal = TLSFailure.unknownName.rawValue + 1
+        session.pointee.refusal = HandshakeFault.unknownName.rawValue + 1
         alert?.pointee = SSL_AD_UNRECOGNIZED_NAME
         return SSL_CLIENT_HELLO_ERROR
     }

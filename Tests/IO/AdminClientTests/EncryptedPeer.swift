@@ -4,6 +4,7 @@ import Primitives
 import Reactor
 import Synchronization
 import TLS
+import Telemetry
 
 /// An admin listener on loopback that speaks TLS, reads one request on each connection, and answers `HTTP/1.1 200 OK` with "yes".
 final class EncryptedPeer: Sendable {
@@ -19,7 +20,7 @@ final class EncryptedPeer: Sendable {
         var request = ""
         var serverName: String?
         var subject: String?
-        var failure: TLSFailure?
+        var failure: HandshakeFault?
     }
 
     private let listener: Int32

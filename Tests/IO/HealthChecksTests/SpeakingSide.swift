@@ -5,6 +5,7 @@ import HTTPMessages
 import Primitives
 import Reactor
 import TLS
+import Telemetry
 import Testing
 
 /// A backend's end of a connection that speaks TLS, HTTP/2, or both.
@@ -25,7 +26,7 @@ final class SpeakingSide {
     private var heads: [HTTP2StreamID: String] = [:]
     private var bodies: [HTTP2StreamID: [UInt8]] = [:]
     private var requests: [Request] = []
-    private(set) var failure: TLSFailure?
+    private(set) var failure: HandshakeFault?
     private(set) var isEnded = false
     private(set) var resets = 0
     private(set) var goAways = 0

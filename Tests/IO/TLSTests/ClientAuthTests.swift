@@ -1,5 +1,6 @@
 import COpenSSL
 import Primitives
+import Telemetry
 import Testing
 
 @testable import TLS
@@ -56,7 +57,7 @@ import Testing
     @Test(arguments: TLSVersion.allCases, [TLSClientAuth.Mode.require, .request])
     func `a bad certificate is refused for what is wrong with it`(version: TLSVersion, mode: TLSClientAuth.Mode) throws {  // 135
         let server = try server(mode)
-        let cases: [(Leaf, TLSFailure)] = [
+        let cases: [(Leaf, HandshakeFault)] = [
             (fixture.root.issue("expired", days: -20 ... -10), .clientCertificateExpired),
             (fixture.root.issue("of tomorrow", days: 1...10), .clientCertificateExpired),
             (fixture.other.issue("stranger"), .clientCertificateUntrusted),
@@ -98,7 +99,7 @@ import Testing
         let revoked = Leaf(certificate: middle.certificate, key: middle.key)
         X509_up_ref(middle.certificate)
         EVP_PKEY_up_ref(middle.key)
-        let cases: [(String, TLSFailure?)] = [
+        let cases: [(String, HandshakeFault?)] = [
             (own, .clientCertificateInvalid), (own + fixture.root.revocations(of: []), nil),
             (own + fixture.root.revocations(of: [revoked]), .clientCertificateRevoked),
         ]

@@ -1,4 +1,5 @@
 import COpenSSL
+import Telemetry
 import Testing
 
 @testable import TLS
@@ -60,7 +61,7 @@ import Testing
 
     @Test func `a certificate that is expired, foreign or self-signed is refused`() throws {  // 139
         let names = "DNS:a.example"
-        let cases: [(Leaf, TLSFailure)] = [
+        let cases: [(Leaf, HandshakeFault)] = [
             (fixture.root.issue("old", names: names, days: -20 ... -10), .certificateExpired),
             (fixture.other.issue("foreign", names: names), .certificateUntrusted),
             (Leaf(certificate: retained(fixture.other.certificate), key: retainedKey(fixture.other.key)), .certificateUntrusted),

@@ -191,7 +191,7 @@ import Testing
         link.toServer = Array(request.utf8)
         link.deliverToServer(.max)
         #expect(link.serverFailure == .plainHTTP)
-        #expect(link.serverFailure?.reason.description == "plain_http")
+        #expect(link.serverFailure?.name.description == "plain_http")
         #expect(link.serverText.isEmpty)
     }
 

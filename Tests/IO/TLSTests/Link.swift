@@ -1,5 +1,6 @@
 import Glibc
 import Primitives
+import Telemetry
 import Testing
 
 @testable import TLS
@@ -16,8 +17,8 @@ final class Link {
     /// What came of it.
     var serverText: [UInt8] = []
     var clientText: [UInt8] = []
-    var serverFailure: TLSFailure?
-    var clientFailure: TLSFailure?
+    var serverFailure: HandshakeFault?
+    var clientFailure: HandshakeFault?
     var serverIsClosed = false
     var clientIsClosed = false
     var completions = 0

@@ -1,12 +1,13 @@
 import COpenSSL
+import Telemetry
 
-extension TLSFailure {
+extension HandshakeFault {
     /// What an error of OpenSSL means.
     ///
     /// - Parameters:
     ///   - error: the first of the thread's error queue; 0: it is empty.
     ///   - verdict: what became of verifying the peer's certificate, an `X509_V_ERR`.
-    static func reading(_ error: UInt, verdict: Int, isClient: Bool) -> TLSFailure {
+    static func reading(_ error: UInt, verdict: Int, isClient: Bool) -> HandshakeFault {
         guard error != 0 else { return .internal }
         guard ERR_GET_LIB(error) == ERR_LIB_SSL else { return .protocolError }
         let reason = ERR_GET_REASON(error)
@@ -35,7 +36,7 @@ extension TLSFailure {
         }
     }
 
-    private static func ofClient(_ verdict: Int) -> TLSFailure {
+    private static func ofClient(_ verdict: Int) -> HandshakeFault {
         switch Cause(verdict) {
         case .time: .clientCertificateExpired
         case .revoked: .clientCertificateRevoked
@@ -44,7 +45,7 @@ extension TLSFailure {
         }
     }
 
-    private static func ofServer(_ verdict: Int) -> TLSFailure {
+    private static func ofServer(_ verdict: Int) -> HandshakeFault {
         switch Cause(verdict) {
         case .time: .certificateExpired
         case .revoked: .certificateRevoked
