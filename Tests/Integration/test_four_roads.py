@@ -487,7 +487,7 @@ def test_a_request_that_ends_before_its_length_is_never_taken_for_whole(road):
         stream.reply()
     road.backend.serve = serve
     with road.client() as client:
-        client.start("POST", "/", length=10)
+        client.start("POST", "/short", length=10)
         if road.down == "h1":
             client.send(b"12345")
             client.raw.half_close()
@@ -504,7 +504,7 @@ def test_a_request_that_is_longer_than_its_length_is_not_passed_on(road):
     """Hardening 89: over HTTP/1.1 what follows is the next request, and a bad one."""
     road.backend.serve = echo
     with road.client() as client:
-        client.start("POST", "/", length=5)
+        client.start("POST", "/long", length=5)
         if road.down == "h1":
             client.send(b"12345smuggled /x HTTP/1.1\r\n\r\n")
             assert client.finish().body == b"12345"
@@ -512,7 +512,9 @@ def test_a_request_that_is_longer_than_its_length_is_not_passed_on(road):
         else:
             client.raw.data(client.stream, b"1234567", end_stream=True)
             assert client.raw.wait_reset(client.stream) == f.PROTOCOL_ERROR
-    assert len([stream for stream in road.seen if stream.body == b"12345"]) == (1 if road.down == "h1" else 0)
+    # What a test before this one left may still come.
+    came = [stream for stream in road.seen if stream.target != "/short"]
+    assert [stream.target for stream in came if stream.body == b"12345"] == (["/long"] if road.down == "h1" else [])
 
 
 @pytest.mark.parametrize("end", ["short of its length", "without its last chunk", "by a reset"])

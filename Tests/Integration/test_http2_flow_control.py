@@ -8,6 +8,7 @@ import pytest
 from conftest import h2_gateway
 from sluice_harness import Bystander, StreamReset, reply, until
 from sluice_harness import frames as f
+from sluice_harness.names import h2_closed
 
 HUGE = 1 << 30
 PIECE = b"z" * 65536
@@ -185,6 +186,17 @@ def test_a_stream_that_is_not_read_for_long_is_ended_and_its_backend_freed(world
         except f.Ended:
             pass
     until(lambda: all(head.connection.ended for head in server.heads), 10, "the backend is free")
+
+
+@pytest.mark.seconds(60)
+def test_a_connection_that_is_not_read_for_long_is_ended_and_counted(world):
+    """Hardening 85: the windows are open, and the socket is full."""
+    server = world.backend(lambda request, connection: endless(connection), record=False)
+    sluice = h2_gateway(world, server, limits={"write_timeout": "2s"})
+    with sluice.h2(window=(1 << 31) - 1) as client:
+        client.wait_head(client.start("GET", "/huge"))
+        until(lambda: h2_closed(sluice, "stalled") == 1, 20, "the end of the connection is counted")
+        until(lambda: all(head.connection.ended for head in server.heads), 10, "the backend is free")
 
 
 def test_a_slow_reader_gets_all_of_it(world):

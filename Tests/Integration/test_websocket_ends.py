@@ -172,6 +172,23 @@ def test_a_backend_whose_client_vanishes_sees_the_end_at_once(tunnels, held, wir
     until(lambda: names.tunnels_open(sluice) == 0, 5)
 
 
+@pytest.mark.parametrize("who", ["client", "backend"])
+def test_a_tunnel_that_is_stuck_ends_when_its_sender_is_gone(tunnels, held, who):
+    """What the other one does not read holds no connection open."""
+    sluice, _ = tunnels(held, limits={"write_timeout": "1s"})
+    client = opened(sluice, "h1")
+    side = held.wait()
+    sender = client.connection if who == "client" else side.connection
+    until_stuck(sender.socket, bytes(64 * MIB), 0.3)
+    sender.reset()
+    until(lambda: names.tunnels_open(sluice) == 0, 5)
+    if who == "client":
+        assert ends(side.connection) in ("eof", "reset")
+        side.connection.close()
+    else:
+        client.connection.close()
+
+
 @pytest.mark.parametrize("wire", ["h2", "h2-tls"])
 def test_a_stream_that_is_reset_ends_its_backends_connection_and_no_other(tunnels, held, wire):
     sluice, _ = tunnels(held)

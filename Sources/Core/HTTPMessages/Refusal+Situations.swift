@@ -17,7 +17,6 @@ extension Refusal {
             proxyStatus: "http_request_error")
     }
 
-    /// The address is not on the list of those who may ask.
     /// No credentials where they are asked for; the challenge is the caller's.
     public static var authMissing: Refusal {
         Refusal(
@@ -31,6 +30,7 @@ extension Refusal {
             proxyStatus: "http_request_denied")
     }
 
+    /// The address is not on the list of those who may ask.
     public static var ipDenied: Refusal {
         Refusal(
             status: 403, code: .authError, reason: .ipDenied, message: "This address is not allowed here.",
@@ -242,7 +242,6 @@ extension Refusal {
             message: "The service did not accept the connection in time.", proxyStatus: "connection_timeout")
     }
 
-    /// Closed or reset before the response's head was whole.
     /// The connection to the backend could not be encrypted, or the backend is not who it should be.
     public static var tlsFailed: Refusal {
         Refusal(
@@ -250,6 +249,7 @@ extension Refusal {
             message: "No secure connection to the service could be made.", proxyStatus: "tls_protocol_error")
     }
 
+    /// Closed or reset before the response's head was whole.
     public static var upstreamReset: Refusal {
         Refusal(
             status: 502, code: .upstreamError, reason: .upstreamReset,

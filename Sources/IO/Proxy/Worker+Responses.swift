@@ -57,6 +57,7 @@ extension Worker {
                 guard backends.isLive(token) else { return }
             }
             if backend.pointee.isReadable { backendReadable(index) }
+            if flags & PollEvents.error != 0, backends.isLive(token) { tunnelBroken(Int(backend.pointee.exchange)) }
         }
     }
 

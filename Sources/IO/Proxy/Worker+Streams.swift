@@ -197,7 +197,10 @@ extension Worker {
     func streamsTimerFired(_ index: Int) {
         let client = clients.pointer(index)
         guard let streams = client.pointee.streams else { return }
-        if !client.pointee.outgoing.isEmpty { return abandonStreams(index, .clientTimeout) }
+        if !client.pointee.outgoing.isEmpty {
+            if !isAdmin { metrics.sessionEnded(client.pointee.label, .stalled) }
+            return abandonStreams(index, .clientTimeout)
+        }
         if streams.pointee.http2.nextDeadline <= now { streams.pointee.http2.deadlineFired(at: now) }
         markDirty(client: index)
         if streams.pointee.http2.failure != nil { return breakStreams(index) }

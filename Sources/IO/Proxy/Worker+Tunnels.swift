@@ -270,6 +270,16 @@ extension Worker {
         shutdownClient(slot)
     }
 
+    /// The backend has broken off, which is not read before what came ahead of it; a client that reads nothing of that is not waited for
+    /// any longer than others.
+    func tunnelBroken(_ slot: Int) {
+        guard slot >= 0, case .tunnelled = exchanges.pointer(slot).pointee.step, !clientTakes(slot) else { return }
+        let exchange = exchanges.pointer(slot)
+        let limit = listenerLimits(Int(exchange.pointee.client)).writeTimeout
+        exchange.pointee.waitDeadline = min(exchange.pointee.waitDeadline, now + limit)
+        armExchange(slot)
+    }
+
     private func shutdownBackend(_ slot: Int) {
         let exchange = exchanges.pointer(slot)
         guard !exchange.pointee.sharesBackend else { return endBackendStream(slot) }

@@ -128,7 +128,7 @@ class H2Stream:
                     connection.changed.wait(60)
                 piece, view = bytes(view[:max(room, 0)]), view[max(room, 0):]
                 last = end and not len(view)
-                connection.engine.send_data(self.number, piece, end_stream=last)
+                self.act(lambda engine: engine.send_data(self.number, piece, end_stream=last))
             connection.flush()
             if last:
                 return
@@ -161,13 +161,17 @@ class H2Stream:
     def do(self, action):
         with self.connection.changed:
             self.check()
-            try:
-                action(self.connection.engine)
-            except (h2.exceptions.StreamClosedError, h2.exceptions.ProtocolError) as error:
-                if self.gone or self.connection.goaway_received is not None or isinstance(error, h2.exceptions.StreamClosedError):
-                    raise StreamGone(str(error)) from None
-                raise
+            self.act(action)
         self.connection.flush()
+
+    def act(self, action):
+        """With the lock held. h2 lets nothing out once the stream is closed or the gateway has said GOAWAY."""
+        try:
+            action(self.connection.engine)
+        except h2.exceptions.ProtocolError as error:
+            if self.gone or self.connection.goaway_received is not None or isinstance(error, h2.exceptions.StreamClosedError):
+                raise StreamGone(str(error)) from None
+            raise
 
     def wait_reset(self, seconds: float = 10) -> int:
         """The code with which the gateway resets this stream."""

@@ -14,6 +14,7 @@ def client_context(ca_file: str | None = None, alpn=(), certificate: Certificate
                    verify: bool = True) -> ssl.SSLContext:
     """A client's context; without `ca_file` or with `verify=False` it takes any certificate. `version` is its only version."""
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    context.options &= ~ssl.OP_IGNORE_UNEXPECTED_EOF
     if ca_file and verify:
         context.load_verify_locations(ca_file)
     else:
@@ -33,6 +34,7 @@ def client_context(ca_file: str | None = None, alpn=(), certificate: Certificate
 def server_context(certificate: Certificate, alpn=(), client_ca: str | None = None, version=None) -> ssl.SSLContext:
     """A backend's context; `client_ca` makes a client certificate a duty."""
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.options &= ~ssl.OP_IGNORE_UNEXPECTED_EOF
     context.load_cert_chain(certificate.cert_file, certificate.key_file)
     if alpn:
         context.set_alpn_protocols(list(alpn))
@@ -111,9 +113,11 @@ class TLSSocket:
             except ssl.SSLZeroReturnError:
                 self.peer_said_goodbye = True
                 return b""
-            except ssl.SSLEOFError:
-                self.truncated = True
-                return b""
+            except ssl.SSLError as error:
+                if isinstance(error, ssl.SSLEOFError) or error.reason == "UNEXPECTED_EOF_WHILE_READING":
+                    self.truncated = True
+                    return b""
+                raise
             self.flush()
             data = self.raw.recv(65536)
             with self.lock:
@@ -230,6 +234,6 @@ def refusal(address, context: ssl.SSLContext, server_name: str | None = None, **
 
 def reason_of(error: ssl.SSLError) -> str:
     """In lower case with underscores, whether this Python's ssl module knows a name for it or passes OpenSSL's words on."""
-    if isinstance(error, ssl.SSLEOFError):
+    if isinstance(error, ssl.SSLEOFError) or error.reason == "UNEXPECTED_EOF_WHILE_READING":
         return "closed"
     return (error.reason or str(error)).lower().replace(" ", "_")
