@@ -327,7 +327,7 @@ def test_bytes_before_the_answer_wait_for_it_and_are_not_lost(tunnels, wire, siz
             stream = client.start_raw([(":method", "CONNECT"), (":protocol", "websocket"), (":scheme", "http"), (":path", "/"),
                                        (":authority", "app.test"), ("sec-websocket-version", "13")], end=False, method="CONNECT")
             whole = frame(BINARY, data)
-            client.data(stream, whole[:10])
+            client.send_body(stream, whole[:10], end=False)
             until(lambda: early, 5)
             may_answer.set()
             client.send_body(stream, whole[10:], end=False)
