@@ -49,6 +49,7 @@ extension SessionState {
 
     /// Twice as many places as before.
     private mutating func growRecords() {
+        let pool = pool  // A copy: the thread sanitizer's build takes its use for an access to all of `self`.
         let larger = pool.pointee.take(max(recordMemory.capacity * 2, 1))
         guard let base = larger.base else { preconditionFailure("a block that was just taken has memory") }
         let moved = base.bindMemory(to: StreamRecord.self, capacity: larger.capacity / MemoryLayout<StreamRecord>.stride)
@@ -137,6 +138,7 @@ extension SessionState {
         if liveRecords == 0 {
             recordsUsed = 0
             firstFree = .max
+            let pool = pool
             pool.pointee.give(&recordMemory)
         }
     }
@@ -197,6 +199,7 @@ extension SessionState {
         }
         if nextEvent > 0 {
             nextEvent = 0
+            let pool = pool
             pool.pointee.give(&events)
         }
         return nil

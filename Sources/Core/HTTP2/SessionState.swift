@@ -127,6 +127,7 @@ struct SessionState: ~Copyable {
 
     /// Gives everything back but nghttp2's session.
     mutating func free() {
+        let pool = pool
         assembly.drop(pool)
         for slot in 0..<recordsUsed {
             pool.pointee.give(&records[slot].head)
