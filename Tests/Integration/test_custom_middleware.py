@@ -2,6 +2,7 @@
 
 import os
 import re
+import select
 import signal
 import subprocess
 import threading
@@ -162,15 +163,18 @@ def test_more_questions_than_may_wait_are_503_at_once(gateway, backend):
     gate = Gate()
     tenants, app = backend(gate), backend()
     sluice = gateway(blocks(address(tenants), app, threads=1, waiting=2))
-    clients = [sluice.connect() for _ in range(3)]
-    for number, client in enumerate(clients):
+    clients = [sluice.connect() for _ in range(4)]
+    clients[0].send(QUESTION)
+    tenants.wait_heads(1)
+    for client in clients[1:]:
         client.send(QUESTION)
-        if number == 0:
-            tenants.wait_heads(1)
-    refused = until(lambda: (response := ask(sluice)).status == 503 and response, what="the queue is full")
-    assert refused.header("retry-after") == "1"
+    # One is asked about and two wait: which of the last three comes too late is up to the workers.
+    answered, _, _ = select.select([client.socket for client in clients], [], [], 10)
+    [late] = [client for client in clients if client.socket in answered]
+    refused = late.read_response()
+    assert refused.status == 503 and refused.header("retry-after") == "1"
     gate.open.set()
-    assert [client.read_response().status for client in clients] == [200] * 3
+    assert [client.read_response().status for client in clients if client is not late] == [200] * 3
     for client in clients:
         client.close()
 
