@@ -102,7 +102,7 @@ struct Block {
 
     /// Good until the block changes.
     var bytes: UnsafeRawBufferPointer {
-        guard let base else { return UnsafeRawBufferPointer(start: nil, count: 0) }
+        guard let base else { return .empty }
         return UnsafeRawBufferPointer(start: base + start, count: count)
     }
 

@@ -25,11 +25,11 @@ extension HTTP2Session {
     /// The head of the `.head` event that was returned last for this stream; good until `takeHead`, `released`, or the next event
     /// of the stream.
     public func headText(_ stream: HTTP2StreamID) -> UnsafeRawBufferPointer {
-        guard let slot = state.pointee.slot(stream) else { return UnsafeRawBufferPointer(start: nil, count: 0) }
+        guard let slot = state.pointee.slot(stream) else { return .empty }
         let record = state.pointee.records + slot
         let start = Int(record.pointee.headOffset)
         let end = start + Int(record.pointee.headCount)
-        guard end <= record.pointee.head.count else { return UnsafeRawBufferPointer(start: nil, count: 0) }
+        guard end <= record.pointee.head.count else { return .empty }
         return UnsafeRawBufferPointer(rebasing: record.pointee.head.bytes[start..<end])
     }
 
@@ -47,7 +47,7 @@ extension HTTP2Session {
 
     /// The trailer section, lines and an empty line; good until `released`.
     public func trailerText(_ stream: HTTP2StreamID) -> UnsafeRawBufferPointer {
-        guard let slot = state.pointee.slot(stream) else { return UnsafeRawBufferPointer(start: nil, count: 0) }
+        guard let slot = state.pointee.slot(stream) else { return .empty }
         return state.pointee.records[slot].trailers.bytes
     }
 
@@ -188,7 +188,7 @@ extension HTTP2Session {
         _ = write(into: &out, limit: limit)
         guard state.pointee.slot(stream) == slot else { return true }
         let rest = state.pointee.records[slot].lent
-        state.pointee.records[slot].lent = UnsafeRawBufferPointer(start: nil, count: 0)
+        state.pointee.records[slot].lent = .empty
         state.pointee.records[slot].body.append(rest, state.pointee.pool)
         state.pointee.markFull(slot)
         return true

@@ -161,7 +161,7 @@ extension SessionState {
             records[slot].flags.remove(.isWaiting)
             waitingStreams -= 1
         }
-        records[slot].lent = UnsafeRawBufferPointer(start: nil, count: 0)
+        records[slot].lent = .empty
         pool.pointee.give(&records[slot].body)
         pool.pointee.give(&records[slot].trailersToSend)
     }

@@ -62,7 +62,7 @@ struct StreamRecord {
     /// Trailers to send, as text.
     var trailersToSend = Block()
     /// Body bytes that the owner lends for the length of one call; they come behind those of `body`.
-    var lent = UnsafeRawBufferPointer(start: nil, count: 0)
+    var lent = UnsafeRawBufferPointer.empty
     /// Received body bytes that the owner has not consumed.
     var unconsumed = 0
     /// Those that it has consumed while the window was that of the beginning; `Int.max` once it is larger.

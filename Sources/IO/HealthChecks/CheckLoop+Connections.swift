@@ -42,7 +42,7 @@ extension CheckLoop {
             ended(instance, CheckJudge.connected)
         case .ask, .call:
             if let client = plan.dialect.tls { return startHandshake(index, instance, plan, client, isReadable: isReadable) }
-            stands(index, instance, plan, early: UnsafeRawBufferPointer(start: nil, count: 0), isReadable: isReadable)
+            stands(index, instance, plan, early: .empty, isReadable: isReadable)
         }
     }
 

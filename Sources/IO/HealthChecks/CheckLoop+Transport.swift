@@ -42,8 +42,7 @@ extension CheckLoop {
     }
 
     private func hand(_ connection: UnsafeMutablePointer<CheckConnection>, _ bytes: UnsafeRawBufferPointer) -> Bool {
-        let nothing = UnsafeRawBufferPointer(start: nil, count: 0)
-        switch calls.write(connection.pointee.descriptor, bytes, nothing, waiting: &connection.pointee.outgoing) {
+        switch calls.write(connection.pointee.descriptor, bytes, waiting: &connection.pointee.outgoing) {
         case .all, .blocked: return true
         case .failed: return false
         }

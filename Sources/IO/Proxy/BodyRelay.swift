@@ -79,7 +79,14 @@ private func writeEnd(_ trailers: Incoming, into out: inout ByteBuffer) -> Bool 
         ChunkSerialiser.lastChunk(into: &out)
         return true
     }
-    var block = HeaderBlock(bytes: trailers.count, fields: 8)
-    guard TrailerParser.parse(RawSpan(_unsafeBytes: trailers.bytes), limits: Limits(), into: &block) == nil else { return false }
+    guard let block = readTrailers(trailers, Limits()) else { return false }
     return ChunkSerialiser.lastChunk(trailers: block, into: &out)
+}
+
+/// The fields of a trailer section.
+/// - Returns: nil when it is malformed.
+func readTrailers(_ section: Incoming, _ limits: Limits) -> HeaderBlock? {
+    var block = HeaderBlock(bytes: section.count, fields: 8)
+    guard TrailerParser.parse(RawSpan(_unsafeBytes: section.bytes), limits: limits, into: &block) == nil else { return nil }
+    return block
 }

@@ -108,6 +108,8 @@ struct ExchangeRecord: ~Copyable {
 
     /// The protocol that it changes to, if the backend agrees.
     var upgrade: Upgrade?
+    /// It is to become a tunnel, or has.
+    var wantsTunnel: Bool { !isPlain && upgrade != nil }
     /// In memory of its own, since few have one; freed when the exchange ends.
     var tunnel: UnsafeMutablePointer<Tunnel>?
     /// Its answers are gRPC's (`application/grpc`).

@@ -213,28 +213,28 @@ public struct ListenerRuntime: Sendable {
         address = configuration.address
         proxyPeers = configuration.proxyProtocol ?? []
         let limits = configuration.limits
+        let parser = HTTP1.Limits(
+            requestTargetBytes: limits.requestTargetBytes, fieldBytes: limits.requestFieldBytes,
+            headerBytes: limits.requestHeaderBytes, fieldCount: limits.requestHeaders)
         rules = ListenerRules(
             limits: limits, expectsProxyHeader: configuration.proxyProtocol != nil,
-            parser: HTTP1.Limits(
-                requestTargetBytes: limits.requestTargetBytes, fieldBytes: limits.requestFieldBytes,
-                headerBytes: limits.requestHeaderBytes, fieldCount: limits.requestHeaders),
+            parser: parser,
             target: TargetPolicy(scheme: tls == nil ? .http : .https, mergeSlashes: mergesSlashes),
             tls: tls.map { Unmanaged.passUnretained($0) },
             asksForCertificates: configuration.tls?.asksForClientCertificate ?? false,
             forwardsCertificates: configuration.tls?.forwardsClientCertificate ?? false,
             takesHTTP1: configuration.protocols.http1, takesPlainHTTP2: configuration.protocols.h2c,
-            http2: Self.http2(configuration, isSecure: tls != nil))
+            http2: Self.http2(configuration, parser, isSecure: tls != nil))
     }
 
-    private static func http2(_ configuration: ListenerConfiguration, isSecure: Bool) -> HTTP2ServerPolicy {
+    private static func http2(_ configuration: ListenerConfiguration, _ parser: HTTP1.Limits, isSecure: Bool) -> HTTP2ServerPolicy
+    {
         let limits = configuration.limits
         return HTTP2ServerPolicy(
             scheme: isSecure ? .https : .http, maxConcurrentStreams: configuration.http2.maxConcurrentStreams,
             streamWindowBytes: configuration.http2.initialWindow, connectionWindowBytes: configuration.http2.connectionWindow,
-            limits: HTTP1.Limits(
-                requestTargetBytes: limits.requestTargetBytes, fieldBytes: limits.requestFieldBytes,
-                headerBytes: limits.requestHeaderBytes, fieldCount: limits.requestHeaders),
-            requestsPerConnection: limits.requestsPerConnection, extendedConnect: true, headersTimeout: limits.headerTimeout,
+            limits: parser, requestsPerConnection: limits.requestsPerConnection, extendedConnect: true,
+            headersTimeout: limits.headerTimeout,
             writeTimeout: limits.writeTimeout, resetsMax: configuration.http2.maxResets,
             controlFramesMax: configuration.http2.maxControlFrames)
     }

@@ -14,8 +14,6 @@ public final class ServiceRuntime: Sendable {
     /// What each worker copies for itself.
     public let balancer: Balancer
     public let instances: [InstanceState]
-    /// An instance may speak HTTP/2.
-    let mayRefuseStreams: Bool
     /// How each instance is spoken to.
     public let dialects: [BackendDialect]
     /// What `Host` says where the instance's own name is sent.
@@ -73,7 +71,6 @@ public final class ServiceRuntime: Sendable {
         }
         balancer = Balancer(configuration.balancer, instances: parts, service: state.load)
         self.dialects = dialects
-        mayRefuseStreams = dialects.contains { $0.http != .http1 }
         authorities = configuration.instances.map { Array($0.hostField.utf8) }
         takesTraffic = configuration.instances.map { $0.weight > 0 }
         timeouts = configuration.timeouts

@@ -102,8 +102,7 @@ extension Worker {
 
     /// A request that changes the protocol gets a connection of HTTP/1.1 where the backend has that too: not every one knows RFC 8441.
     func wantsOwnConnection(_ slot: Int, _ pool: PoolPointer) -> Bool {
-        !exchanges.pointer(slot).pointee.isPlain && exchanges.pointer(slot).pointee.upgrade != nil
-            && pool.pointee.dialect.http == .negotiated
+        exchanges.pointer(slot).pointee.wantsTunnel && pool.pointee.dialect.http == .negotiated
     }
 
     /// An idle connection, if the pool has one.

@@ -39,9 +39,7 @@ extension Worker {
         exchange.pointee.machine = ProxyExchange(
             method: exchange.pointee.head.method, isRepeatable: isRepeatable, hasBody: hasBody,
             isLast: !exchange.pointee.head.wantsKeepAlive)
-        // A stream that was refused may be sent again whatever its method is, if its body is still here.
-        exchange.pointee.keepsBody =
-            hasBody && (isRepeatable || exchange.pointee.head.method.isIdempotent || service.mayRefuseStreams)
+        exchange.pointee.keepsBody = hasBody && (isRepeatable || exchange.pointee.head.method.isIdempotent)
     }
 
     /// Finds what the balancer looks at.

@@ -218,8 +218,7 @@ extension Worker {
         exchange.pointee.firstByteAt = now
         exchange.pointee.responseBytes = UInt64(out.count)
         if exchange.pointee.clientStream != nil { sendToStream(slot, body, hasBody: hasBody) }
-        let nothing = UnsafeRawBufferPointer(start: nil, count: 0)
-        let sent = writeToClient(slot, out.unsafeBytes, nothing)
+        let sent = writeToClient(slot, out.unsafeBytes)
         out.clear()
         if case .failed = sent { return abandonExchange(slot, .clientClosed) }
         finish(slot, exchange.pointee.machine.answered(clientMayContinue: isGood && !delivery.closes))
@@ -229,7 +228,7 @@ extension Worker {
     private func sendToStream(_ slot: Int, _ body: [UInt8], hasBody: Bool) {
         writeHeadToStream(slot, endsStream: !hasBody)
         guard hasBody else { return }
-        body.withUnsafeBytes { _ = writeToStream(slot, $0, UnsafeRawBufferPointer(start: nil, count: 0)) }
+        body.withUnsafeBytes { _ = writeToStream(slot, $0) }
         exchanges.pointer(slot).pointee.responseBytes += UInt64(body.count)
         endClientStream(slot)
     }

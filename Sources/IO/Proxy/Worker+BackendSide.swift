@@ -16,7 +16,7 @@ extension Worker {
     }
 
     @inline(__always)
-    func writeToBackend(_ slot: Int, _ first: UnsafeRawBufferPointer, _ second: UnsafeRawBufferPointer) -> Sent {
+    func writeToBackend(_ slot: Int, _ first: UnsafeRawBufferPointer, _ second: UnsafeRawBufferPointer = .empty) -> Sent {
         let exchange = exchanges.pointer(slot)
         guard !exchange.pointee.sharesBackend else { return writeToBackendStream(slot, first, second) }
         return send(backends.pointer(Int(exchange.pointee.backend)), first, second)

@@ -43,15 +43,13 @@ extension Worker {
         return true
     }
 
-    func writeToBackendStream(_ slot: Int, _ first: UnsafeRawBufferPointer, _ second: UnsafeRawBufferPointer) -> Sent {
+    func writeToBackendStream(_ slot: Int, _ first: UnsafeRawBufferPointer, _ second: UnsafeRawBufferPointer = .empty) -> Sent {
         let exchange = exchanges.pointer(slot)
         let index = Int(exchange.pointee.backend)
         guard let streams = backends.pointer(index).pointee.streams, let stream = exchange.pointee.backendStream else {
             return .failed(SystemError.brokenPipe)
         }
-        let isBlocked = !backends.pointer(index).pointee.outgoing.isEmpty
-        gather(streams, stream, first, isBlocked: isBlocked)
-        gather(streams, stream, second, isBlocked: isBlocked)
+        gather(backends.pointer(index), streams, stream, first, second)
         markDirty(backend: index)
         return backendStreamTakes(slot) ? .all : .blocked
     }
@@ -63,10 +61,9 @@ extension Worker {
         guard let streams = backends.pointer(index).pointee.streams, let stream = exchange.pointee.backendStream else { return }
         out.clear()
         if !exchange.pointee.requestTrailers.isEmpty {
-            var block = HeaderBlock(bytes: exchange.pointee.requestTrailers.count, fields: 8)
-            let section = RawSpan(_unsafeBytes: exchange.pointee.requestTrailers.bytes)
             // Malformed ones are left out: the body is whole, and the backend has it.
-            if TrailerParser.parse(section, limits: .response, into: &block) == nil, HeadSerialiser.fields(of: block, into: &out),
+            if let block = readTrailers(exchange.pointee.requestTrailers, .response),
+                HeadSerialiser.fields(of: block, into: &out),
                 !out.isEmpty
             {
                 out.append("\r\n")
@@ -94,29 +91,35 @@ extension Worker {
     }
 
     func feedShared(_ index: Int, _ bytes: UnsafeRawBufferPointer) {
-        let backend = backends.pointer(index)
-        guard let streams = backend.pointee.streams else { return }
-        let token = Token(.backend, index: index, generation: backends.generation(index))
+        guard let streams = backends.pointer(index).pointee.streams else { return }
         let held = holdReceived()
         defer { giveBack(held) }
         streams.pointee.lastReceived = now
         let goesOn = streams.pointee.http2.receive(bytes, at: now)
-        while let event = streams.pointee.http2.nextEvent() {
-            backendStreamEvent(index, streams, event)
-            guard backends.isLive(token) else { return }
-        }
+        guard handleBackendEvents(index, streams) else { return }
         markDirty(backend: index)
         if !goesOn { breakShared(index) }
     }
 
-    func backendStreamEvent(_ index: Int, _ streams: StreamSessionPointer, _ event: HTTP2Event) {
+    /// Acts on all that the session has to tell.
+    /// - Returns: false when the connection is gone.
+    func handleBackendEvents(_ index: Int, _ streams: StreamSessionPointer) -> Bool {
+        let token = Token(.backend, index: index, generation: backends.generation(index))
+        while let event = streams.pointee.http2.nextEvent() {
+            backendStreamEvent(index, streams, event)
+            guard backends.isLive(token) else { return false }
+        }
+        return true
+    }
+
+    private func backendStreamEvent(_ index: Int, _ streams: StreamSessionPointer, _ event: HTTP2Event) {
         switch event {
         case .head(let stream, let endsStream):
             guard let slot = exchange(on: streams, stream) else { return }
             responseReceived(slot, streams.pointee.http2.headText(stream), endsStream: endsStream)
         case .refusedHead(let stream, let fault):
             guard let slot = exchange(on: streams, stream) else { return }
-            report(.backend(instanceName(slot)), fault.reason, UnsafeRawBufferPointer(start: nil, count: 0))
+            report(.backend(instanceName(slot)), fault.reason)
             backendBroken(slot, .malformed)
         case .data(let stream, let bytes):
             guard let slot = exchange(on: streams, stream) else {
@@ -179,7 +182,7 @@ extension Worker {
         exchange.pointee.backendHasEnded = endsStream
         if endsStream, response.framing == .untilClose { response.framing = .none }
         response.allowsReuse = true
-        finalHead(slot, UnsafeRawBufferPointer(start: nil, count: 0))
+        finalHead(slot, .empty)
     }
 
     private func responseBodyReceived(_ slot: Int, _ bytes: UnsafeRawBufferPointer) {
@@ -229,7 +232,7 @@ extension Worker {
                 guard exchange.pointee.backendHasEnded else { break }
                 _ = exchange.pointee.responseBody.inputClosed()
                 out.clear()
-                return relayResponse(slot, UnsafeRawBufferPointer(start: nil, count: 0))
+                return relayResponse(slot, .empty)
             }
             guard let stream = exchange.pointee.backendStream else { return }
             var input = exchange.pointee.backendInput

@@ -45,9 +45,7 @@ extension Worker {
         let exchange = exchanges.pointer(slot)
         let start = out.count
         if !exchange.pointee.responseTrailers.isEmpty {
-            var block = HeaderBlock(bytes: exchange.pointee.responseTrailers.count, fields: 8)
-            let section = RawSpan(_unsafeBytes: exchange.pointee.responseTrailers.bytes)
-            guard TrailerParser.parse(section, limits: .response, into: &block) == nil,
+            guard let block = readTrailers(exchange.pointee.responseTrailers, .response),
                 HeadSerialiser.fields(of: block, into: &out)
             else { return false }
             if exchange.pointee.isGRPC, let status = TrailersOnly.status(block) {

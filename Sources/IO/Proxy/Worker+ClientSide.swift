@@ -17,7 +17,7 @@ extension Worker {
 
     /// Hands bytes of the answer to the client's connection; `.blocked` keeps them until the client reads, and starts its time.
     @inline(__always)
-    func writeToClient(_ slot: Int, _ first: UnsafeRawBufferPointer, _ second: UnsafeRawBufferPointer) -> Sent {
+    func writeToClient(_ slot: Int, _ first: UnsafeRawBufferPointer, _ second: UnsafeRawBufferPointer = .empty) -> Sent {
         let index = Int(exchanges.pointer(slot).pointee.client)
         guard exchanges.pointer(slot).pointee.clientStream == nil else { return writeToStream(slot, first, second) }
         let sent = send(clients.pointer(index), first, second)

@@ -120,8 +120,7 @@ extension Worker {
     }
 
     private func mayBeHTTP2(_ index: Int) -> Bool {
-        let client = clients.pointer(index)
-        return listenerRules[listeners[Int(client.pointee.listener)].index ?? 0].takesPlainHTTP2 && client.pointee.tls == nil
+        rules(of: index).takesPlainHTTP2 && clients.pointer(index).pointee.tls == nil
     }
 
     /// Whether a client knows beforehand that HTTP/2 is spoken here, and speaks it (RFC 9113 §3.3). `PRI` is no method, so that three bytes
@@ -129,7 +128,7 @@ extension Worker {
     /// - Returns: true when the bytes were dealt with.
     private func beginsStreams(_ index: Int, _ bytes: UnsafeRawBufferPointer) -> Bool {
         let client = clients.pointer(index)
-        let rules = listenerRules[listeners[Int(client.pointee.listener)].index ?? 0]
+        let rules = rules(of: index)
         let held = client.pointee.input.count
         if held == 0, bytes.count >= 3 || !rules.takesHTTP1 {
             guard !rules.takesHTTP1 || bytes[0] == 0x50 && bytes[1] == 0x52 && bytes[2] == 0x49 else { return false }
@@ -156,7 +155,7 @@ extension Worker {
         let isInput = !client.pointee.input.isEmpty
         let (slot, generation) = exchanges.allocate()
         let exchange = exchanges.pointer(slot)
-        let listenerIndex = listeners[Int(client.pointee.listener)].index ?? 0
+        let listenerIndex = listenerIndex(of: index)
         let outcome = RequestParser.parse(
             RawSpan(_unsafeBytes: bytes), limits: listenerRules[listenerIndex].parser,
             into: &exchange.pointee.head)
@@ -178,7 +177,7 @@ extension Worker {
             client.pointee.deadline.clear()
             if isInput {
                 client.pointee.input.removeFirst(consumed)
-                startExchange(slot, rest: UnsafeRawBufferPointer(start: nil, count: 0))
+                startExchange(slot, rest: .empty)
             } else {
                 startExchange(slot, rest: UnsafeRawBufferPointer(rebasing: bytes[consumed...]))
             }
@@ -214,7 +213,7 @@ extension Worker {
             exchange.pointee.context.names = current.snapshot.names
         }
         current.inFlight += 1
-        exchange.pointee.listener = Int32(listeners[Int(client.pointee.listener)].index ?? 0)
+        exchange.pointee.listener = Int32(listenerIndex(of: index))
         exchange.pointee.context.peerAddress = client.pointee.peer
         exchange.pointee.context.peerPort = client.pointee.port
         exchange.pointee.context.peerIsUnixSocket = client.pointee.isUnix
@@ -375,6 +374,14 @@ extension Worker {
 
     @inline(__always)
     func listenerLimits(_ client: Int) -> LimitsConfiguration {
-        listenerRules[listeners[Int(clients.pointer(client).pointee.listener)].index ?? 0].limits
+        rules(of: client).limits
     }
+
+    /// What the listener says that the client has come by.
+    @inline(__always)
+    func rules(of client: Int) -> ListenerRules { listenerRules[listenerIndex(of: client)] }
+
+    /// The listener's place in the present configuration.
+    @inline(__always)
+    private func listenerIndex(of client: Int) -> Int { listeners[Int(clients.pointer(client).pointee.listener)].index ?? 0 }
 }

@@ -43,7 +43,7 @@ extension Worker {
             guard openBackendStream(slot) else { return backendBroken(slot, .streamRefused) }
         }
         let unread = exchange.pointee.requestBody
-        var direct = UnsafeRawBufferPointer(start: nil, count: 0)
+        var direct = UnsafeRawBufferPointer.empty
         var consumed = 0
         if exchange.pointee.machine.requestRead {
             stash(rest, of: slot)
@@ -126,7 +126,7 @@ extension Worker {
             AnnouncedTimeout.append(exchange.pointee.requestDeadline.since(now), to: &out)
         }
         if exchange.pointee.machine.isRetry { out.append("X-Sluice-Retry: 1\r\n") }
-        if !exchange.pointee.isPlain, exchange.pointee.upgrade != nil { appendUpgrade(slot, to: &out) }
+        if exchange.pointee.wantsTunnel { appendUpgrade(slot, to: &out) }
         HeadSerialiser.endOfHead(into: &out)
         return isGood
     }
@@ -271,14 +271,10 @@ extension Worker {
     /// A stream may be refused although all of its body was sent, and then any request may be sent again (RFC 9113 §8.7).
     private func keepBodyOfStream(_ slot: Int) {
         let exchange = exchanges.pointer(slot)
-        guard exchange.pointee.requestBytes == 0, let service = exchange.pointee.service,
+        guard exchange.pointee.head.framing.hasBody, exchange.pointee.requestBytes == 0, let service = exchange.pointee.service,
             service._withUnsafeGuaranteedRef({ $0.retry.retriesMax > 0 && $0.retry.conditions.contains(.refusedStream) })
         else { return }
-        switch exchange.pointee.head.framing {
-        case .length(let count) where count <= UInt64(Self.keptBodyMax): exchange.pointee.keepsBody = true
-        case .chunked: exchange.pointee.keepsBody = true
-        case .length, .none, .untilClose: break
-        }
+        exchange.pointee.keepsBody = true
     }
 
     /// The answer begins: nothing is sent again from here on.

@@ -22,25 +22,20 @@ extension Worker {
         dirty.append(Token(.backend, index: index, generation: backends.generation(index)))
     }
 
-    /// Turns what the streams have to say into frames, as far as the windows and the room allow.
-    func frame(client index: Int) {
-        let client = clients.pointer(index)
-        guard let streams = client.pointee.streams else { return }
-        markDirty(client: index)
-        guard client.pointee.outgoing.isEmpty, streams.pointee.frames.count < Self.gatheredBytes else { return }
-        _ = streams.pointee.http2.write(into: &streams.pointee.frames, limit: Self.gatheredBytes)
+    /// Body bytes for a stream, the second behind the first, which go into frames at once where there is room.
+    func gather<W: Wire>(
+        _ wire: UnsafeMutablePointer<W>, _ streams: StreamSessionPointer, _ stream: HTTP2StreamID,
+        _ first: UnsafeRawBufferPointer,
+        _ second: UnsafeRawBufferPointer
+    ) {
+        let isBlocked = !wire.pointee.outgoing.isEmpty
+        gather(streams, stream, first, isBlocked: isBlocked)
+        gather(streams, stream, second, isBlocked: isBlocked)
     }
 
-    func frame(backend index: Int) {
-        let backend = backends.pointer(index)
-        guard let streams = backend.pointee.streams else { return }
-        markDirty(backend: index)
-        guard backend.pointee.outgoing.isEmpty, streams.pointee.frames.count < Self.gatheredBytes else { return }
-        _ = streams.pointee.http2.write(into: &streams.pointee.frames, limit: Self.gatheredBytes)
-    }
-
-    /// Body bytes for a stream, which go into frames at once where there is room.
-    func gather(_ streams: StreamSessionPointer, _ stream: HTTP2StreamID, _ bytes: UnsafeRawBufferPointer, isBlocked: Bool) {
+    private func gather(
+        _ streams: StreamSessionPointer, _ stream: HTTP2StreamID, _ bytes: UnsafeRawBufferPointer, isBlocked: Bool
+    ) {
         guard bytes.count > 0 else { return }
         if isBlocked || streams.pointee.frames.count >= Self.gatheredBytes {
             streams.pointee.http2.send(stream, bytes)
@@ -70,28 +65,40 @@ extension Worker {
         }
     }
 
+    /// Sends what the session has to say, as far as the connection takes it.
+    private func write<W: Wire>(_ streams: StreamSessionPointer, to wire: UnsafeMutablePointer<W>) -> Sent {
+        var sent = Sent.all
+        while wire.pointee.outgoing.isEmpty {
+            let more = streams.pointee.http2.write(into: &streams.pointee.frames, limit: Self.gatheredBytes)
+            guard !streams.pointee.frames.isEmpty else { break }
+            sent = send(wire, streams.pointee.frames.unsafeBytes)
+            streams.pointee.frames.clear()
+            if case .failed = sent { return sent }
+            if !more { break }
+        }
+        if streams.pointee.slots.isEmpty { streams.pointee.frames.clear(keeping: 16) }
+        return sent
+    }
+
+    /// The last that is said on a connection, as far as it takes that at once.
+    func writeLast<W: Wire>(_ streams: StreamSessionPointer, to wire: UnsafeMutablePointer<W>) {
+        _ = streams.pointee.http2.write(into: &streams.pointee.frames, limit: 1024)
+        if wire.pointee.outgoing.isEmpty, !streams.pointee.frames.isEmpty { _ = send(wire, streams.pointee.frames.unsafeBytes) }
+    }
+
     func writeFrames(_ index: Int) {
         let client = clients.pointer(index)
         let token = Token(.client, index: index, generation: clients.generation(index))
         guard let streams = client.pointee.streams else { return }
-        let nothing = UnsafeRawBufferPointer(start: nil, count: 0)
-        while client.pointee.outgoing.isEmpty {
-            let more = streams.pointee.http2.write(into: &streams.pointee.frames, limit: Self.gatheredBytes)
-            guard !streams.pointee.frames.isEmpty else { break }
-            let sent = send(client, streams.pointee.frames.unsafeBytes, nothing)
-            streams.pointee.frames.clear()
-            if case .failed = sent {
-                abandonAll(index, .clientClosed)
-                return closeClient(index, reset: true)
-            }
-            if case .blocked = sent { armClient(index, now + listenerLimits(index).writeTimeout) }
-            if !more { break }
+        switch write(streams, to: client) {
+        case .failed:
+            abandonAll(index, .clientClosed)
+            return closeClient(index, reset: true)
+        case .blocked: armClient(index, now + listenerLimits(index).writeTimeout)
+        case .all: break
         }
-        if streams.pointee.slots.isEmpty { streams.pointee.frames.clear(keeping: 16) }
         // What broke a rule is reset with the frames that go out, and only then it is told that its stream is gone.
-        while clients.isLive(token), case .streams = client.pointee.phase, let event = streams.pointee.http2.nextEvent() {
-            streamEvent(index, streams, event)
-        }
+        guard handleEvents(index, streams) else { return }
         while clients.isLive(token), case .streams = client.pointee.phase, let stream = streams.pointee.http2.nextDrained() {
             guard let slot = exchange(on: streams, stream) else { continue }
             exchanges.pointer(slot).pointee.clientDeadline = .never
@@ -99,10 +106,7 @@ extension Worker {
         }
         guard clients.isLive(token), case .streams = client.pointee.phase else { return }
         // Streams also close when their last frame is written, and what nghttp2 found wrong shows when the peer is told.
-        while let event = streams.pointee.http2.nextEvent() {
-            streamEvent(index, streams, event)
-            guard clients.isLive(token), case .streams = client.pointee.phase else { return }
-        }
+        guard handleEvents(index, streams) else { return }
         wakeHeldStreams(index)
         guard clients.isLive(token), case .streams = client.pointee.phase else { return }
         if streams.pointee.isEnding { return }
@@ -117,19 +121,8 @@ extension Worker {
         let backend = backends.pointer(index)
         let token = Token(.backend, index: index, generation: backends.generation(index))
         guard let streams = backend.pointee.streams else { return }
-        let nothing = UnsafeRawBufferPointer(start: nil, count: 0)
-        while backend.pointee.outgoing.isEmpty {
-            let more = streams.pointee.http2.write(into: &streams.pointee.frames, limit: Self.gatheredBytes)
-            guard !streams.pointee.frames.isEmpty else { break }
-            let sent = send(backend, streams.pointee.frames.unsafeBytes, nothing)
-            streams.pointee.frames.clear()
-            if case .failed = sent { return sharedBackendEnded(index) }
-            if !more { break }
-        }
-        if streams.pointee.slots.isEmpty { streams.pointee.frames.clear(keeping: 16) }
-        while backends.isLive(token), let event = streams.pointee.http2.nextEvent() {
-            backendStreamEvent(index, streams, event)
-        }
+        if case .failed = write(streams, to: backend) { return sharedBackendEnded(index) }
+        guard handleBackendEvents(index, streams) else { return }
         while backends.isLive(token), let stream = streams.pointee.http2.nextDrained() {
             guard let slot = exchange(on: streams, stream) else { continue }
             if case .tunnelled = exchanges.pointer(slot).pointee.step {
@@ -140,10 +133,7 @@ extension Worker {
         }
         guard backends.isLive(token) else { return }
         // Streams also close when their last frame is written, and what nghttp2 found wrong shows when the peer is told.
-        while let event = streams.pointee.http2.nextEvent() {
-            backendStreamEvent(index, streams, event)
-            guard backends.isLive(token) else { return }
-        }
+        guard handleBackendEvents(index, streams) else { return }
         if streams.pointee.http2.failure != nil { return breakShared(index) }
         if streams.pointee.slots.isEmpty { sharedBackendIdle(index) } else { armShared(index) }
     }

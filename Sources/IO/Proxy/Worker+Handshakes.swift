@@ -14,21 +14,30 @@ extension Worker {
 
     func readHandshake(_ index: Int) {
         let client = clients.pointer(index)
-        let listener = listeners[Int(client.pointee.listener)].index ?? 0
         // Not before the client has said something: a silent connection costs nothing.
         if client.pointee.tls == nil, client.pointee.isReadable || client.pointee.hasUnparsedInput {
-            guard let server = listenerRules[listener].tls,
+            guard let server = rules(of: index).tls,
                 let session = server._withUnsafeGuaranteedRef({ tls.accept($0) })
             else { return closeClient(index, reset: true) }
             client.pointee.tls = session
         }
-        guard client.pointee.tls != nil else { return }
-        let n = receive(client)
+        guard let session = client.pointee.tls else { return }
+        let n = client.pointee.hasUnparsedInput ? decryptInput(client, session) : receive(client)
         if n == 0 || n < 0 && n != -SystemError.again {
             return handshakeFailed(index, n == -SystemError.protocolError ? tlsFailure ?? .internal : .closed)
         }
-        guard let session = client.pointee.tls, session.isEstablished else { return }
+        guard session.isEstablished else { return }
         handshakeEnded(index, session, UnsafeRawBufferPointer(start: receiveBuffer.baseAddress, count: max(0, n)))
+    }
+
+    /// What came behind a PROXY header, in the same piece.
+    private func decryptInput(_ client: UnsafeMutablePointer<ClientConnection>, _ session: TLSSession) -> Int {
+        let n = min(client.pointee.input.count, Self.receiveBytes)
+        if let from = client.pointee.input.bytes.baseAddress { cipherBuffer.baseAddress?.copyMemory(from: from, byteCount: n) }
+        client.pointee.input.removeFirst(n)
+        client.pointee.hasUnparsedInput = !client.pointee.input.isEmpty
+        let count = decrypt(client, session, n)
+        return count == -SystemError.again ? receive(client) : count
     }
 
     private func handshakeEnded(_ index: Int, _ session: TLSSession, _ early: UnsafeRawBufferPointer) {
@@ -37,7 +46,7 @@ extension Worker {
             metrics.handshakeEnded(
                 client.pointee.label, version: session.version == .v1_3 ? .tls13 : .tls12, isResumed: session.isResumed)
         }
-        identify(client, session)
+        identify(index, session)
         switch session.alpn {
         case .h2: beginStreams(index, early)
         case .http11, .none:
@@ -51,14 +60,14 @@ extension Worker {
     }
 
     /// Who the client has proved to be, for all its requests.
-    private func identify(_ client: UnsafeMutablePointer<ClientConnection>, _ session: TLSSession) {
-        let listener = listeners[Int(client.pointee.listener)].index ?? 0
-        guard listenerRules[listener].asksForCertificates, let identity = session.peerIdentity else { return }
+    private func identify(_ index: Int, _ session: TLSSession) {
+        let rules = rules(of: index)
+        guard rules.asksForCertificates, let identity = session.peerIdentity else { return }
         let certificate = ClientCertificate(
             subject: Array(identity.subject.utf8), alternativeNames: identity.alternativeNames.map { Array($0.utf8) },
             fingerprint: Array(identity.fingerprint.utf8),
-            certificate: listenerRules[listener].forwardsCertificates ? identity.der : [])
-        client.pointee.certificate = Unmanaged.passRetained(certificate)
+            certificate: rules.forwardsCertificates ? identity.der : [])
+        clients.pointer(index).pointee.certificate = Unmanaged.passRetained(certificate)
     }
 
     func handshakeFailed(_ index: Int, _ fault: HandshakeFault) {
@@ -66,7 +75,7 @@ extension Worker {
         if !isAdmin { metrics.handshakeFailed(client.pointee.label, fault) }
         // Whoever only looks whether the port is open has done nothing wrong.
         if fault != .closed {
-            report(.client(client.pointee.peer), fault.name, UnsafeRawBufferPointer(start: nil, count: 0))
+            report(.client(client.pointee.peer), fault.name)
         }
         closeClient(index)
     }
@@ -104,19 +113,10 @@ extension Worker {
         let token = Token(.backend, index: index, generation: backends.generation(index))
         let n = receive(backend)
         if n == 0 || n < 0 && n != -SystemError.again {
-            let fault = n == -SystemError.protocolError ? tlsFailure ?? .internal : .closed
-            metrics.upstreamHandshakeFailed(pool.pointee.label, fault)
-            report(.backend(pool.pointee.state.key.address), fault.name, UnsafeRawBufferPointer(start: nil, count: 0))
-            return connectBroken(index, .tlsFailed)
+            return backendHandshakeFailed(index, pool, n == -SystemError.protocolError ? tlsFailure ?? .internal : .closed)
         }
         guard session.isEstablished else { return }
-        guard pool.pointee.dialect.accepts(session) else {
-            metrics.upstreamHandshakeFailed(pool.pointee.label, .noSharedProtocol)
-            report(
-                .backend(pool.pointee.state.key.address), HandshakeFault.noSharedProtocol.name,
-                UnsafeRawBufferPointer(start: nil, count: 0))
-            return connectBroken(index, .tlsFailed)
-        }
+        guard pool.pointee.dialect.accepts(session) else { return backendHandshakeFailed(index, pool, .noSharedProtocol) }
         guard n > 0 else { return connectionStands(index, pool) }
         // What came with the end of the handshake: of HTTP/2 the server's settings, of HTTP/1 nothing that was asked for.
         let early = UnsafeRawBufferPointer(start: receiveBuffer.baseAddress, count: n)
@@ -124,5 +124,11 @@ extension Worker {
         connectionStands(index, pool)
         guard backends.isLive(token), backend.pointee.streams != nil else { return }
         feedShared(index, early)
+    }
+
+    private func backendHandshakeFailed(_ index: Int, _ pool: PoolPointer, _ fault: HandshakeFault) {
+        metrics.upstreamHandshakeFailed(pool.pointee.label, fault)
+        report(.backend(pool.pointee.state.key.address), fault.name)
+        connectBroken(index, .tlsFailed)
     }
 }

@@ -93,7 +93,7 @@ extension Worker {
         client.pointee.port = peer.port
         client.pointee.isUnix = peer.family == 1
         client.pointee.openedAt = now
-        client.pointee.phase = hasProxyHeader ? .proxyHeader : firstPhase(listenerIndex)
+        client.pointee.phase = hasProxyHeader ? .proxyHeader : firstPhase(listenerRules[listenerIndex])
         poller.addConnection(fd, Token(.client, index: index, generation: generation))
         listeners[listener].openClients += 1
         count(label, .accepted)
@@ -103,10 +103,7 @@ extension Worker {
     }
 
     /// What a connection begins with, behind a PROXY header or without one.
-    func firstPhase(_ listener: Int) -> ClientConnection.Phase {
-        if listenerRules[listener].tls != nil { return .handshake }
-        return .head
-    }
+    func firstPhase(_ rules: ListenerRules) -> ClientConnection.Phase { rules.tls == nil ? .head : .handshake }
 
     func count(_ label: Label, _ result: ConnectionResult) {
         if !isAdmin { metrics.connection(label, result) }

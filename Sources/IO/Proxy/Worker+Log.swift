@@ -63,8 +63,7 @@ extension Worker {
                 clock: &logClock, into: &logLines)
             return
         }
-        let nothing = UnsafeRawBufferPointer(start: nil, count: 0)
-        let name = session.serverName ?? nothing
+        let name = session.serverName ?? .empty
         let certificate = context.clientCertificate?._withUnsafeGuaranteedRef { $0 }
         let subject = certificate?.subject ?? []
         let fingerprint = certificate?.fingerprint ?? []
@@ -78,7 +77,7 @@ extension Worker {
     }
 
     /// Reports a message that broke a rule, or counts it where the rule was reported a moment ago.
-    func report(_ sender: BrokenMessage.Sender, _ rule: StaticString, _ bytes: UnsafeRawBufferPointer) {
+    func report(_ sender: BrokenMessage.Sender, _ rule: StaticString, _ bytes: UnsafeRawBufferPointer = .empty) {
         guard let leftOut = reports.broken(rule, by: sender, at: now) else { return }
         // Only the start of the first line: what follows may be a secret, in the query or in a field.
         let shown = bytes.prefix(BrokenMessage.bytesMax).prefix { $0 != ASCII.cr && $0 != ASCII.lf && $0 != ASCII.question }

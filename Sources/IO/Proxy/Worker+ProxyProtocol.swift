@@ -13,7 +13,7 @@ extension Worker {
     /// Somebody who is not trusted to say who the client is.
     func refuseProxyPeer(_ descriptor: Int32, _ peer: IPAddress, _ label: Label) {
         count(label, .proxyPeerRefused)
-        report(.client(peer), "proxy_peer_not_trusted", UnsafeRawBufferPointer(start: nil, count: 0))
+        report(.client(peer), "proxy_peer_not_trusted")
         calls.close(descriptor, 1)
     }
 
@@ -65,7 +65,7 @@ extension Worker {
                 return closeClient(index, reset: true)
             }
         }
-        client.pointee.phase = firstPhase(listeners[Int(client.pointee.listener)].index ?? 0)
+        client.pointee.phase = firstPhase(rules(of: index))
         client.pointee.hasUnparsedInput = !client.pointee.input.isEmpty
         clientReadable(index)
     }

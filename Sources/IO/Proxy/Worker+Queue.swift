@@ -104,11 +104,7 @@ extension Worker {
         switch found {
         case .connected:
             leaveQueue(slot)
-            if !exchange.pointee.isPlain, exchange.pointee.upgrade != nil {
-                sendOnConnection(slot)
-            } else {
-                sendRequest(slot, UnsafeRawBufferPointer(start: nil, count: 0))
-            }
+            sendAtOnce(slot)
         case .waiting:
             let step = exchange.pointee.step
             leaveQueue(slot)

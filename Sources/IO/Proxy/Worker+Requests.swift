@@ -39,7 +39,7 @@ extension Worker {
 
     private func carryOut(_ verdict: Verdict, _ slot: Int) {
         switch verdict {
-        case .forward: forward(slot, UnsafeRawBufferPointer(start: nil, count: 0))
+        case .forward: forward(slot, .empty)
         case .refuse(let refusal, let detail): refuse(slot, refusal, detail: detail)
         case .refuseUpgrade(let fault): refuse(slot, fault)
         case .answer(let answer, let stage, let reason):
@@ -62,10 +62,7 @@ extension Worker {
             return refuseUnsent(slot, refusal)
         }
         switch acquire(slot) {
-        case .connected where !exchanges.pointer(slot).pointee.isPlain && exchanges.pointer(slot).pointee.upgrade != nil:
-            stash(rest, of: slot)
-            sendOnConnection(slot)
-        case .connected: sendRequest(slot, rest)
+        case .connected: sendAtOnce(slot, rest)
         case .waiting: stash(rest, of: slot)
         case .failed(let failure):
             stash(rest, of: slot)

@@ -93,15 +93,22 @@ extension Worker {
             pool.pointee.shared.removeAll { $0 == Int32(index) }
         }
         exchange.pointee.sharesBackend = false
-        let waiters = backend.pointee.waiters
-        if !waiters.isEmpty { sendWaitersAway(index) }
+        sendWaitersAway(index)
+        sendOnConnection(slot)
+    }
+
+    /// The exchange has got a connection, or a stream of one, without waiting for it.
+    /// - Parameter rest: what was received of the request's body.
+    func sendAtOnce(_ slot: Int, _ rest: UnsafeRawBufferPointer = .empty) {
+        guard exchanges.pointer(slot).pointee.wantsTunnel else { return sendRequest(slot, rest) }
+        stash(rest, of: slot)
         sendOnConnection(slot)
     }
 
     /// The exchange has a connection, or a stream of one: it is sent if it still may be.
     func sendOnConnection(_ slot: Int) {
         let exchange = exchanges.pointer(slot)
-        if !exchange.pointee.isPlain, exchange.pointee.upgrade != nil, exchange.pointee.sharesBackend {
+        if exchange.pointee.wantsTunnel, exchange.pointee.sharesBackend {
             let index = Int(exchange.pointee.backend)
             guard let allows = allowsTunnels(index) else {
                 if let streams = backends.pointer(index).pointee.streams { awaitSettings(slot, streams) }
@@ -120,12 +127,12 @@ extension Worker {
             dropBackend(slot)
             return startTry(slot)
         }
-        sendRequest(slot, UnsafeRawBufferPointer(start: nil, count: 0))
+        sendRequest(slot, .empty)
     }
 
     /// The backend takes no tunnel on its connection. It got nothing, and is well otherwise.
     private func tunnelUnavailable(_ slot: Int) {
-        report(.backend(instanceName(slot)), "extended_connect_not_allowed", UnsafeRawBufferPointer(start: nil, count: 0))
+        report(.backend(instanceName(slot)), "extended_connect_not_allowed")
         attemptEnded(slot, .upstreamMalformed)
         dropBackend(slot)
         tryFailed(slot, .malformed)
@@ -133,7 +140,7 @@ extension Worker {
 
     func connectBroken(_ index: Int, _ failure: UpstreamFailure) {
         let slot = Int(backends.pointer(index).pointee.exchange)
-        let waiters = backends.pointer(index).pointee.waiters.isEmpty ? [] : takeWaiters(index)
+        let waiters = takeWaiters(index)
         let verdict = verdict(slot, on: failure)
         var goesElsewhere = false
         if case .retry(let retry) = verdict { goesElsewhere = !retry.costsBudget }
@@ -141,7 +148,7 @@ extension Worker {
         attemptEnded(slot, failure.refusal.reason)
         dropBackend(slot)
         tryFailed(slot, failure, verdict)
-        if !waiters.isEmpty { failWaiters(waiters, failure) }
+        failWaiters(waiters, failure)
     }
 
     private func backendWritable(_ index: Int) {
@@ -229,7 +236,7 @@ extension Worker {
                 if !response.isInterim {
                     return finalHead(slot, UnsafeRawBufferPointer(rebasing: bytes[start...]))
                 }
-                if response.status == 101, exchange.pointee.upgrade != nil {
+                if response.status == 101, exchange.pointee.wantsTunnel {
                     if let fault = acceptsUpgrade(slot) {
                         report(.backend(instanceName(slot)), fault.name, rest)
                         return backendBroken(slot, .malformed)
@@ -280,15 +287,15 @@ extension Worker {
     func writeInterim(_ slot: Int) {
         guard exchanges.pointer(slot).pointee.clientStream == nil else { return writeInterimToStream(slot) }
         // A failure shows itself as an event on the descriptor.
-        _ = writeToClient(slot, out.unsafeBytes, UnsafeRawBufferPointer(start: nil, count: 0))
+        _ = writeToClient(slot, out.unsafeBytes)
     }
 
     func finalHead(_ slot: Int, _ rest: UnsafeRawBufferPointer) {
         let exchange = exchanges.pointer(slot)
         guard let route = exchange.pointee.route else { return backendBroken(slot, .malformed) }
         guard stripResponse(slot) else { return backendBroken(slot, .malformed) }
-        if !exchange.pointee.isPlain, let fault = tunnelFault(slot) {
-            report(.backend(instanceName(slot)), fault, UnsafeRawBufferPointer(start: nil, count: 0))
+        if exchange.pointee.wantsTunnel, let fault = tunnelFault(slot) {
+            report(.backend(instanceName(slot)), fault)
             return backendBroken(slot, .malformed)
         }
         if exchange.pointee.isGRPC { noteCallStatus(slot) }
@@ -297,8 +304,7 @@ extension Worker {
         let endsWithStream = exchange.pointee.sharesBackend && response.framing != .none && !exchange.pointee.backendHasEnded
         exchange.pointee.responseBody = BodyReader(endsWithStream ? .untilClose : response.framing)
         // Who was asked for another protocol may yet speak it (RFC 9110 §7.8).
-        exchange.pointee.backendMayContinue =
-            response.allowsReuse && (exchange.pointee.isPlain || exchange.pointee.upgrade == nil)
+        exchange.pointee.backendMayContinue = response.allowsReuse && !exchange.pointee.wantsTunnel
         let outcome = CallOutcome(status: response.status)
         tell(slot, outcome)
         if response.status >= 400 {
@@ -383,7 +389,7 @@ extension Worker {
         case .proceed, .proceedSetting:
             switch runResponse(slot, route, from: point.stage - 1) {
             case .answer(let answer, let stage): replaceResponse(slot, answer, stage)
-            case .suspended(let stage): holdResponse(slot, stage, UnsafeRawBufferPointer(start: nil, count: 0))
+            case .suspended(let stage): holdResponse(slot, stage, .empty)
             case .proceed:
                 let index = Int(exchange.pointee.backend)
                 let token = exchange.pointee.context.exchangeToken
@@ -412,7 +418,7 @@ extension Worker {
         let exchange = exchanges.pointer(slot)
         guard let route = exchange.pointee.route else { return backendBroken(slot, .malformed) }
         let isTunnel =
-            !exchange.pointee.isPlain && exchange.pointee.upgrade != nil
+            exchange.pointee.wantsTunnel
             && (response.status == 101 || exchange.pointee.sharesBackend && response.status == 200)
         let delivery =
             isTunnel
@@ -420,7 +426,7 @@ extension Worker {
             : ResponseDelivery.decide(
                 version: exchange.pointee.head.version, method: exchange.pointee.head.method, status: response.status,
                 upstream: response.framing, declaredLength: response.declaredLength,
-                keepsAlive: (exchange.pointee.isPlain || exchange.pointee.upgrade == nil) && keepsAlive(slot))
+                keepsAlive: !exchange.pointee.wantsTunnel && keepsAlive(slot))
         if isTunnel { prepareTunnelHead(slot) }
         if exchange.pointee.fallbackUsed == .service { markFallback() }
         if exchange.pointee.owesCookie || exchange.pointee.session >= 0 { addSessionCookie(slot) }
@@ -451,7 +457,7 @@ extension Worker {
         guard !isTunnel else {
             if !out.isEmpty {
                 exchange.pointee.responseBytes += UInt64(out.count)
-                let sent = writeToClient(slot, out.unsafeBytes, UnsafeRawBufferPointer(start: nil, count: 0))
+                let sent = writeToClient(slot, out.unsafeBytes)
                 out.clear()
                 if case .failed = sent { return abandonExchange(slot, .clientClosed) }
             }
@@ -537,7 +543,7 @@ extension Worker {
         guard !reset, exchange.pointee.responseBody.inputClosed() else { return backendBroken(slot, .truncated) }
         exchange.pointee.backendMayContinue = false
         out.clear()
-        relayResponse(slot, UnsafeRawBufferPointer(start: nil, count: 0))
+        relayResponse(slot, .empty)
     }
 
     /// The attempt has failed.

@@ -167,8 +167,7 @@ extension Worker {
         exchange.pointee.step = .idle
         if let refusal = barred(slot) { return refuseUnsent(slot, refusal) }
         switch acquire(slot) {
-        case .connected where !exchange.pointee.isPlain && exchange.pointee.upgrade != nil: sendOnConnection(slot)
-        case .connected: sendRequest(slot, UnsafeRawBufferPointer(start: nil, count: 0))
+        case .connected: sendAtOnce(slot)
         // The client is not to be blamed for what it cannot send meanwhile.
         case .waiting: excuseClient(slot)
         case .failed(let failure): noneFound(slot, failure)

@@ -302,10 +302,7 @@ extension Worker {
         let backend = backends.pointer(index)
         guard let streams = backend.pointee.streams, streams.pointee.slots.isEmpty else { return }
         streams.pointee.http2.goAway(.noError)
-        _ = streams.pointee.http2.write(into: &streams.pointee.frames, limit: 1024)
-        if backend.pointee.outgoing.isEmpty, !streams.pointee.frames.isEmpty {
-            _ = send(backend, streams.pointee.frames.unsafeBytes, UnsafeRawBufferPointer(start: nil, count: 0))
-        }
+        writeLast(streams, to: backend)
         destroyShared(index, .active)
     }
 
@@ -314,12 +311,9 @@ extension Worker {
         let backend = backends.pointer(index)
         guard let streams = backend.pointee.streams else { return }
         if let failure = streams.pointee.http2.failure, let pool = pools[Int(backend.pointee.pool)] {
-            report(.backend(pool.pointee.state.key.address), failure.reason, UnsafeRawBufferPointer(start: nil, count: 0))
+            report(.backend(pool.pointee.state.key.address), failure.reason)
         }
-        _ = streams.pointee.http2.write(into: &streams.pointee.frames, limit: 1024)
-        if backend.pointee.outgoing.isEmpty, !streams.pointee.frames.isEmpty {
-            _ = send(backend, streams.pointee.frames.unsafeBytes, UnsafeRawBufferPointer(start: nil, count: 0))
-        }
+        writeLast(streams, to: backend)
         sharedBackendEnded(index)
     }
 

@@ -97,7 +97,7 @@ extension Worker {
     private func endBody(_ slot: Int) {
         let exchange = exchanges.pointer(slot)
         _ = exchange.pointee.requestBody.inputClosed()
-        _ = pass(slot, UnsafeRawBufferPointer(start: nil, count: 0))
+        _ = pass(slot, .empty)
     }
 
     // The answer.
@@ -140,15 +140,13 @@ extension Worker {
         }
     }
 
-    func writeToStream(_ slot: Int, _ first: UnsafeRawBufferPointer, _ second: UnsafeRawBufferPointer) -> Sent {
+    func writeToStream(_ slot: Int, _ first: UnsafeRawBufferPointer, _ second: UnsafeRawBufferPointer = .empty) -> Sent {
         let exchange = exchanges.pointer(slot)
         let index = Int(exchange.pointee.client)
         guard let streams = clients.pointer(index).pointee.streams, let stream = exchange.pointee.clientStream else {
             return .failed(SystemError.brokenPipe)
         }
-        let isBlocked = !clients.pointer(index).pointee.outgoing.isEmpty
-        gather(streams, stream, first, isBlocked: isBlocked)
-        gather(streams, stream, second, isBlocked: isBlocked)
+        gather(clients.pointer(index), streams, stream, first, second)
         markDirty(client: index)
         if streamTakes(slot) { return .all }
         armClientSide(slot, now + listenerLimits(index).writeTimeout)
@@ -179,7 +177,7 @@ extension Worker {
         out.clear()
         guard composeTrailers(slot) else {
             out.clear()
-            return sendEndOfStream(slot, trailers: UnsafeRawBufferPointer(start: nil, count: 0))
+            return sendEndOfStream(slot, trailers: .empty)
         }
         sendEndOfStream(slot, trailers: out.unsafeBytes)
         out.clear()

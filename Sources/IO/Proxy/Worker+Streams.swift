@@ -16,8 +16,7 @@ extension Worker {
     /// - Parameter received: what the client has sent already, its preface first.
     func beginStreams(_ index: Int, _ received: UnsafeRawBufferPointer) {
         let client = clients.pointer(index)
-        let listener = listeners[Int(client.pointee.listener)].index ?? 0
-        guard let session = http2Session(.server(listenerRules[listener].http2)) else {
+        guard let session = http2Session(.server(rules(of: index).http2)) else {
             return closeClient(index, reset: true)
         }
         client.pointee.streams = StreamSessionPointer.make(session, at: now)
@@ -45,21 +44,27 @@ extension Worker {
     }
 
     private func feedStreams(_ index: Int, _ bytes: UnsafeRawBufferPointer) {
-        let client = clients.pointer(index)
-        guard let streams = client.pointee.streams else { return }
-        let token = Token(.client, index: index, generation: clients.generation(index))
+        guard let streams = clients.pointer(index).pointee.streams else { return }
         let held = holdReceived()
         defer { giveBack(held) }
         let goesOn = streams.pointee.http2.receive(bytes, at: now)
-        while let event = streams.pointee.http2.nextEvent() {
-            streamEvent(index, streams, event)
-            guard clients.isLive(token), case .streams = client.pointee.phase else { return }
-        }
+        guard handleEvents(index, streams) else { return }
         markDirty(client: index)
         if !goesOn { breakStreams(index) }
     }
 
-    func streamEvent(_ index: Int, _ streams: StreamSessionPointer, _ event: HTTP2Event) {
+    /// Acts on all that the session has to tell.
+    /// - Returns: false when the connection is gone, or about to be.
+    func handleEvents(_ index: Int, _ streams: StreamSessionPointer) -> Bool {
+        let token = Token(.client, index: index, generation: clients.generation(index))
+        while let event = streams.pointee.http2.nextEvent() {
+            streamEvent(index, streams, event)
+            guard clients.isLive(token), case .streams = clients.pointer(index).pointee.phase else { return false }
+        }
+        return true
+    }
+
+    private func streamEvent(_ index: Int, _ streams: StreamSessionPointer, _ event: HTTP2Event) {
         switch event {
         case .head(let stream, let endsStream): requestReceived(index, streams, stream, endsStream)
         case .refusedHead(let stream, let fault): headRefused(index, streams, stream, fault)
@@ -114,10 +119,10 @@ extension Worker {
                 announceBody(&exchange.pointee.head)
             }
             if isTooOld(index) { drainStreams(index) }
-            startExchange(slot, rest: UnsafeRawBufferPointer(start: nil, count: 0))
+            startExchange(slot, rest: .empty)
         case .refused(let fault): refuseHead(slot, fault, exchange.pointee.head.headers.storage.unsafeBytes)
         // Its text is complete by construction.
-        case .needMore: refuseHead(slot, .notARequest, UnsafeRawBufferPointer(start: nil, count: 0))
+        case .needMore: refuseHead(slot, .notARequest, .empty)
         }
     }
 
@@ -129,7 +134,7 @@ extension Worker {
 
     private func headRefused(_ index: Int, _ streams: StreamSessionPointer, _ stream: HTTP2StreamID, _ fault: RequestFault) {
         let slot = beginStream(index, streams, stream)
-        refuseHead(slot, fault, UnsafeRawBufferPointer(start: nil, count: 0))
+        refuseHead(slot, fault, .empty)
     }
 
     private func beginStream(_ index: Int, _ streams: StreamSessionPointer, _ stream: HTTP2StreamID) -> Int {
@@ -224,7 +229,7 @@ extension Worker {
         guard let streams = client.pointee.streams else { return }
         if let failure = streams.pointee.http2.failure {
             if !isAdmin { metrics.sessionEnded(client.pointee.label, SessionFault(name: failure.reason) ?? .protocolError) }
-            report(.client(client.pointee.peer), failure.reason, UnsafeRawBufferPointer(start: nil, count: 0))
+            report(.client(client.pointee.peer), failure.reason)
         }
         abandonAll(index, .clientClosed)
         endStreams(index)

@@ -81,7 +81,7 @@ extension Worker {
     /// What is wrong with a final answer to a handshake that no 101 has answered; nil where it may be passed on.
     func tunnelFault(_ slot: Int) -> StaticString? {
         let exchange = exchanges.pointer(slot)
-        guard exchange.pointee.upgrade != nil, response.status != 101 else { return nil }
+        guard response.status != 101 else { return nil }
         if exchange.pointee.sharesBackend, response.status == 200 {
             return UpgradeResponse.judgeOffers(in: response.headers, request: exchange.pointee.head.headers)?.name
         }
@@ -230,8 +230,7 @@ extension Worker {
         tunnel.pointee.up(RawSpan(_unsafeBytes: bytes))
         touchTunnel(slot)
         if !tunnel.pointee.hasSaidCloseUp {
-            let nothing = UnsafeRawBufferPointer(start: nil, count: 0)
-            if case .failed = writeToBackend(slot, bytes, nothing) { return backendHasEnded(slot, wasReset: true) }
+            if case .failed = writeToBackend(slot, bytes) { return backendHasEnded(slot, wasReset: true) }
         }
         if tunnel.pointee.isClosing { continueClosing(slot) }
     }
@@ -243,8 +242,7 @@ extension Worker {
         tunnel.pointee.down(RawSpan(_unsafeBytes: bytes))
         touchTunnel(slot)
         if !tunnel.pointee.hasSaidCloseDown {
-            let nothing = UnsafeRawBufferPointer(start: nil, count: 0)
-            if case .failed = writeToClient(slot, bytes, nothing) { return abandonExchange(slot, .clientClosed) }
+            if case .failed = writeToClient(slot, bytes) { return abandonExchange(slot, .clientClosed) }
         }
         if tunnel.pointee.isClosing { continueClosing(slot) }
     }
@@ -360,19 +358,18 @@ extension Worker {
         guard let tunnel = exchange.pointee.tunnel else { return }
         guard !tunnel.pointee.isOver else { return endTunnel(slot) }
         let token = exchange.pointee.context.exchangeToken
-        let nothing = UnsafeRawBufferPointer(start: nil, count: 0)
         if tunnel.pointee.mayCloseDown {
             tunnel.pointee.hasSaidCloseDown = true
             out.clear()
             CloseFrame.append(.goingAway, to: &out)
-            _ = writeToClient(slot, out.unsafeBytes, nothing)
+            _ = writeToClient(slot, out.unsafeBytes)
         }
         guard isTunnel(token) else { return }
         if tunnel.pointee.mayCloseUp {
             tunnel.pointee.hasSaidCloseUp = true
             out.clear()
             CloseFrame.append(.goingAway, maskKey: UInt32(truncatingIfNeeded: random.next()), to: &out)
-            _ = writeToBackend(slot, out.unsafeBytes, nothing)
+            _ = writeToBackend(slot, out.unsafeBytes)
         }
         out.clear()
     }

@@ -17,7 +17,7 @@ public struct Incoming {
 
     /// The bytes, until the next change.
     public var bytes: UnsafeRawBufferPointer {
-        guard let base else { return UnsafeRawBufferPointer(start: nil, count: 0) }
+        guard let base else { return .empty }
         return UnsafeRawBufferPointer(start: base + Int(start), count: count)
     }
 

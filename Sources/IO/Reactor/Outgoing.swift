@@ -42,7 +42,7 @@ extension SystemCalls {
     /// Sends `first` and `second` in one call, behind what waits already; keeps what the kernel does not take.
     @inline(__always)
     public func write(
-        _ fd: Int32, _ first: UnsafeRawBufferPointer, _ second: UnsafeRawBufferPointer, waiting: inout Outgoing
+        _ fd: Int32, _ first: UnsafeRawBufferPointer, _ second: UnsafeRawBufferPointer = .empty, waiting: inout Outgoing
     ) -> Sent {
         guard waiting.isEmpty else {
             waiting.append(first)

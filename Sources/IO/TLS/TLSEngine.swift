@@ -76,7 +76,7 @@ public final class TLSEngine {
 
     /// A client's first bytes.
     public func start(_ session: TLSSession) {
-        feed(UnsafeRawBufferPointer(start: nil, count: 0))
+        feed(.empty)
         _ = handshake(session)
     }
 
@@ -95,7 +95,7 @@ public final class TLSEngine {
             return received
         }
         feed(ciphertext)
-        defer { feed(UnsafeRawBufferPointer(start: nil, count: 0)) }
+        defer { feed(.empty) }
         if state.pointee.is_established == 0 {
             received.failure = handshake(session, ciphertext)
             guard received.failure == nil, state.pointee.is_established != 0 else { return received }
@@ -182,7 +182,7 @@ public final class TLSEngine {
 
     /// Goes on with the handshake. - Returns: why it failed; nil when it is done or waits for the peer.
     private func handshake(
-        _ session: TLSSession, _ ciphertext: UnsafeRawBufferPointer = UnsafeRawBufferPointer(start: nil, count: 0)
+        _ session: TLSSession, _ ciphertext: UnsafeRawBufferPointer = .empty
     ) -> HandshakeFault? {
         let state = session.state
         let ssl = state.pointee.ssl

@@ -48,7 +48,7 @@ public struct TLSSession {
     /// The cipher suite as OpenSSL calls it; the bytes are never given back. Empty before the handshake.
     public var cipher: UnsafeRawBufferPointer {
         guard let cipher = SSL_get_current_cipher(ssl), let name = SSL_CIPHER_get_name(cipher) else {
-            return UnsafeRawBufferPointer(start: nil, count: 0)
+            return .empty
         }
         return UnsafeRawBufferPointer(start: name, count: strlen(name))
     }
