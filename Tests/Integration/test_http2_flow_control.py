@@ -1,11 +1,15 @@
 """Windows: back-pressure both ways, and memory that does not follow what nobody reads (hardening 85, 117 to 119; RFC 9113 §5.2, §6.9)."""
 
+import fcntl
+import signal
+import struct
+import termios
 import threading
 import time
 
 import pytest
 
-from conftest import h2_gateway
+from conftest import h2_gateway, proxied
 from sluice_harness import Bystander, StreamReset, reply, until
 from sluice_harness import frames as f
 from sluice_harness.names import h2_closed
@@ -359,3 +363,50 @@ def test_an_early_answer_is_followed_by_rst_stream_and_the_rest_of_the_body_is_n
         assert client.streams[stream].reset in (f.NO_ERROR, f.CANCEL)
         client.alive()
         assert not client.goaways
+
+
+def test_answers_that_fill_the_buffer_of_frames_in_one_turn_hold_no_other_back_for_good(world):
+    """The first leaves just less than what is gathered before it is sent, the second comes on top of it, and then the third is read."""
+    sizes = {"/first": 65_490, "/second": 65_536, "/third": 40_000}
+    told = {path: threading.Event() for path in sizes}
+    done = {path: threading.Event() for path in sizes}
+
+    def handler(asked, connection):
+        connection.send(b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n" % sizes[asked.target])
+        assert told[asked.target].wait(20)
+        connection.send(PIECE[:sizes[asked.target]])
+        arrived(connection.socket)
+        done[asked.target].set()
+        return None
+
+    def on_stream(stream):
+        stream.head(200)
+        assert told[stream.target].wait(20)
+        stream.send(PIECE[:sizes[stream.target]])
+        stream.end()
+        arrived(stream.connection.socket)
+        done[stream.target].set()
+    old, new = world.backend(handler), world.h2_backend(on_stream)
+    blocks = proxied(old)
+    blocks["services"]["new"] = proxied(new)["services"]["app"]
+    blocks["routes"].insert(0, {"name": "third", "match": {"path": "/third"}, "service": "new"})
+    sluice = h2_gateway(world, old, server={"workers": 1}, **blocks)
+    with sluice.h2() as client:
+        streams = {path: client.start("GET", path) for path in sizes}
+        for stream in streams.values():
+            assert client.wait_head(stream).status == 200
+        sluice.signal(signal.SIGSTOP)
+        try:
+            for path in sizes:
+                told[path].set()
+                assert done[path].wait(10), path
+        finally:
+            sluice.signal(signal.SIGCONT)
+        for path, stream in streams.items():
+            client.pump(lambda: client.streams[stream].over, 10, path)
+            assert client.streams[stream].body_bytes == sizes[path]
+
+
+def arrived(connected):
+    """All that was sent is in the other end's kernel."""
+    until(lambda: struct.unpack("i", fcntl.ioctl(connected.fileno(), termios.TIOCOUTQ, b"\0" * 4))[0] == 0, 5, "it is acknowledged")

@@ -10,8 +10,6 @@ import Upstream
 
 /// A request on its stream to a backend, and the answer that comes back on it.
 extension Worker {
-    private static var backendFramesMax: Int { 131_072 }
-
     // The request.
 
     func backendStreamTakes(_ slot: Int) -> Bool {
@@ -20,7 +18,6 @@ extension Worker {
             let streams = backends.pointer(Int(exchange.pointee.backend)).pointee.streams
         else { return true }
         return streams.pointee.http2.pending(stream) <= StreamSession.lowWaterBytes
-            && streams.pointee.frames.count < Self.backendFramesMax
     }
 
     /// Opens the stream with the head that stands in `out`.

@@ -44,7 +44,7 @@ extension Worker {
         let client = clients.pointer(index)
         if !isAdmin {
             metrics.handshakeEnded(
-                client.pointee.label, version: session.version == .v1_3 ? .tls13 : .tls12, isResumed: session.isResumed)
+                client.pointee.label, version: session.version, isResumed: session.isResumed)
         }
         identify(index, session)
         switch session.alpn {

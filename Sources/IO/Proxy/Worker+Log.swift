@@ -70,7 +70,7 @@ extension Worker {
         AccessLogLine.append(
             record, head, requestID: context.requestID,
             tls: AccessTLS(
-                version: session.version.text, cipher: RawSpan(_unsafeBytes: session.cipher),
+                version: session.version.name, cipher: RawSpan(_unsafeBytes: session.cipher),
                 serverName: RawSpan(_unsafeBytes: name), clientSubject: subject.span.bytes,
                 clientFingerprint: fingerprint.span.bytes),
             labels: labels, format: accessLogFormat, rules: accessLogRules, clock: &logClock, into: &logLines)

@@ -12,7 +12,6 @@ import Reactor
 extension Worker {
     /// Bytes of answers that one connection may hold for a client that does not read; beyond that nothing more is read for it.
     private static var heldBytesMax: Int { 1 << 20 }
-    private static var framesMax: Int { 131_072 }
 
     // The request.
 
@@ -113,8 +112,8 @@ extension Worker {
             streams.pointee.holdsBack = true
             return false
         }
+        // Frames need no limit of their own: what finds many gathered waits as pending bytes, and the session tells when they are fewer.
         return streams.pointee.http2.pending(stream) <= StreamSession.lowWaterBytes
-            && streams.pointee.frames.count < Self.framesMax
     }
 
     /// Streams that had to wait for what others have to send may go on; the session tells only of their own bytes.
