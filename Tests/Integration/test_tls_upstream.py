@@ -2,6 +2,7 @@
 
 import ssl
 import threading
+from pathlib import Path
 
 import pytest
 from cryptography import x509
@@ -159,6 +160,25 @@ def test_a_connection_that_was_verified_by_older_rules_is_not_used_by_newer_ones
     sluice.config_path.write_text(sluice.config_text.replace(pki.root.ca_file, pki.stranger.ca_file))
     sluice.reload()
     assert sluice.request().status == 502
+
+
+def test_instances_that_share_a_changed_file_keep_their_connections_at_the_next_reload(before, world, pki, tmp_path):
+    trusted = tmp_path / "trusted.pem"
+    trusted.write_bytes(Path(pki.root.ca_file).read_bytes())
+    servers = [world.backend(ECHO["h1"], tls=tls_backend_context(pki)) for _ in range(2)]
+    sluice = before(*servers, ca_file=str(trusted), blocks={"server": {"workers": 1}})
+
+    def ask_both():
+        for _ in range(4):
+            assert sluice.request().status == 200
+        return [len(server.connections) for server in servers]
+    assert ask_both() == [1, 1]
+    trusted.write_bytes(trusted.read_bytes() + Path(pki.stranger.ca_file).read_bytes())
+    sluice.reload()
+    assert ask_both() == [2, 2], "other authorities"
+    sluice.config_path.write_text(sluice.config_text + "limits: {request_body: 2MiB}\n")
+    sluice.reload()
+    assert ask_both() == [2, 2], "the same authorities"
 
 
 # What we show of ourselves

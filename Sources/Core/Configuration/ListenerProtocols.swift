@@ -17,9 +17,6 @@ public struct ListenerProtocols: Sendable, Equatable {
     public var h2: Bool { names.contains(.h2) }
     public var h2c: Bool { names.contains(.h2c) }
 
-    /// What is agreed on by ALPN, the preferred one first.
-    public var alpn: [String] { names.filter { $0 != .h2c }.map(\.rawValue) }
-
     /// What a listener speaks that does not say it.
     public static func standard(overTLS: Bool) -> ListenerProtocols {
         ListenerProtocols(overTLS ? Defaults.protocolsOverTLS : Defaults.protocols)

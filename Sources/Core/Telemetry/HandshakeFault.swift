@@ -74,7 +74,7 @@ public enum HandshakeFault: UInt8, Error, Sendable, CaseIterable {
     }
 }
 
-/// The versions of TLS that are spoken.
+/// The versions of TLS that are spoken; older ones never are (RFC 8996).
 public enum HandshakeVersion: UInt8, Sendable, CaseIterable {
     case tls12, tls13
 

@@ -37,7 +37,7 @@ public struct AdminTLS: Equatable, Sendable {
         case .authorities(let file, _): options.caFile = file
         }
         do throws(TLSLoadError) {
-            let client = try TLSClient(options, at: Int64(clamping: Clock.realtime / 1_000_000_000))
+            let client = try TLSClient(options, at: Clock.unixSeconds)
             switch trust {
             case .exactly: return (client, client.exactNames.first.flatMap { TLSServerName($0) })
             case .authorities(_, let name): return (client, TLSServerName(name))

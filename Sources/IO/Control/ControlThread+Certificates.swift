@@ -7,20 +7,19 @@ import Telemetry
 
 /// Certificates and keys: files that change are read again, and old keys of session tickets go.
 extension ControlThread {
-    /// Reads the configuration again when a file of certificates or keys has changed. A pair that does not fit, as when only one of
+    /// Once a second: reads the configuration again when a file of certificates or keys has changed. A pair that does not fit, as when only one of
     /// the two has been replaced so far, leaves everything as it is, and the next change is looked at again.
     func watchCertificates() {
         let now = Clock.monotonic
-        if departure == .none, tls.hasNews(at: now) {
+        guard now >= certificatesDue else { return }
+        certificatesDue = now + .seconds(1)
+        if departure == .none, tls.hasNews() {
             log.event(.info, "certificates have changed", [:])
             certificateReloads.isUnderWay = true
             reload.isWanted = true
         }
-        let rotation = (configuration.listeners.compactMap(\.tls) + (configuration.admin.tls.map { [$0] } ?? []))
-            .map(\.ticketRotation).min()
-        guard let rotation else { return }
         do throws(TLSLoadError) {
-            try tls.rotateTickets(every: rotation, at: now)
+            try tls.rotateTickets(at: now)
         } catch {
             log.event(.error, "no new key for session tickets", ["error": .string(error.description)])
         }
@@ -37,7 +36,7 @@ extension ControlThread {
     }
 
     private func warnOfExpiry() {
-        let now = Int64(clamping: Clock.realtime / 1_000_000_000)
+        let now = Clock.unixSeconds
         for (listener, certificate) in certificates where certificate.notAfter - now < Self.expiryWarning {
             let days = (certificate.notAfter - now) / 86_400
             log.warn(
@@ -67,7 +66,7 @@ extension ControlThread {
         let clients = snapshot.services.flatMap { $0.dialects.compactMap(\.tls) }
         tls.keep(servers, clients)
         warnOfExpiry()
-        for warning in servers.flatMap(\.warnings) + clients.flatMap(\.warnings) {
+        for warning in tls.warnings {
             log.warn("certificate", ["warning": .string("\(warning)")])
         }
     }

@@ -58,6 +58,8 @@ public final class ControlThread {
     var store: MetricsStore
     let tls = TLSStore()
     var certificateReloads = CertificateReloads()
+    /// When files of certificates are looked at next.
+    var certificatesDue = Instant(nanoseconds: 0)
     /// The admin listener in force.
     var adminListener: ListenerRuntime?
     /// What was last heard of services.

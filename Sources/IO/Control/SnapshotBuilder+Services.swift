@@ -43,7 +43,7 @@ extension SnapshotBuilder {
         let runtime = ServiceRuntime(
             service, index: index, state: registry.service(service.name, at: now),
             instances: service.instances.map { registry.instance($0, of: service, at: now) },
-            firstInstance: places.firstInstances[index], dialects: try dialects(service, index, at: now),
+            firstInstance: places.firstInstances[index], dialects: try dialects(service, index),
             sessions: sessions(service, &registry), fallback: fallback)
         places.built[index] = runtime
         return runtime

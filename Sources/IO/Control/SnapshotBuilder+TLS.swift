@@ -11,11 +11,11 @@ extension SnapshotBuilder {
         for (index, listener) in configuration.listeners.enumerated() {
             var server: TLSServer?
             if let configured = listener.tls {
-                let protocols = listener.protocols.alpn.compactMap { name -> TLSProtocol? in
+                let protocols = listener.protocols.names.compactMap { name -> TLSProtocol? in
                     switch name {
-                    case "h2": .h2
-                    case "http/1.1": .http11
-                    default: nil
+                    case .h2: .h2
+                    case .http1: .http11
+                    case .h2c: nil
                     }
                 }
                 do throws(TLSLoadError) {
@@ -50,7 +50,8 @@ extension SnapshotBuilder {
     }
 
     /// How the instances of a service are spoken to, in their order.
-    func dialects(_ service: ServiceConfiguration, _ index: Int, at now: Instant) throws(BuildError) -> [BackendDialect] {
+    func dialects(_ service: ServiceConfiguration, _ index: Int) throws(BuildError) -> [BackendDialect] {
+        var clients: [BackendDialect.HTTP: TLSClient] = [:]
         var dialects: [BackendDialect] = []
         for instance in service.instances {
             let http: BackendDialect.HTTP =
@@ -59,26 +60,29 @@ extension SnapshotBuilder {
                 case .http1: .http1
                 case .h2, .h2c: .http2
                 }
-            var client: TLSClient?
-            if instance.isSecure, service.enabled {
-                let protocols: [TLSProtocol] =
-                    switch http {
-                    case .http1: [.http11]
-                    case .http2: [.h2]
-                    case .negotiated: [.h2, .http11]
-                    }
-                do throws(TLSLoadError) {
-                    let configured = service.tls ?? TLSClientConfiguration()
-                    client = try tls.client(configured, protocols: protocols, at: now)
-                } catch {
-                    let place = places.serviceTLS.indices.contains(index) ? places.serviceTLS[index] : places.admin
-                    throw BuildError([Diagnostic(.error, mark: place.mark, path: place.path, message: error.description)])
-                }
-            }
+            let isSecure = instance.isSecure && service.enabled
+            if isSecure, clients[http] == nil { clients[http] = try client(http, service, index) }
             dialects.append(
-                BackendDialect(http, tls: client, name: serverName(instance.address), streamsMax: service.pool.maxStreams))
+                BackendDialect(http, tls: isSecure ? clients[http] : nil, name: serverName(instance.address), streamsMax: service.pool.maxStreams))
         }
         return dialects
+    }
+
+    private func client(
+        _ http: BackendDialect.HTTP, _ service: ServiceConfiguration, _ index: Int
+    ) throws(BuildError) -> TLSClient {
+        let protocols: [TLSProtocol] =
+            switch http {
+            case .http1: [.http11]
+            case .http2: [.h2]
+            case .negotiated: [.h2, .http11]
+            }
+        do throws(TLSLoadError) {
+            return try tls.client(service.tls ?? TLSClientConfiguration(), protocols: protocols)
+        } catch {
+            let place = places.serviceTLS.indices.contains(index) ? places.serviceTLS[index] : places.admin
+            throw BuildError([Diagnostic(.error, mark: place.mark, path: place.path, message: error.description)])
+        }
     }
 
     private func serverName(_ address: InstanceAddress) -> TLSServerName? {

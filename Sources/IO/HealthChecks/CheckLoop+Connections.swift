@@ -41,7 +41,7 @@ extension CheckLoop {
             close(index)
             ended(instance, CheckJudge.connected)
         case .ask, .call:
-            if let client = plan.dialect.tls { return startHandshake(index, instance, plan, client, isReadable: isReadable) }
+            if let client = plan.dialect.tls { return startHandshake(index, plan, client, isReadable: isReadable) }
             stands(index, instance, plan, early: .empty, isReadable: isReadable)
         }
     }

@@ -6,7 +6,7 @@ import TLS
 
 /// From a connection that stands to the question on it: encryption, and which version of HTTP is spoken.
 extension CheckLoop {
-    func startHandshake(_ index: Int, _ instance: WatchedInstance, _ plan: CheckPlan, _ client: TLSClient, isReadable: Bool) {
+    func startHandshake(_ index: Int, _ plan: CheckPlan, _ client: TLSClient, isReadable: Bool) {
         let connection = connections.pointer(index)
         guard
             let session = tls.connect(

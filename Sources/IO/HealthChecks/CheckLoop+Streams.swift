@@ -20,9 +20,9 @@ extension CheckLoop {
         }
         let isAsked =
             switch plan.question {
-            case .ask(let request, let judge): stream.ask(request, body: [], .page(judge), scheme: scheme)
+            case .ask(let request, let judge): stream.ask(request, body: [], judge, scheme: scheme)
             case .call(let head, let message):
-                stream.ask(callHead(head, instance), body: message, .call(HealthCallJudge()), scheme: scheme)
+                stream.ask(callHead(head, instance), body: message, HealthCallJudge(), scheme: scheme)
             case .connect, .unwritable: false
             }
         guard isAsked else { return false }

@@ -159,12 +159,3 @@ struct CheckResponse {
         input.discard()
     }
 }
-
-extension CheckJudge {
-    /// A final head, of either version of HTTP.
-    mutating func headReceived(_ head: borrowing ResponseHead) {
-        guard statusReceived(head.status) == nil else { return }
-        for i in 0..<head.headers.count { fieldReceived(name: head.headers.name(i), value: head.headers.value(i)) }
-        _ = headEnded()
-    }
-}

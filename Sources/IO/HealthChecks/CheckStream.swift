@@ -10,18 +10,6 @@ import Primitives
 /// Windows are as large as the body that is read, so that an instance which sends more must wait; what concerns the connection is
 /// bounded by the budgets of the session. The deadlines of the session are not used: a check has its own.
 final class CheckStream {
-    enum Judge {
-        case page(CheckJudge)
-        case call(HealthCallJudge)
-
-        var verdict: CheckJudge.Verdict? {
-            switch self {
-            case .page(let judge): judge.verdict
-            case .call(let judge): judge.verdict
-            }
-        }
-    }
-
     private enum State {
         /// No question yet, or the answer to the last is complete. Becomes `waiting`.
         case idle
@@ -33,7 +21,7 @@ final class CheckStream {
 
     private var http2: HTTP2Session
     private var state = State.idle
-    private var judge = Judge.page(CheckJudge(CheckExpectation()))
+    private var judge: any AnswerJudge = CheckJudge(CheckExpectation())
     /// The instance takes no more streams.
     private var isDraining = false
     /// The connection is over.
@@ -56,7 +44,7 @@ final class CheckStream {
     ///   - body: empty for none.
     ///   - judge: one that has seen nothing yet.
     /// - Returns: false when the connection takes no more.
-    func ask(_ head: [UInt8], body: [UInt8], _ judge: Judge, scheme: Scheme) -> Bool {
+    func ask(_ head: [UInt8], body: [UInt8], _ judge: any AnswerJudge, scheme: Scheme) -> Bool {
         guard case .idle = state, !isDraining, !isOver else { return false }
         let stream = head.withUnsafeBytes { http2.submitRequest($0, scheme: scheme, endsStream: body.isEmpty, token: 0) }
         guard let stream else { return false }
@@ -99,18 +87,7 @@ final class CheckStream {
     }
 
     /// There will be no more of it.
-    func gaveUp(_ fault: CheckJudge.Fault) -> CheckJudge.Verdict {
-        switch judge {
-        case .page(var judge):
-            let verdict = judge.gaveUp(fault)
-            self.judge = .page(judge)
-            return verdict
-        case .call(var judge):
-            let verdict = judge.gaveUp(fault)
-            self.judge = .call(judge)
-            return verdict
-        }
-    }
+    func gaveUp(_ fault: CheckJudge.Fault) -> CheckJudge.Verdict { judge.gaveUp(fault) }
 
     private func readEvents(_ head: inout ResponseHead, at now: Instant) {
         while let event = http2.nextEvent() {
@@ -151,28 +128,14 @@ final class CheckStream {
             return
         }
         state = .inBody(stream, bytes: 0)
-        switch judge {
-        case .page(var judge):
-            judge.headReceived(head)
-            self.judge = .page(judge)
-        case .call(var judge):
-            judge.headReceived(head)
-            self.judge = .call(judge)
-        }
+        judge.headReceived(head)
         if endsStream { ended(stream) }
     }
 
     private func bodyReceived(_ stream: HTTP2StreamID, _ bytes: UnsafeRawBufferPointer) {
         http2.consume(stream, bytes.count)
         guard case .inBody(let current, let before) = state, current == stream else { return }
-        switch judge {
-        case .page(var judge):
-            _ = judge.bodyReceived(RawSpan(_unsafeBytes: bytes))
-            self.judge = .page(judge)
-        case .call(var judge):
-            judge.bodyReceived(bytes)
-            self.judge = .call(judge)
-        }
+        judge.bodyReceived(bytes)
         let all = before + bytes.count
         state = .inBody(stream, bytes: all)
         guard judge.verdict != nil, all > CheckJudge.bodyMax else { return }
@@ -183,13 +146,10 @@ final class CheckStream {
 
     private func trailersReceived(_ stream: HTTP2StreamID, _ head: inout ResponseHead) {
         guard isCurrent(stream) else { return }
-        if case .call(var judge) = judge {
-            head.clear()
-            let text = RawSpan(_unsafeBytes: http2.trailerText(stream))
-            guard TrailerParser.parse(text, limits: .response, into: &head.headers) == nil else { return broken(stream) }
-            judge.trailersReceived(head.headers)
-            self.judge = .call(judge)
-        }
+        head.clear()
+        let text = RawSpan(_unsafeBytes: http2.trailerText(stream))
+        guard TrailerParser.parse(text, limits: .response, into: &head.headers) == nil else { return broken(stream) }
+        judge.trailersReceived(head.headers)
         ended(stream)
     }
 
@@ -197,14 +157,7 @@ final class CheckStream {
     private func ended(_ stream: HTTP2StreamID) {
         guard isCurrent(stream) else { return }
         state = .idle
-        switch judge {
-        case .page(var judge):
-            _ = judge.responseEnded()
-            self.judge = .page(judge)
-        case .call(var judge):
-            judge.ended()
-            self.judge = .call(judge)
-        }
+        judge.ended()
     }
 
     /// The instance has promised not to have looked at it (RFC 9113 §8.7), which says nothing of it where others went before.

@@ -5,7 +5,7 @@ import Primitives
 
 /// Judges one gRPC health check while its answer comes in: HTTP 200, a status of OK, and a message that says SERVING, or the
 /// instance is not well.
-struct HealthCallJudge {
+struct HealthCallJudge: AnswerJudge {
     private enum State {
         /// Nothing of an answer yet. Becomes `inBody` or `judged`.
         case waiting
@@ -20,7 +20,6 @@ struct HealthCallJudge {
         if case .judged(let verdict) = state { verdict } else { nil }
     }
 
-    /// The final head. An interim one is not told.
     mutating func headReceived(_ head: borrowing ResponseHead) {
         guard case .waiting = state else { return }
         if head.status != 200 {
@@ -47,7 +46,6 @@ struct HealthCallJudge {
         state = .inBody(body, status: TrailersOnly.status(trailers) ?? status)
     }
 
-    /// The answer is complete.
     mutating func ended() {
         switch state {
         case .waiting: state = .judged(.failed(.malformed))
@@ -56,7 +54,6 @@ struct HealthCallJudge {
         }
     }
 
-    /// There will be no (further) answer.
     mutating func gaveUp(_ fault: CheckJudge.Fault) -> CheckJudge.Verdict {
         if let verdict { return verdict }
         state = .judged(.failed(fault))

@@ -6,6 +6,7 @@ public enum Clock {
     public static var monotonic: Instant { Instant(nanoseconds: clinux_monotonic_ns()) }
     /// Nanoseconds since 1970, UTC.
     public static var realtime: UInt64 { clinux_realtime_ns() }
+    public static var unixSeconds: Int64 { Int64(realtime / 1_000_000_000) }
 }
 
 /// A descriptor that one thread waits on and others signal.

@@ -32,16 +32,6 @@ enum CertificateText {
         return text
     }
 
-    /// The serial number in hexadecimal digits, as `openssl x509 -serial` writes it, but in lower case.
-    static func serial(_ certificate: OpaquePointer) -> String {
-        guard let number = ASN1_INTEGER_to_BN(X509_get0_serialNumber(certificate), nil) else { return "" }
-        defer { BN_free(number) }
-        var bytes = [UInt8](repeating: 0, count: (Int(BN_num_bits(number)) + 7) / 8)
-        _ = BN_bn2bin(number, &bytes)
-        let digits = bytes.isEmpty ? "00" : hexadecimal(bytes)
-        return BN_is_negative(number) != 0 ? "-\(digits)" : digits
-    }
-
     /// SHA-256 of the whole certificate.
     static func fingerprint(_ certificate: OpaquePointer) -> [UInt8] {
         var bytes = [UInt8](repeating: 0, count: 32)

@@ -1,4 +1,5 @@
 import COpenSSL
+import Primitives
 
 /// Certificates of which a server must show one, whatever else is to be said of them. Belongs to a client, and lives as long.
 final class ExactCertificates: Sendable {
@@ -15,7 +16,7 @@ final class ExactCertificates: Sendable {
             let certificates = try PEMReader.certificates(SecretFile(file))
             fingerprints.append(CertificateText.fingerprint(certificates[0]))
             for name in AlternativeName.all(of: certificates[0]) where name.kind == .dns {
-                if let name = ServerNames.canonical(name.bytes), name.first != 0x2a { names.append(name) }
+                if let name = ServerNames.canonical(name.bytes), name.first != ASCII.asterisk { names.append(name) }
             }
             certificates.forEach { X509_free($0) }
         }

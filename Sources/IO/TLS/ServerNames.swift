@@ -19,8 +19,6 @@ struct ServerNames: Sendable {
     /// The longest name that can be asked for (RFC 1035 §2.3.4).
     private static var longest: Int { 253 }
 
-    var isEmpty: Bool { entries.isEmpty }
-
     /// - Parameter name: as `canonical` returns it.
     mutating func add(_ name: [UInt8], _ value: Int) {
         let isWildcard = name.first == ASCII.asterisk

@@ -7,6 +7,8 @@ public final class TLSAuthorities: Sendable {
     /// PEM.
     public let file: String
     public let warnings: [TLSWarning]
+    /// The files, as they were just before they were read.
+    public let files: TLSFileStamps
     /// Tells one set of authorities from another.
     let digest: [UInt8]
     nonisolated(unsafe) private let certificates: [OpaquePointer]
@@ -16,6 +18,7 @@ public final class TLSAuthorities: Sendable {
     ///   - now: seconds since 1970.
     /// - Throws: when a file cannot be read, or holds nothing, or something that is malformed.
     public init(file: String, crlFile: String? = nil, at now: Int64) throws(TLSLoadError) {
+        files = TLSFileStamps([file] + (crlFile.map { [$0] } ?? []))
         let certificates = try PEMReader.certificates(SecretFile(file))
         guard let store = X509_STORE_new() else {
             certificates.forEach { X509_free($0) }

@@ -4,15 +4,6 @@ import COpenSSL
 public struct TLSCertificate: Sendable, Equatable {
     public enum KeyKind: UInt8, Sendable {
         case rsa, ecdsa, ed25519, other
-
-        public var text: StaticString {
-            switch self {
-            case .rsa: "RSA"
-            case .ecdsa: "ECDSA"
-            case .ed25519: "Ed25519"
-            case .other: "other"
-            }
-        }
     }
 
     /// Where it was read from.
@@ -24,9 +15,6 @@ public struct TLSCertificate: Sendable, Equatable {
     /// Seconds since 1970.
     public var notBefore: Int64
     public var notAfter: Int64
-    /// SHA-256, lower-case hexadecimal digits.
-    public var fingerprint: String
-    public var serial: String
     public var key: KeyKind
     public var keyBits: Int
 
@@ -36,8 +24,6 @@ public struct TLSCertificate: Sendable, Equatable {
         alternativeNames = CertificateText.alternativeNames(certificate)
         notBefore = copenssl_seconds(X509_get0_notBefore(certificate))
         notAfter = copenssl_seconds(X509_get0_notAfter(certificate))
-        fingerprint = CertificateText.hexadecimal(CertificateText.fingerprint(certificate))
-        serial = CertificateText.serial(certificate)
         let publicKey = X509_get0_pubkey(certificate)
         keyBits = Int(EVP_PKEY_get_bits(publicKey))
         key =

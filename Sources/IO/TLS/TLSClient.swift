@@ -1,14 +1,15 @@
 import COpenSSL
+import Telemetry
 
 /// What is needed to speak TLS to the instances of a service. Immutable; all workers share one.
 public final class TLSClient: Sendable {
     public struct Options: Sendable {
         /// Whether the server must prove who it is. Without it anybody in between can read and change everything.
         public var verifies = true
-        /// Whom to believe; nil: the authorities of the system, unless `caFile` names a file.
-        public var authorities: TLSAuthorities?
-        /// PEM: each certificate of the file is trusted by itself, whether or not it is a root.
+        /// PEM: each certificate of the file is trusted by itself, whether or not it is a root. nil: the authorities of the system.
         public var caFile: String?
+        /// What that file holds, where it has been read.
+        public var authorities: TLSAuthorities?
         /// The name to ask for and to check, in place of that of the instance.
         public var serverName: TLSServerName?
         /// PEM: the certificate that we show, with its key.
@@ -17,20 +18,18 @@ public final class TLSClient: Sendable {
         /// PEM: where not empty, the server must show the first certificate of one of these files, and that is all that it must: who
         /// issued it, for which name and until when does not matter. The other ways to verify are not used.
         public var exactFiles: [String] = []
-        public var minimumVersion = TLSVersion.v1_2
+        public var minimumVersion = HandshakeVersion.tls12
         /// What is offered, best first; empty: ALPN is not used.
         public var protocols: [TLSProtocol] = [.http11]
 
         public init() {}
-
-        public var files: [String] { [authorities?.file, caFile, certificateFile, keyFile].compactMap { $0 } + exactFiles }
     }
 
-    /// What we show to servers.
-    public let certificate: TLSCertificate?
     public let warnings: [TLSWarning]
-    /// The files, as they were just before they were read. Authorities that were passed in are among them.
+    /// The files, as they were just before they were read, those of the authorities among them.
     public let files: TLSFileStamps
+    /// Whom it believes; nil: nobody, or the first certificates of files alone.
+    public let authorities: TLSAuthorities?
     public let verifies: Bool
     /// Whether a session needs the name of its server.
     let needsName: Bool
@@ -42,7 +41,7 @@ public final class TLSClient: Sendable {
 
     /// - Parameter now: seconds since 1970.
     public init(_ options: Options, at now: Int64) throws(TLSLoadError) {
-        var paths = options.files
+        let own = TLSFileStamps([options.certificateFile, options.keyFile].compactMap { $0 } + options.exactFiles)
         var authorities = options.authorities
         let exact = options.exactFiles.isEmpty ? nil : try ExactCertificates(options.exactFiles)
         if options.verifies, exact == nil, authorities == nil {
@@ -50,12 +49,10 @@ public final class TLSClient: Sendable {
                 throw TLSLoadError(
                     "tls", "the system has no authorities that it trusts: install ca-certificates, or name a ca_file")
             }
-            if options.caFile == nil { paths.append(file) }
-            files = TLSFileStamps(paths)
             authorities = try TLSAuthorities(file: file, at: now)
-        } else {
-            files = TLSFileStamps(paths)
         }
+        self.authorities = authorities
+        files = TLSFileStamps(joining: [own] + (authorities.map { [$0.files] } ?? []))
         var chain: CertificateChain?
         switch (options.certificateFile, options.keyFile) {
         case (let certificate?, let key?): chain = try CertificateChain(certificateFile: certificate, keyFile: key, at: now)
@@ -67,9 +64,8 @@ public final class TLSClient: Sendable {
             throw TLSLoadError("tls", "TLS cannot be set up: \(openSSLText())")
         }
         self.context = context
-        certificate = chain?.facts
-        warnings =
-            (options.authorities == nil && options.caFile != nil ? authorities?.warnings ?? [] : []) + (chain?.warnings ?? [])
+        // Nobody here can do anything about those of the system.
+        warnings = (options.caFile == nil ? [] : authorities?.warnings ?? []) + (chain?.warnings ?? [])
         verifies = options.verifies
         needsName = options.verifies && exact == nil
         self.exact = exact
@@ -111,7 +107,7 @@ public final class TLSClient: Sendable {
             SSL_set_hostflags(ssl, UInt32(X509_CHECK_FLAG_NEVER_CHECK_SUBJECT) | UInt32(X509_CHECK_FLAG_NO_PARTIAL_WILDCARDS))
             return copenssl_set_server_name(ssl, host) == 1 && (!verifies || SSL_set1_host(ssl, host) == 1)
         case .address(let address):
-            return !verifies || X509_VERIFY_PARAM_set1_ip(SSL_get0_param(ssl), address, address.count) == 1
+            return !verifies || X509_VERIFY_PARAM_set1_ip_asc(SSL_get0_param(ssl), address.text) == 1
         }
     }
 }

@@ -206,7 +206,7 @@ public final class TLSEngine {
 
     /// OpenSSL does not call back for a ticket that a resumption in TLS 1.2 brought.
     private func keepRenewed(_ session: TLSSession) {
-        guard let holder = session.state.pointee.resumption, session.isResumed, session.version == .v1_2,
+        guard let holder = session.state.pointee.resumption, session.isResumed, session.version == .tls12,
             let renewed = SSL_get1_session(session.ssl)
         else { return }
         Unmanaged<TLSResumption>.fromOpaque(holder).takeUnretainedValue().put(renewed)

@@ -29,6 +29,14 @@ public struct TLSFileStamps: Sendable {
         stamps = paths.map { Stamp($0) }
     }
 
+    /// The files of several things, each once, as they were when it was built.
+    public init(joining parts: [TLSFileStamps]) {
+        var known: Set<String> = []
+        let all = parts.flatMap { zip($0.paths, $0.stamps) }.filter { known.insert($0.0).inserted }
+        paths = all.map(\.0)
+        stamps = all.map(\.1)
+    }
+
     /// Whether a file is another than before, was taken away, or came.
     public func haveChanged() -> Bool {
         zip(paths, stamps).contains { path, stamp in Stamp(path) != stamp }

@@ -14,7 +14,7 @@ public struct TLSLoadError: Error, CustomStringConvertible, Equatable {
 }
 
 /// Something that does not keep a server or a client from being built, and should be looked at.
-public struct TLSWarning: Sendable, CustomStringConvertible, Equatable {
+public struct TLSWarning: Sendable, CustomStringConvertible, Hashable {
     public var file: String
     public var problem: String
 

@@ -8,10 +8,6 @@ public final class TLSPeerIdentity: Sendable {
     public let alternativeNames: [String]
     /// SHA-256 of the certificate, 64 lower-case hexadecimal digits.
     public let fingerprint: String
-    /// Lower-case hexadecimal digits.
-    public let serial: String
-    /// Seconds since 1970.
-    public let notAfter: Int64
     /// The certificate, DER: what `Client-Cert` tells (RFC 9440 §2.2).
     public let der: [UInt8]
 
@@ -19,8 +15,6 @@ public final class TLSPeerIdentity: Sendable {
         subject = CertificateText.subject(certificate)
         alternativeNames = CertificateText.alternativeNames(certificate)
         fingerprint = CertificateText.hexadecimal(CertificateText.fingerprint(certificate))
-        serial = CertificateText.serial(certificate)
-        notAfter = copenssl_seconds(X509_get0_notAfter(certificate))
         der = CertificateText.der(certificate)
     }
 }

@@ -11,7 +11,7 @@ public final class TLSResumption: Sendable {
 
     deinit { sessions.withLock { $0.forEach { SSL_SESSION_free(OpaquePointer(bitPattern: $0)) } } }
 
-    public var isEmpty: Bool { sessions.withLock { $0.isEmpty } }
+    var isEmpty: Bool { sessions.withLock { $0.isEmpty } }
 
     /// Keeps a session; the caller's reference becomes ours.
     func put(_ session: OpaquePointer) {

@@ -36,7 +36,7 @@ public final class TLSServer: Sendable {
         /// The first is for clients that name no server, or one that is unknown. At least one.
         public var certificates: [CertificateFiles]
         public var clientAuth: TLSClientAuth?
-        public var minimumVersion = TLSVersion.v1_2
+        public var minimumVersion = HandshakeVersion.tls12
         /// What is spoken, best first.
         public var protocols: [TLSProtocol] = [.h2, .http11]
         /// Whether a client that names no server, or one that no certificate is for, is refused.

@@ -5,8 +5,7 @@ public struct TLSServerName: Sendable, Hashable {
     enum Kind: Hashable {
         /// NUL behind it.
         case host([CChar])
-        /// 4 or 16 bytes.
-        case address([UInt8])
+        case address(IPAddress)
     }
 
     let kind: Kind
@@ -16,19 +15,11 @@ public struct TLSServerName: Sendable, Hashable {
         var text = text
         if text.hasPrefix("["), text.hasSuffix("]") { text = String(text.dropFirst().dropLast()) }
         if let address = IPAddress(text) {
-            kind = .address(Self.bytes(address))
+            kind = .address(address)
         } else if let name = ServerNames.canonical(Array(text.utf8)), name.first != ASCII.asterisk {
             kind = .host(name.map { CChar(bitPattern: $0) } + [0])
         } else {
             return nil
         }
-    }
-
-    /// In network order: 4 for IPv4.
-    private static func bytes(_ address: IPAddress) -> [UInt8] {
-        func split(_ number: UInt64, _ count: Int) -> [UInt8] {
-            (0..<count).map { UInt8(truncatingIfNeeded: number >> UInt64(8 * (count - 1 - $0))) }
-        }
-        return address.isV4 ? split(address.low, 4) : split(address.high, 8) + split(address.low, 8)
     }
 }

@@ -1,4 +1,5 @@
 import COpenSSL
+import Telemetry
 
 /// A handle of one session, to be copied freely. It belongs to the engine's thread, and stays good until `free()`.
 public struct TLSSession {
@@ -43,7 +44,7 @@ public struct TLSSession {
         return UnsafeRawBufferPointer(start: name, count: strlen(name))
     }
 
-    public var version: TLSVersion { SSL_version(ssl) == TLS1_3_VERSION ? .v1_3 : .v1_2 }
+    public var version: HandshakeVersion { ssl.map { HandshakeVersion(of: $0) } ?? .tls12 }
 
     /// The cipher suite as OpenSSL calls it; the bytes are never given back. Empty before the handshake.
     public var cipher: UnsafeRawBufferPointer {

@@ -41,11 +41,6 @@ struct ProtocolKeyTests {
         #expect(listener.protocols.h2c == names.contains(.h2c))
     }
 
-    @Test func `h2c is not agreed on by ALPN`() {
-        #expect(ListenerProtocols([.http1, .h2c]).alpn == ["http/1.1"])
-        #expect(ListenerProtocols([.http1, .h2]).alpn == ["http/1.1", "h2"])
-    }
-
     // Hardening 80, 82, 84.
     @Test func `HTTP/2 has a hundred streams, windows of 256 KiB and 1 MiB, and budgets, unless it says otherwise`() throws {
         let (plain, _) = try listener("protocols: h2c")

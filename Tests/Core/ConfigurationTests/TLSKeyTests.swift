@@ -32,7 +32,6 @@ struct TLSKeyTests {
         #expect(tls.ticketRotation == .seconds(12 * 3600))
         #expect(!tls.asksForClientCertificate)
         #expect(listener.protocols == ListenerProtocols([.h2, .http1]))
-        #expect(listener.protocols.alpn == ["h2", "http/1.1"])
     }
 
     @Test func `every key of tls is read`() throws {

@@ -1,3 +1,4 @@
+import Telemetry
 import COpenSSL
 import Testing
 
@@ -6,7 +7,7 @@ import Testing
 @Suite struct HandshakeTests {
     let fixture = Fixture.shared
 
-    @Test(arguments: TLSVersion.allCases) func `each version hands over bytes both ways`(version: TLSVersion) throws {
+    @Test(arguments: HandshakeVersion.allCases) func `each version hands over bytes both ways`(version: HandshakeVersion) throws {
         let client = try fixture.client()
         copenssl_context_versions(client.context, version.number, version.number)
         let link = try Link(fixture.server(), client).open()
@@ -25,8 +26,8 @@ import Testing
         #expect(link.clientText == Array("answer".utf8))
     }
 
-    @Test(arguments: TLSVersion.allCases, [1, 2, 3, 5, 7, 64])
-    func `however the bytes are split, handshake and data come through`(version: TLSVersion, step: Int) throws {
+    @Test(arguments: HandshakeVersion.allCases, [1, 2, 3, 5, 7, 64])
+    func `however the bytes are split, handshake and data come through`(version: HandshakeVersion, step: Int) throws {
         let client = try fixture.client()
         copenssl_context_versions(client.context, version.number, version.number)
         let link = try Link(fixture.server(), client).open(step: step)
@@ -125,7 +126,7 @@ import Testing
         #expect(link.serverEngine.output.baseAddress == nil)
     }
 
-    @Test(arguments: TLSVersion.allCases) func `a close_notify is told from an end without one`(version: TLSVersion) throws {
+    @Test(arguments: HandshakeVersion.allCases) func `a close_notify is told from an end without one`(version: HandshakeVersion) throws {
         // 42
         let client = try fixture.client()
         copenssl_context_versions(client.context, version.number, version.number)

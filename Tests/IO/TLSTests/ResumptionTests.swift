@@ -1,3 +1,4 @@
+import Telemetry
 import COpenSSL
 import Primitives
 import Testing
@@ -8,14 +9,14 @@ import Testing
     let fixture = Fixture.shared
     private let start = Instant(nanoseconds: 1_000_000_000)
 
-    private func client(_ version: TLSVersion) throws -> TLSClient {
+    private func client(_ version: HandshakeVersion) throws -> TLSClient {
         let client = try fixture.client()
         copenssl_context_versions(client.context, version.number, version.number)
         return client
     }
 
-    @Test(arguments: TLSVersion.allCases) func `a session is resumed, also by another worker, and after a reload`(
-        version: TLSVersion
+    @Test(arguments: HandshakeVersion.allCases) func `a session is resumed, also by another worker, and after a reload`(
+        version: HandshakeVersion
     ) throws {
         let keys = try TLSTicketKeys(at: start)
         let client = try client(version)
@@ -36,7 +37,7 @@ import Testing
         }
     }
 
-    @Test(arguments: TLSVersion.allCases) func `without ticket keys nothing is resumed`(version: TLSVersion) throws {
+    @Test(arguments: HandshakeVersion.allCases) func `without ticket keys nothing is resumed`(version: HandshakeVersion) throws {
         let client = try client(version)
         let kept = TLSResumption()
         for _ in 0..<2 {
@@ -45,8 +46,8 @@ import Testing
         }
     }
 
-    @Test(arguments: TLSVersion.allCases)
-    func `a ticket works after one rotation, brings one of the new key, and not after two`(version: TLSVersion) throws {  // 137
+    @Test(arguments: HandshakeVersion.allCases)
+    func `a ticket works after one rotation, brings one of the new key, and not after two`(version: HandshakeVersion) throws {  // 137
         let keys = try TLSTicketKeys(at: start)
         let server = try fixture.server { $0.ticketKeys = keys }
         let client = try client(version)
@@ -66,7 +67,7 @@ import Testing
     @Test func `an old ticket is not opened when its key has been replaced twice`() throws {  // 137
         let keys = try TLSTicketKeys(at: start)
         let server = try fixture.server { $0.ticketKeys = keys }
-        let client = try client(.v1_2)
+        let client = try client(.tls12)
         let kept = TLSResumption()
         try Link(server, client, resumption: kept).open()
         let old = try #require(kept.take())
@@ -81,7 +82,7 @@ import Testing
         }
     }
 
-    @Test(arguments: TLSVersion.allCases) func `a ticket for one set of names is of no use for another`(version: TLSVersion)
+    @Test(arguments: HandshakeVersion.allCases) func `a ticket for one set of names is of no use for another`(version: HandshakeVersion)
         throws
     {  // 136
         let folder = Folder()
@@ -116,7 +117,7 @@ import Testing
     @Test func `many threads may use one server, client and ring at once`() async throws {
         let keys = try TLSTicketKeys(at: start)
         let server = try fixture.server { $0.ticketKeys = keys }
-        for version in TLSVersion.allCases {
+        for version in HandshakeVersion.allCases {
             let client = try client(version)
             let kept = TLSResumption()
             try await withThrowingTaskGroup(of: Int.self) { group in
@@ -156,7 +157,7 @@ import Testing
     @Test func `a session that ended without close_notify can be resumed, one that broke its rules need not be`() throws {
         let keys = try TLSTicketKeys(at: start)
         let server = try fixture.server { $0.ticketKeys = keys }
-        let client = try client(.v1_2)
+        let client = try client(.tls12)
         let kept = TLSResumption()
         do { try Link(server, client, resumption: kept).open() }
         let link = try Link(server, client, resumption: kept).open()
@@ -166,7 +167,7 @@ import Testing
     @Test func `no more sessions are kept than a few, and those of TLS 1.3 are used once`() throws {
         let keys = try TLSTicketKeys(at: start)
         let server = try fixture.server { $0.ticketKeys = keys }
-        let client = try client(.v1_3)
+        let client = try client(.tls13)
         let kept = TLSResumption()
         try Link(server, client, resumption: kept).open()
         var taken: [OpaquePointer] = []

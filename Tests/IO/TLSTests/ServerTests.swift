@@ -1,3 +1,4 @@
+import Telemetry
 import COpenSSL
 import Primitives
 import Testing
@@ -141,7 +142,7 @@ import Testing
         ])
         let server = try TLSServer(options, at: now)
         #expect(server.contexts.count == 1)
-        for version in TLSVersion.allCases {
+        for version in HandshakeVersion.allCases {
             for (algorithms, subject) in [(onlyRSA, "CN=rsa"), (onlyECDSA, "CN=ec")] {
                 let client = try fixture.client()
                 copenssl_context_versions(client.context, version.number, version.number)
@@ -207,7 +208,7 @@ import Testing
     @Test func `a client that is too old is told so`() throws {  // 132
         let client = try fixture.client()
         copenssl_context_versions(client.context, TLS1_2_VERSION, TLS1_2_VERSION)
-        let link = try Link(fixture.server { $0.minimumVersion = .v1_3 }, client).open()
+        let link = try Link(fixture.server { $0.minimumVersion = .tls13 }, client).open()
         #expect(link.serverFailure == .noSharedVersion)
         SSL_CTX_set_security_level(client.context, 0)
         copenssl_context_versions(client.context, TLS1_VERSION, TLS1_1_VERSION)

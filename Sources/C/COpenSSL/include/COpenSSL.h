@@ -105,8 +105,6 @@ int copenssl_ticket_keys(
 /* Lists of certificates. */
 static inline STACK_OF(X509) *copenssl_chain_new(void) { return sk_X509_new_null(); }
 static inline int copenssl_chain_push(STACK_OF(X509) *chain, X509 *certificate) { return sk_X509_push(chain, certificate); }
-static inline int copenssl_chain_count(const STACK_OF(X509) *chain) { return sk_X509_num(chain); }
-static inline X509 *copenssl_chain_at(const STACK_OF(X509) *chain, int i) { return sk_X509_value(chain, i); }
 /* The list alone: the certificates are whose they were. */
 static inline void copenssl_chain_free(STACK_OF(X509) *chain) { sk_X509_free(chain); }
 
