@@ -218,6 +218,15 @@ def test_a_rule_lets_those_in_whom_it_names_and_answers_others_with_403(world, p
     assert len(server.requests) == 1
 
 
+def test_a_rule_for_a_host_name_does_not_mind_the_case_that_the_certificate_has_it_in(world, pki):
+    mixed = pki.once("mixed", lambda: pki.clients.client("mixed", names=["Device.Clients.Example.COM"]))
+    sluice = world.gateway({
+        "listeners": [secure_listener(pki.server, client_auth={"ca_file": pki.clients.ca_file})],
+        "middlewares": {"friends": {"client_cert": {"sans": ["DNS:device.clients.example.com"]}}},
+        **proxied(world.backend(), route={"middlewares": ["friends"]})})
+    assert ask(sluice, as_client(pki, mixed)).status == 200
+
+
 def test_a_name_with_a_zero_byte_is_not_the_name_before_it(world, pki):
     """Hardening 139, on the client's side."""
     from cryptography import x509

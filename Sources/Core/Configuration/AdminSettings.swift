@@ -85,7 +85,7 @@ public struct AdminSettings: Sendable {
             guard let named = element.entry("cert_file")?.value else { continue }
             let reading = Self.read(named, .file, path, source)
             if case .text(let file)? = reading.content {
-                tls.certificateFiles.append(Self.complete(file, named.mark))
+                tls.certificateFiles.append(named.mark.path(of: file))
             } else {
                 tls.problems += reading.problems
             }
@@ -95,12 +95,6 @@ public struct AdminSettings: Sendable {
             tls.problems = [Diagnostic(.error, mark: mark, path: "admin.tls.certificates", message: "names no certificate")]
         }
         self.tls = tls
-    }
-
-    /// As the daemon opens it: one without a leading slash stands below the directory of the file that names it.
-    private static func complete(_ file: String, _ mark: Mark) -> String {
-        guard !file.hasPrefix("/"), let slash = mark.file.lastIndex(of: "/") else { return file }
-        return mark.file[...slash] + file
     }
 
     private static func read(

@@ -2,11 +2,9 @@ import Primitives
 
 /// Encryption, towards clients and towards backends.
 extension Builder {
-    /// A file as the process opens it: one without a leading slash stands below the directory of the file that names it.
     func file(_ value: Value?) -> String? {
         guard let value, let path = value.text else { return nil }
-        guard !path.hasPrefix("/"), let slash = value.mark.file.lastIndex(of: "/") else { return path }
-        return value.mark.file[...slash] + path
+        return value.mark.path(of: path)
     }
 
     /// - Parameter value: `tls` of a listener or of `admin`.

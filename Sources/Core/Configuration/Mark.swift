@@ -22,6 +22,12 @@ public struct Mark: Sendable, Hashable, Comparable, CustomStringConvertible {
         return line == 0 && file.hasPrefix(prefix) ? file.dropFirst(prefix.count) : nil
     }
 
+    /// A file that stands here, as the process opens it: one without a leading slash is below the directory of the file that names it.
+    func path(of named: String) -> String {
+        guard !named.hasPrefix("/"), let slash = file.lastIndex(of: "/") else { return named }
+        return file[...slash] + named
+    }
+
     public static func < (a: Mark, b: Mark) -> Bool {
         (a.line, a.column) < (b.line, b.column)
     }

@@ -92,7 +92,7 @@ extension Schema {
                     "Requests that may be reset at once; a tenth of them come back each second. Beyond, the connection is closed."
                 ),
                 Key(
-                    "max_control_frames", .scalar(.integer(1...1_000_000)), default: "\(Defaults.http2ControlFrames)",
+                    "max_control_frames", .scalar(.integer(20...1_000_000)), default: "\(Defaults.http2ControlFrames)",
                     "Frames that move nothing and may come at once; a tenth come back each second. Beyond, the connection is closed."
                 ),
             ], canBeDisabled: false)

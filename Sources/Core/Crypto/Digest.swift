@@ -14,18 +14,6 @@ public struct SHA1Digest: Sendable {
     }
 }
 
-/// The SHA-256 digest of some bytes (FIPS 180-4).
-public struct SHA256Digest: Sendable {
-    public let bytes: InlineArray<32, UInt8>
-
-    /// Nil when OpenSSL is out of memory.
-    public init?(of message: RawSpan) {
-        var digest = InlineArray<32, UInt8>(repeating: 0)
-        guard hash(message, EVP_sha256(), into: &digest) else { return nil }
-        bytes = digest
-    }
-}
-
 /// Whether OpenSSL made a digest that fills `digest`. An algorithm with another length, which would write past its end, is not
 /// run at all.
 private func hash<let count: Int>(

@@ -10,18 +10,9 @@ public enum GRPCMessage {
                 out.append(byte)
             } else {
                 out.append(ASCII.percent)
-                out.append(hexDigit(byte >> 4))
-                out.append(hexDigit(byte & 15))
+                out.append(ASCII.hexDigit(byte >> 4))
+                out.append(ASCII.hexDigit(byte & 15))
             }
         }
     }
-
-    /// The text that a field's value stands for, for the log; its bytes are whatever the backend sent, and may be anything. What
-    /// is no escape stands for itself, as receivers must have it. No more than `limit` bytes of the value are read.
-    public static func decoded(_ value: RawSpan, limit: Int) -> [UInt8] {
-        let value = value.extracting(0..<max(0, min(limit, value.byteCount))).array()
-        return PercentText.bytes(value[...])
-    }
-
-    private static func hexDigit(_ value: UInt8) -> UInt8 { value < 10 ? 0x30 + value : 0x37 + value }
 }

@@ -33,6 +33,9 @@ struct GlitchBudget {
         refilled = now
     }
 
+    /// What is used up at the moment, in whole tokens.
+    var used: UInt64 { burst - left / Self.token }
+
     private static var token: UInt64 { 1_000_000_000 }
 
     mutating func spend(_ tokens: UInt64, at now: Instant) -> Verdict {

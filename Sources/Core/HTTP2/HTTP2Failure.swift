@@ -1,4 +1,4 @@
-/// Why a session came to its end before its time. What the peer is told is `code`; what the log and the counter say is `reason`.
+/// Why a session came to its end before its time. What the peer is told is `code`.
 public enum HTTP2Failure: Equatable, Sendable {
     /// The first bytes are not the client's preface (RFC 9113 §3.4).
     case badPreface
@@ -38,25 +38,6 @@ public enum HTTP2Failure: Equatable, Sendable {
         case .settingsTimeout: .settingsTimeout
         case .pingTimeout: .noError
         case .library: .internalError
-        }
-    }
-
-    /// The word for the counter and the log; a bounded set.
-    public var reason: StaticString {
-        switch self {
-        case .badPreface: "bad_preface"
-        case .connectionError(let code): code.name
-        case .frameOnClosedStream: "frame_on_closed_stream"
-        case .tooManyResets: "too_many_resets"
-        case .tooManyControlFrames: "too_many_control_frames"
-        case .headerLists: "header_lists"
-        case .tooManyContinuations: "too_many_continuations"
-        case .unreadAcknowledgements: "unread_acknowledgements"
-        case .settingsTimeout: "settings_timeout"
-        case .headersTimeout: "headers_timeout"
-        case .pingTimeout: "ping_timeout"
-        case .closedByOwner: "closed_by_owner"
-        case .library: "library"
         }
     }
 }

@@ -8,7 +8,7 @@ public struct HTTP2ServerPolicy: Sendable {
     public var scheme: Scheme
     /// Streams at one time, advertised and enforced from the first frame on (RFC 9113 §5.1.2).
     public var maxConcurrentStreams: Int
-    /// Bytes of one request's body that may be on their way or unread: at first, and once as many have been read as half of that.
+    /// Bytes of one request's body that may be on their way or unread: at first, and once as many have gone on as half of that.
     public var initialWindowBytes: Int
     public var streamWindowBytes: Int
     /// The same for all bodies of the connection.
@@ -26,7 +26,7 @@ public struct HTTP2ServerPolicy: Sendable {
     public var drainGrace: TimeAmount
     /// A stream whose owner is done with it, and whose last bytes the peer does not take, is reset after this long.
     public var writeTimeout: TimeAmount
-    /// Resets, of either side, that may come at once; a tenth of it more with each second.
+    /// Resets that may come at once, the client's and those that its broken rules cause; a tenth of it more with each second.
     public var resetsMax: Int
     /// The same for frames that carry no message, and for malformed messages.
     public var controlFramesMax: Int
@@ -62,7 +62,7 @@ public struct HTTP2ServerPolicy: Sendable {
 public struct HTTP2ClientPolicy: Sendable {
     /// Streams at one time, when the backend allows more.
     public var maxConcurrentStreams: Int
-    /// Bytes of one response that may be on their way or unread: at first, and once as many have been read as half of that.
+    /// Bytes of one response that may be on their way or unread: at first, and once its reader has taken half as many.
     public var initialWindowBytes: Int
     public var streamWindowBytes: Int
     /// The same for all of the connection. As much as for all streams together, so that those whose clients do not read leave the others

@@ -175,7 +175,7 @@ extension HTTP2Session {
     }
 
     /// Body bytes that are put into frames in `out` at once, as far as windows and `limit` allow, with all else that there is to
-    /// write; only the rest is copied. What `write` would have returned is not known then: ask `wantsWrite`.
+    /// write; only the rest is copied. What `write` would have returned is not known then.
     @discardableResult
     public mutating func send(
         _ stream: HTTP2StreamID, _ bytes: UnsafeRawBufferPointer, into out: inout ByteBuffer, limit: Int
@@ -212,13 +212,11 @@ extension HTTP2Session {
 
     /// Ends the stream with an error, or, a server's whose response is complete, tells a client with `.noError` that the rest of
     /// the request is not wanted. `.closed` follows when the frame is written.
-    /// - Parameter isPeersFault: counts against the budget of resets.
-    public mutating func reset(_ stream: HTTP2StreamID, _ code: HTTP2ErrorCode, isPeersFault: Bool = false) {
+    public mutating func reset(_ stream: HTTP2StreamID, _ code: HTTP2ErrorCode) {
         guard let slot = sendable(stream) else { return }
         state.pointee.records[slot].flags.insert(.resetByOwner)
         state.pointee.dropSending(slot)
         giveBack(slot)
-        if isPeersFault { _ = state.pointee.resetGlitch() }
         _ = nghttp2_submit_rst_stream(state.pointee.session, HTTP2Session.noFlags, stream.number, code.rawValue)
         state.pointee.settleFailure()
     }
@@ -228,6 +226,9 @@ extension HTTP2Session {
         guard let slot = state.pointee.slot(stream) else { return 0 }
         return state.pointee.records[slot].pending
     }
+
+    /// Whether the stream has so little to send that it may be given more; `nextDrained` tells when it has again.
+    public func takesMore(_ stream: HTTP2StreamID) -> Bool { pending(stream) <= state.pointee.policy.sendLowWaterBytes }
 
     /// A stream that was left with more than `sendLowWaterBytes` unsent and has no more than that now; each once.
     public mutating func nextDrained() -> HTTP2StreamID? {

@@ -173,7 +173,12 @@ public struct HTTP2Session: ~Copyable {
     /// Why the session came to its end before its time. A connection error that nghttp2 found shows once its GOAWAY is written.
     public var failure: HTTP2Failure? { state.pointee.failure }
 
-    public var counters: HTTP2Counters { state.pointee.counters }
+    /// A server's streams that were reset for their client's faults since the last call; nil for none.
+    public mutating func takeStreamFaults() -> HTTP2StreamFaults? {
+        guard state.pointee.streamFaults != HTTP2StreamFaults() else { return nil }
+        defer { state.pointee.streamFaults = HTTP2StreamFaults() }
+        return state.pointee.streamFaults
+    }
 
     /// Nothing is left to say or to hear: the connection can be closed.
     public var wantsClose: Bool {
@@ -182,22 +187,11 @@ public struct HTTP2Session: ~Copyable {
         return state.pointee.failure != nil || nghttp2_session_want_read(session) == 0
     }
 
-    /// Whether `write` would have something now.
-    public var wantsWrite: Bool {
-        nghttp2_session_want_write(state.pointee.session) != 0 || state.pointee.waitingStreams > 0
-    }
-
     /// Streams that take one of the places that are allowed at one time.
     public var activeStreams: Int { state.pointee.activeStreams }
 
-    /// Heads received by a server, requests sent by a client.
-    public var streamsServed: Int { state.pointee.streamsServed }
-
     /// Body bytes of all streams that are not in frames yet.
     public var pendingTotal: Int { state.pointee.pendingTotal }
-
-    /// Streams that the peer takes at one time; 100 until it has said so.
-    public var peerMaxConcurrent: Int { state.pointee.peerMaxConcurrent }
 
     /// RFC 8441 §3.
     public var peerAllowsExtendedConnect: Bool {

@@ -272,21 +272,12 @@ struct HeadAssembly {
         return .good
     }
 
-    /// 16 random bytes in base64 (RFC 6455 §4.1).
+    /// 16 random bytes in Base64 (RFC 6455 §4.1).
     private mutating func writeKey(_ random: inout RandomSource, _ pool: UnsafeMutablePointer<BlockPool>) {
-        let alphabet: StaticString = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/"
-        let to = text.reserve(24, pool)
-        // 128 bits make 21 digits of six bits, and two bits are left for the 22nd.
-        var bits = random.next()
-        for i in 0..<21 {
-            if i == 10 { bits = random.next() }
-            to[i] = alphabet.utf8Start[Int(bits & 63)]
-            bits >>= 6
-        }
-        to[21] = alphabet.utf8Start[Int(random.next() & 3) << 4]
-        to[22] = ASCII.equals
-        to[23] = ASCII.equals
-        text.wrote(24)
+        let bytes: InlineArray<2, UInt64> = [random.next(), random.next()]
+        var key = ByteBuffer(capacity: 24)
+        key.append(base64: bytes.span.bytes)
+        text.append(key.unsafeBytes, pool)
     }
 
     /// `Host` must say what `:authority` says, and is dropped then (RFC 9113 §8.3.1).

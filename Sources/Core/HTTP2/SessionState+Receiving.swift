@@ -20,7 +20,6 @@ extension SessionState {
 
     /// All places are taken: those of cancelled streams too, until their work has been torn down.
     private mutating func refuseStream(_ number: Int32) -> Int32 {
-        counters.refusedStreams &+= 1
         noteReset(number)
         _ = nghttp2_submit_rst_stream(session, UInt8(NGHTTP2_FLAG_NONE.rawValue), number, HTTP2ErrorCode.refusedStream.rawValue)
         let verdict = controlGlitch()
@@ -42,7 +41,6 @@ extension SessionState {
     /// A block over the limits. Long lists of fields are the cheap way to make a server hold memory (CVE-2026-49975), so that the
     /// second ends the connection; a long field is one mistake.
     private mutating func chargeOverLimit() -> Int32 {
-        counters.headersTooLarge &+= 1
         switch assembly.limit {
         case .list, .count:
             headOffences += 1
@@ -53,7 +51,6 @@ extension SessionState {
 
     /// A message breaks a rule of HTTP: its stream is reset, and it never becomes an event.
     private mutating func malformed(_ number: Int32) -> Int32 {
-        counters.malformedMessages &+= 1
         assembly.drop(pool)
         _ = nghttp2_submit_rst_stream(session, UInt8(NGHTTP2_FLAG_NONE.rawValue), number, HTTP2ErrorCode.protocolError.rawValue)
         let verdict = controlGlitch()
@@ -157,7 +154,6 @@ extension SessionState {
     }
 
     mutating func resetReceived(_ number: Int32, _ code: UInt32) -> Int32 {
-        counters.resetsReceived &+= 1
         guard let slot = slot(number: number) else { return resetGlitch() }
         // A server that has answered and wants no more of the request says so in this way (RFC 9113 §8.1).
         let isOrderly = !isServer && code == HTTP2ErrorCode.noError.rawValue && records[slot].flags.contains(.remoteEnded)
@@ -207,7 +203,6 @@ extension SessionState {
     /// A frame that nghttp2 found to be an error, of the stream or of the connection.
     mutating func invalidFrameReceived(isHeaders: Bool) -> Int32 {
         if isHeaders {
-            counters.malformedMessages &+= 1
             assembly.drop(pool)
         }
         return controlGlitch()

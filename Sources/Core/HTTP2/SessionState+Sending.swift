@@ -142,11 +142,16 @@ extension SessionState {
 
     mutating func frameSent(_ type: UInt8, _ number: Int32, _ code: UInt32) {
         if type == FrameType.reset {
-            counters.resetsSent &+= 1
-            if isServer { noteReset(number) }
+            guard isServer else { return }
+            noteReset(number)
             // What the owner resets is no fault of the peer's.
             if let slot = slot(number: number), records[slot].flags.contains(.resetByOwner) { return }
-            if isServer { _ = resetGlitch() }
+            switch HTTP2ErrorCode(rawValue: code) {
+            case .refusedStream: streamFaults.refused += 1
+            case .cancel: streamFaults.tooLarge += 1
+            default: streamFaults.malformed += 1
+            }
+            _ = resetGlitch()
         } else if type == FrameType.goAway, code != 0, failure == nil {
             failure = .connectionError(HTTP2ErrorCode(rawValue: code))
         }

@@ -75,10 +75,12 @@ extension SessionState {
         }
     }
 
-    /// Whoever reads may have more on its way than whoever has not read yet.
+    /// Whoever reads may have more on its way than whoever has not read yet. What was consumed may still wait to be read: the last piece,
+    /// of a whole window at most, and what it was added to.
     mutating func enlargeWindow(_ slot: Int, _ consumed: Int) {
         records[slot].consumedAtFirst += consumed
-        guard records[slot].consumedAtFirst >= policy.initialWindowBytes / 2 else { return }
+        let unread = policy.initialWindowBytes + policy.sendLowWaterBytes
+        guard records[slot].consumedAtFirst >= unread + policy.initialWindowBytes / 2 else { return }
         records[slot].consumedAtFirst = .max
         guard policy.initialWindowBytes < policy.streamWindowBytes else { return }
         let window = Int32(clamping: min(policy.streamWindowBytes, Int(cnghttp2_window_max())))
@@ -101,7 +103,7 @@ extension SessionState {
             guard records[slot].flags.contains(.isReleased) else { continue }
             if records[slot].releasedAt + policy.writeTimeout <= now {
                 guard records[slot].sentSince >= Self.progressBytes else {
-                    counters.stalledStreams &+= 1
+                    if isServer { streamFaults.stalled += 1 }
                     records[slot].flags.insert(.resetByOwner)
                     dropSending(slot)
                     _ = nghttp2_submit_rst_stream(

@@ -30,7 +30,7 @@ struct SessionState: ~Copyable {
     var drainStep = DrainStep.open
     /// A budget is nearly spent: the session is to be drained once nghttp2 has returned.
     var wantsDrain = false
-    var counters = HTTP2Counters()
+    var streamFaults = HTTP2StreamFaults()
 
     // Deadlines; `.never` when nothing is waited for.
     var settingsDeadline = Instant.never
@@ -177,7 +177,6 @@ struct SessionState: ~Copyable {
 
     /// - Returns: 0, or what a callback returns to end the connection.
     mutating func controlGlitch(_ tokens: UInt64 = 1) -> Int32 {
-        counters.glitches &+= tokens
         switch control.spend(tokens, at: now) {
         case .within: return 0
         case .nearlySpent:

@@ -6,7 +6,7 @@ public final class ClientCertificate: Sendable {
     public let subject: [UInt8]
     /// `DNS:…`, `URI:…`, `email:…`, `IP:…`.
     public let alternativeNames: [[UInt8]]
-    /// The same with a comma between two, for a field.
+    /// The same with a comma between two, for a field. A comma within a name stands as `\x2c`, so that one cannot pass for two.
     let alternativeNamesText: [UInt8]
     /// SHA-256 of the certificate, 64 hexadecimal digits in lower case.
     public let fingerprint: [UInt8]
@@ -18,7 +18,9 @@ public final class ClientCertificate: Sendable {
     public init(subject: [UInt8], alternativeNames: [[UInt8]], fingerprint: [UInt8], certificate: [UInt8]) {
         self.subject = Self.fieldSafe(subject)
         self.alternativeNames = alternativeNames.map(Self.fieldSafe)
-        alternativeNamesText = Array(self.alternativeNames.joined(separator: [ASCII.comma]))
+        alternativeNamesText = Array(
+            self.alternativeNames.map { name in Array(name.map { $0 == ASCII.comma ? Array("\\x2c".utf8) : [$0] }.joined()) }
+                .joined(separator: [ASCII.comma]))
         self.fingerprint = fingerprint
         guard !certificate.isEmpty else {
             field = []

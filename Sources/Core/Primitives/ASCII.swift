@@ -36,6 +36,10 @@ public enum ASCII {
             || c == 0x5e || c == 0x5f || c == 0x60 || c == 0x7c || c == 0x7e
     }
 
+    /// The hexadecimal digit of a value below 16, in upper case as in percent-encoding (RFC 3986 §2.1).
+    @inlinable
+    public static func hexDigit(_ value: UInt8) -> UInt8 { value < 10 ? 0x30 &+ value : 0x37 &+ value }
+
     /// The value of a hexadecimal digit, or nil.
     @inlinable
     public static func hexValue(_ c: UInt8) -> UInt8? {

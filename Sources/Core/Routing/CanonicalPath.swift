@@ -150,11 +150,9 @@ struct CanonicalPath {
 
     private static func append(escape c: UInt8, _ storage: inout ByteBuffer) {
         storage.append(ASCII.percent)
-        storage.append(hexDigit(c >> 4))
-        storage.append(hexDigit(c & 15))
+        storage.append(ASCII.hexDigit(c >> 4))
+        storage.append(ASCII.hexDigit(c & 15))
     }
-
-    private static func hexDigit(_ value: UInt8) -> UInt8 { value < 10 ? 0x30 + value : 0x37 + value }
 
     /// Resolves the segment if it is a dot segment, refuses it if it hides one, and begins the next.
     private mutating func endSegment(isLast: Bool, _ storage: inout ByteBuffer) throws(TargetFault) {

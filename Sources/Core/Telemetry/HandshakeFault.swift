@@ -85,10 +85,3 @@ public enum HandshakeVersion: UInt8, Sendable, CaseIterable {
         }
     }
 }
-
-extension StaticString {
-    /// Whether the bytes are the same.
-    func isSame(as other: StaticString) -> Bool {
-        withUTF8Buffer { mine in other.withUTF8Buffer { mine.elementsEqual($0) } }
-    }
-}

@@ -6,7 +6,7 @@ enum MetricFamily: CaseIterable, Sendable {
     case ejectedInstances, ejections, instanceDraining, instanceInFlight, retryBudgetRemaining, fallbacks
     case concurrencyLimit, concurrencyLimited, shed
     case connections, connectionsTotal, acceptErrors
-    case requestsByProtocol, sessionsClosed
+    case requestsByProtocol, sessionsClosed, streamsReset
     case handshakes, handshakeFailures, upstreamHandshakeFailures, certificateExpiry, certificateReloads
     case tunnelsOpen, tunnels, tunnelMessages
     case loopLag, logDropped
@@ -64,6 +64,7 @@ enum MetricFamily: CaseIterable, Sendable {
         case .acceptErrors: "sluice_accept_errors"
         case .requestsByProtocol: "sluice_http_requests_by_protocol"
         case .sessionsClosed: "sluice_h2_conn_closed"
+        case .streamsReset: "sluice_h2_streams_reset"
         case .handshakes: "sluice_tls_handshakes"
         case .handshakeFailures: "sluice_tls_handshake_failures"
         case .upstreamHandshakeFailures: "sluice_upstream_tls_handshake_failures"
@@ -97,8 +98,9 @@ enum MetricFamily: CaseIterable, Sendable {
         switch self {
         case .requests, .rejects, .upstreamRequests, .retries, .administered, .connectionsTotal, .acceptErrors, .logDropped,
             .configReloads, .metricsOverflow, .processCPU, .breakerTransitions, .breakerRejected, .instanceHealthChanges,
-            .healthChecks, .ejections, .fallbacks, .concurrencyLimited, .shed, .requestsByProtocol, .sessionsClosed, .handshakes,
-            .handshakeFailures, .upstreamHandshakeFailures, .certificateReloads, .tunnels, .tunnelMessages:
+            .healthChecks, .ejections, .fallbacks, .concurrencyLimited, .shed, .requestsByProtocol, .sessionsClosed,
+            .streamsReset,
+            .handshakes, .handshakeFailures, .upstreamHandshakeFailures, .certificateReloads, .tunnels, .tunnelMessages:
             .counter
         case .requestDuration, .overhead, .requestSize, .responseSize, .upstreamDuration, .upstreamConnect, .queueWait:
             .histogram
@@ -147,6 +149,7 @@ enum MetricFamily: CaseIterable, Sendable {
         case .acceptErrors: "Failures to accept a connection."
         case .requestsByProtocol: "Requests that have ended, by the version of HTTP."
         case .sessionsClosed: "HTTP/2 connections of clients that were ended for a fault."
+        case .streamsReset: "HTTP/2 requests of clients that were reset for a fault, on connections that go on."
         case .handshakes: "TLS handshakes with clients that succeeded."
         case .handshakeFailures: "TLS handshakes with clients that failed."
         case .upstreamHandshakeFailures: "TLS handshakes with instances that failed."

@@ -17,6 +17,8 @@ struct MetricsTables: ~Copyable {
     var upstreamHandshakeFaults = SeriesTable(width: 1)
     /// By listener and `SessionFault`.
     var sessionFaults = SeriesTable(width: 1)
+    /// By listener and `StreamFault`.
+    var streamFaults = SeriesTable(width: 1)
     /// By route; only routes that have had a tunnel have a row.
     var tunnels = SeriesTable(width: TunnelCells.width)
     /// By status.
@@ -42,6 +44,7 @@ struct MetricsTables: ~Copyable {
         handshakeFaults.add(rows.handshakeFaults) { known.contains(SeriesKey.faultOwner($0), .listener) }
         upstreamHandshakeFaults.add(rows.upstreamHandshakeFaults) { known.contains(SeriesKey.faultOwner($0), .service) }
         sessionFaults.add(rows.sessionFaults) { known.contains(SeriesKey.faultOwner($0), .listener) }
+        streamFaults.add(rows.streamFaults) { known.contains(SeriesKey.faultOwner($0), .listener) }
         tunnels.add(rows.tunnels) { known.contains(UInt32(truncatingIfNeeded: $0), .route) }
         administered.add(rows.administered) { _ in true }
         for i in rejects.indices { rejects[i] &+= rows.rejects[i] }
@@ -63,6 +66,7 @@ struct MetricsTables: ~Copyable {
         handshakeFaults.zero()
         upstreamHandshakeFaults.zero()
         sessionFaults.zero()
+        streamFaults.zero()
         tunnels.zero()
         administered.zero()
         for i in rejects.indices { rejects[i] = 0 }
@@ -84,6 +88,7 @@ struct MetricsTables: ~Copyable {
         handshakeFaults.retain { known.contains(SeriesKey.faultOwner($0), .listener) }
         upstreamHandshakeFaults.retain { known.contains(SeriesKey.faultOwner($0), .service) }
         sessionFaults.retain { known.contains(SeriesKey.faultOwner($0), .listener) }
+        streamFaults.retain { known.contains(SeriesKey.faultOwner($0), .listener) }
         tunnels.retain { known.contains(UInt32(truncatingIfNeeded: $0), .route) }
     }
 
@@ -93,8 +98,9 @@ struct MetricsTables: ~Copyable {
             requests: requests.rows(), durations: durations.rows(), routes: routes.rows(), services: services.rows(),
             listeners: listeners.rows(), upstreams: upstreams.rows(), retries: retries.rows(),
             handshakes: handshakes.rows(), handshakeFaults: handshakeFaults.rows(),
-            upstreamHandshakeFaults: upstreamHandshakeFaults.rows(), sessionFaults: sessionFaults.rows(), tunnels: tunnels.rows(),
-            administered: administered.rows(), rejects: rejects, acceptErrors: acceptErrors, sheds: sheds, logDropped: logDropped)
+            upstreamHandshakeFaults: upstreamHandshakeFaults.rows(), sessionFaults: sessionFaults.rows(),
+            streamFaults: streamFaults.rows(), tunnels: tunnels.rows(), administered: administered.rows(), rejects: rejects,
+            acceptErrors: acceptErrors, sheds: sheds, logDropped: logDropped)
     }
 }
 
@@ -111,6 +117,7 @@ struct MetricsRows: Sendable {
     let handshakeFaults: SeriesRows
     let upstreamHandshakeFaults: SeriesRows
     let sessionFaults: SeriesRows
+    let streamFaults: SeriesRows
     let tunnels: SeriesRows
     let administered: SeriesRows
     let rejects: [UInt64]
@@ -121,7 +128,8 @@ struct MetricsRows: Sendable {
     var overflowed: UInt64 {
         requests.overflowed &+ durations.overflowed &+ routes.overflowed &+ services.overflowed &+ listeners.overflowed
             &+ upstreams.overflowed &+ retries.overflowed &+ administered.overflowed &+ handshakes.overflowed
-            &+ handshakeFaults.overflowed &+ upstreamHandshakeFaults.overflowed &+ sessionFaults.overflowed &+ tunnels.overflowed
+            &+ handshakeFaults.overflowed &+ upstreamHandshakeFaults.overflowed &+ sessionFaults.overflowed
+            &+ streamFaults.overflowed &+ tunnels.overflowed
     }
 }
 

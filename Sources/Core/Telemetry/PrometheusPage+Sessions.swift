@@ -75,6 +75,10 @@ extension PrometheusPage {
             labels.add("listener", key.map { names.name(SeriesKey.faultOwner($0), .listener) })
             labels.add("reason", key.map { SessionFault(rawValue: SeriesKey.fault($0)).map { "\($0.name)" } ?? "" })
         }
+        counter(.streamsReset, total.streamFaults) { labels, key in
+            labels.add("listener", key.map { names.name(SeriesKey.faultOwner($0), .listener) })
+            labels.add("reason", key.map { StreamFault(rawValue: SeriesKey.fault($0)).map { "\($0.name)" } ?? "" })
+        }
     }
 
     private mutating func tunnels(_ total: MetricsRows, _ names: LabelRegistry) {

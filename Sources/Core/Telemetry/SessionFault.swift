@@ -1,4 +1,4 @@
-/// Why an HTTP/2 connection of a client was ended before its time. The words are those of the HTTP/2 session.
+/// Why an HTTP/2 connection was ended before its time.
 public enum SessionFault: UInt8, Sendable, CaseIterable {
     /// The first bytes were not the client's preface (RFC 9113 §3.4).
     case badPreface
@@ -29,7 +29,6 @@ public enum SessionFault: UInt8, Sendable, CaseIterable {
     /// The peer read nothing of what was ready for it for too long.
     case stalled
     case enhanceYourCalm
-    case inadequateSecurity
     /// The gateway itself gave it up.
     case closedByOwner
     /// The HTTP/2 library had no memory, or broke one of its own rules.
@@ -56,15 +55,8 @@ public enum SessionFault: UInt8, Sendable, CaseIterable {
         case .pingTimeout: "ping_timeout"
         case .stalled: "stalled"
         case .enhanceYourCalm: "enhance_your_calm"
-        case .inadequateSecurity: "inadequate_security"
         case .closedByOwner: "closed_by_owner"
         case .library: "library"
         }
-    }
-
-    /// From the word that the HTTP/2 session gives for it; nil for one that is not known here.
-    public init?(name: StaticString) {
-        guard let fault = Self.allCases.first(where: { $0.name.isSame(as: name) }) else { return nil }
-        self = fault
     }
 }

@@ -24,6 +24,12 @@ extension WorkerMetrics {
         tables.sessionFaults.add(1, to: tables.sessionFaults.cell(of: key))
     }
 
+    /// Streams of a client were reset, and their connection goes on.
+    public mutating func streamsReset(_ listener: Label, _ fault: StreamFault, count: UInt64) {
+        let key = SeriesKey.fault(listener, fault.rawValue)
+        tables.streamFaults.add(count, to: tables.streamFaults.cell(of: key))
+    }
+
     /// A request has become a tunnel; goes with one `tunnelEnded`.
     public mutating func tunnelBegan(_ route: Label) {
         let row = tables.tunnels.cell(of: UInt64(route.id))

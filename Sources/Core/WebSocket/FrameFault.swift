@@ -23,21 +23,4 @@ public enum FrameFault: Equatable, Sendable, CaseIterable {
     case messageNotFinished
     /// A Close frame with one byte: half a code (§5.5.1).
     case closeWithoutCode
-
-    /// For the log.
-    public var name: StaticString {
-        switch self {
-        case .unmasked: "unmasked frame of a client"
-        case .masked: "masked frame of a server"
-        case .reservedBits: "reserved bits"
-        case .reservedOpcode: "reserved opcode"
-        case .longControlFrame: "control frame of more than 125 bytes"
-        case .fragmentedControlFrame: "fragmented control frame"
-        case .invalidLength: "frame length of more than 63 bits"
-        case .lengthNotMinimal: "frame length in more bytes than needed"
-        case .nothingToContinue: "continuation without a message"
-        case .messageNotFinished: "message within a message"
-        case .closeWithoutCode: "Close frame with half a code"
-        }
-    }
 }

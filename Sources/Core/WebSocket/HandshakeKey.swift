@@ -13,11 +13,6 @@ public enum HandshakeKey {
         return true
     }
 
-    /// Appends a key, for a handshake that the gateway makes where the client's way has none (RFC 8441 §5).
-    public static func append(random: InlineArray<16, UInt8>, to out: inout ByteBuffer) {
-        out.append(base64: random.span.bytes)
-    }
-
     /// Appends the 28 letters that answer a key; false, and nothing appended, when there is no SHA-1 to be had.
     public static func appendAccept(for key: RawSpan, to out: inout ByteBuffer) -> Bool {
         var text = ByteBuffer(capacity: 64)

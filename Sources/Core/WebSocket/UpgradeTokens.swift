@@ -13,8 +13,6 @@ public struct UpgradeTokens: Sendable, Equatable {
 
     public var isEmpty: Bool { names.isEmpty }
 
-    public var hasWebSocket: Bool { names.contains { $0.elementsEqual("websocket".utf8) } }
-
     /// The name at an index that `UpgradeVerdict` told, in lower case; nil for another index.
     public func name(_ index: Int) -> [UInt8]? { names.indices.contains(index) ? names[index] : nil }
 

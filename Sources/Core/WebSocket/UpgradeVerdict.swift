@@ -26,14 +26,14 @@ public enum UpgradeFault: Equatable, Sendable {
     /// An extended CONNECT (RFC 8441) for a protocol that the route does not list.
     case notListed
 
-    /// For the log.
+    /// The rule that was broken, for the log.
     public var name: StaticString {
         switch self {
-        case .body: "upgrade with a body"
-        case .method: "websocket handshake by another method than GET"
-        case .version: "websocket version other than 13"
-        case .key: "websocket key"
-        case .notListed: "extended CONNECT for a protocol that is not listed"
+        case .body: "upgrade_with_body"
+        case .method: "websocket_method"
+        case .version: "websocket_version"
+        case .key: "websocket_key"
+        case .notListed: "extended_connect_not_listed"
         }
     }
 

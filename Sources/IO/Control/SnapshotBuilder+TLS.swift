@@ -63,7 +63,9 @@ extension SnapshotBuilder {
             let isSecure = instance.isSecure && service.enabled
             if isSecure, clients[http] == nil { clients[http] = try client(http, service, index) }
             dialects.append(
-                BackendDialect(http, tls: isSecure ? clients[http] : nil, name: serverName(instance.address), streamsMax: service.pool.maxStreams))
+                BackendDialect(
+                    http, tls: isSecure ? clients[http] : nil, name: serverName(instance.address),
+                    streamsMax: service.pool.maxStreams))
         }
         return dialects
     }

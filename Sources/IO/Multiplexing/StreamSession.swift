@@ -6,8 +6,6 @@ import Primitives
 /// Lives in memory of its own that does not move (`StreamSessionPointer`); whoever made it frees it with `free`.
 public struct StreamSession: ~Copyable {
     public var http2: HTTP2Session
-    /// A stream with more than this to send takes nothing more before it has less; the session tells when.
-    public static var lowWaterBytes: Int { 16_384 }
     /// The exchanges whose streams it carries, by their place in the worker's slab.
     public private(set) var slots: [Int32] = []
     /// Requests that wait for the peer's SETTINGS, by their tokens.

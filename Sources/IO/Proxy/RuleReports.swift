@@ -6,7 +6,7 @@ struct RuleReports {
     /// A rule is reported with an example at most once in this time.
     static var interval: TimeAmount { .seconds(1) }
     /// There are fewer rules; a mistake in that must not cost memory.
-    private static var rulesMax: Int { 64 }
+    private static var rulesMax: Int { 256 }
 
     struct Entry {
         let rule: StaticString
@@ -23,7 +23,7 @@ struct RuleReports {
     /// - Returns: how many times it was broken since the last report of it, where it is to be reported now; nil where it is only counted.
     mutating func broken(_ rule: StaticString, by sender: BrokenMessage.Sender, at now: Instant) -> Int? {
         guard let index = entries.firstIndex(where: { $0.rule.utf8Start == rule.utf8Start }) else {
-            guard entries.count < Self.rulesMax else { return 0 }
+            guard entries.count < Self.rulesMax else { return nil }
             entries.append(Entry(rule: rule, sender: sender, next: now + Self.interval))
             return 0
         }

@@ -52,6 +52,7 @@ extension Worker {
 
     /// A request for another protocol that the route grants and that is not made as it should be.
     func refuse(_ slot: Int, _ fault: UpgradeFault) {
+        report(.client(exchanges.pointer(slot).pointee.context.peerAddress), fault.name)
         refuse(slot, fault.refusal, upgrade: fault)
     }
 

@@ -17,11 +17,11 @@ extension Worker {
         guard let stream = exchange.pointee.backendStream,
             let streams = backends.pointer(Int(exchange.pointee.backend)).pointee.streams
         else { return true }
-        return streams.pointee.http2.pending(stream) <= StreamSession.lowWaterBytes
+        return streams.pointee.http2.takesMore(stream)
     }
 
-    /// Opens the stream with the head that stands in `out`.
-    /// - Returns: false when the backend takes no more streams on this connection.
+    /// Opens the stream with the head that stands in `out`. There is a place for it.
+    /// - Returns: false when the head cannot be sent: a field is longer than HTTP/2 is spoken here with (64 KiB).
     func openBackendStream(_ slot: Int) -> Bool {
         let exchange = exchanges.pointer(slot)
         let index = Int(exchange.pointee.backend)
@@ -113,7 +113,7 @@ extension Worker {
         switch event {
         case .head(let stream, let endsStream):
             guard let slot = exchange(on: streams, stream) else { return }
-            responseReceived(slot, streams.pointee.http2.headText(stream), endsStream: endsStream)
+            responseReceived(slot, streams, stream, endsStream: endsStream)
         case .refusedHead(let stream, let fault):
             guard let slot = exchange(on: streams, stream) else { return }
             report(.backend(instanceName(slot)), fault.reason)
@@ -155,8 +155,9 @@ extension Worker {
         }
     }
 
-    private func responseReceived(_ slot: Int, _ text: UnsafeRawBufferPointer, endsStream: Bool) {
+    private func responseReceived(_ slot: Int, _ streams: StreamSessionPointer, _ stream: HTTP2StreamID, endsStream: Bool) {
         let exchange = exchanges.pointer(slot)
+        let text = streams.pointee.http2.headText(stream)
         guard case .forwarded = exchange.pointee.step else { return }
         exchange.pointee.hasBackendAnswered = true
         guard
@@ -173,9 +174,11 @@ extension Worker {
                 report(.backend(instanceName(slot)), "unexpected_interim_response", text)
                 return backendBroken(slot, .malformed)
             }
+            streams.pointee.http2.takeHead(stream)
             _ = passInterim(slot)
             return
         }
+        streams.pointee.http2.takeHead(stream)
         exchange.pointee.backendHasEnded = endsStream
         if endsStream, response.framing == .untilClose { response.framing = .none }
         response.allowsReuse = true

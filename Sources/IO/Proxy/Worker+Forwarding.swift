@@ -40,7 +40,10 @@ extension Worker {
         }
         if exchange.pointee.sharesBackend {
             if let transitions { transitions.routed(slot) }
-            guard openBackendStream(slot) else { return backendBroken(slot, .streamRefused) }
+            guard let streams = backend.pointee.streams, streams.pointee.http2.canOpenStream else {
+                return backendBroken(slot, .streamRefused)
+            }
+            guard openBackendStream(slot) else { return refuseAfterFailure(slot, .headerTooLarge) }
         }
         let unread = exchange.pointee.requestBody
         var direct = UnsafeRawBufferPointer.empty

@@ -311,7 +311,7 @@ extension Worker {
         let backend = backends.pointer(index)
         guard let streams = backend.pointee.streams else { return }
         if let failure = streams.pointee.http2.failure, let pool = pools[Int(backend.pointee.pool)] {
-            report(.backend(pool.pointee.state.key.address), failure.reason)
+            report(.backend(pool.pointee.state.key.address), SessionFault(failure).name)
         }
         writeLast(streams, to: backend)
         sharedBackendEnded(index)

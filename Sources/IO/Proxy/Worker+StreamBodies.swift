@@ -113,7 +113,7 @@ extension Worker {
             return false
         }
         // Frames need no limit of their own: what finds many gathered waits as pending bytes, and the session tells when they are fewer.
-        return streams.pointee.http2.pending(stream) <= StreamSession.lowWaterBytes
+        return streams.pointee.http2.takesMore(stream)
     }
 
     /// Streams that had to wait for what others have to send may go on; the session tells only of their own bytes.

@@ -61,7 +61,21 @@ extension Worker {
             streamEvent(index, streams, event)
             guard clients.isLive(token), case .streams = clients.pointer(index).pointee.phase else { return false }
         }
+        if let faults = streams.pointee.http2.takeStreamFaults() { streamsReset(index, faults) }
         return true
+    }
+
+    @inline(never)
+    private func streamsReset(_ index: Int, _ faults: HTTP2StreamFaults) {
+        let client = clients.pointer(index)
+        let counts: [(StreamFault, UInt64)] = [
+            (.refused, faults.refused), (.headersTooLarge, faults.tooLarge), (.stalled, faults.stalled),
+            (.malformed, faults.malformed),
+        ]
+        for (fault, count) in counts where count > 0 {
+            if !isAdmin { metrics.streamsReset(client.pointee.label, fault, count: count) }
+            report(.client(client.pointee.peer), fault.name)
+        }
     }
 
     private func streamEvent(_ index: Int, _ streams: StreamSessionPointer, _ event: HTTP2Event) {
@@ -228,8 +242,9 @@ extension Worker {
         let client = clients.pointer(index)
         guard let streams = client.pointee.streams else { return }
         if let failure = streams.pointee.http2.failure {
-            if !isAdmin { metrics.sessionEnded(client.pointee.label, SessionFault(name: failure.reason) ?? .protocolError) }
-            report(.client(client.pointee.peer), failure.reason)
+            let fault = SessionFault(failure)
+            if !isAdmin { metrics.sessionEnded(client.pointee.label, fault) }
+            report(.client(client.pointee.peer), fault.name)
         }
         abandonAll(index, .clientClosed)
         endStreams(index)

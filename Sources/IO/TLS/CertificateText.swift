@@ -13,11 +13,12 @@ enum CertificateText {
         return String(decoding: UnsafeRawBufferPointer(start: bytes, count: count), as: UTF8.self)
     }
 
-    /// The alternative names, each behind its kind: `DNS:a.example`, `URI:spiffe://a/b`, `IP:192.0.2.1`, `email:a@b.example`.
+    /// The alternative names, those of hosts in lower case, each behind its kind: `DNS:a.example`, `URI:spiffe://a/b`, `IP:192.0.2.1`, `email:a@b.example`.
     static func alternativeNames(_ certificate: OpaquePointer) -> [String] {
         AlternativeName.all(of: certificate).compactMap { name in
             switch name.kind {
-            case .dns: "DNS:\(escaped(name.bytes))"
+            // Names of hosts are the same in either case (RFC 4343).
+            case .dns: "DNS:\(escaped(name.bytes.map(ASCII.lowercased)))"
             case .uri: "URI:\(escaped(name.bytes))"
             case .email: "email:\(escaped(name.bytes))"
             case .address: address(name.bytes).map { "IP:\($0.text)" }

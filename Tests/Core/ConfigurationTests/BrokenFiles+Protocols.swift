@@ -95,7 +95,7 @@ let brokenProtocols: [BrokenFile] = [
             t.yaml:5:56: error: listeners[0].http2.initial_window: must be between 65535 and 16MiB, not 65534
             t.yaml:5:82: error: listeners[0].http2.connection_window: must be between 65535 and 64MiB, not 1GiB
             t.yaml:5:100: error: listeners[0].http2.max_resets: must be between 1 and 1000000, not 0
-            t.yaml:5:123: error: listeners[0].http2.max_control_frames: must be between 1 and 1000000, not 0
+            t.yaml:5:123: error: listeners[0].http2.max_control_frames: must be between 20 and 1000000, not 0
             t.yaml:5:126: error: listeners[0].http2.enabled: unknown key; known here: max_concurrent_streams, initial_window, \
             connection_window, max_resets, max_control_frames
             """),

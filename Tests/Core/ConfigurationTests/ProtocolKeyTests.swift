@@ -52,14 +52,14 @@ struct ProtocolKeyTests {
         let (own, warnings) = try listener(
             """
             protocols: h2c, http2: {max_concurrent_streams: 10000, initial_window: 65535, connection_window: 16MiB, max_resets: 1,
-              max_control_frames: 7}
+              max_control_frames: 20}
             """)
         #expect(warnings == [])
         #expect(own.http2.maxConcurrentStreams == 10_000)
         #expect(own.http2.initialWindow == 65_535)
         #expect(own.http2.connectionWindow == 16 << 20)
         #expect(own.http2.maxResets == 1)
-        #expect(own.http2.maxControlFrames == 7)
+        #expect(own.http2.maxControlFrames == 20)
     }
 
     @Test func `http2 where nobody speaks it, and a window that cannot be used, are warned about`() throws {

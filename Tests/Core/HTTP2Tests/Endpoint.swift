@@ -1,7 +1,8 @@
 import HTTP1
-import HTTP2
 import HTTPMessages
 import Primitives
+
+@testable import HTTP2
 
 /// An event in a form that can be compared and printed.
 enum Seen: Equatable {
@@ -186,6 +187,9 @@ final class Endpoint {
     }
 
     func withSession<Result>(_ body: (inout HTTP2Session) -> Result) -> Result { body(&session) }
+
+    /// Tokens of the budget for frames that move nothing which are used up now.
+    var glitches: UInt64 { session.state.pointee.control.used }
 }
 
 func bytes(_ text: String) -> [UInt8] { Array(text.utf8) }

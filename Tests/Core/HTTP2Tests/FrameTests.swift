@@ -220,8 +220,8 @@ import Testing
         #expect(seen.count == 2 && server.isOpen)
         let resets = server.write()
         #expect(resets.map(\.type) == [3] && resets.map(\.stream) == [5] && resets.map(\.code) == [7])
-        #expect(server.withSession { $0.counters.refusedStreams } == 1)
-        #expect(server.withSession { $0.counters.glitches } == 2)  // and the first SETTINGS
+        #expect(server.withSession { $0.takeStreamFaults()?.refused } == 1)
+        #expect(server.glitches == 2)  // and the first SETTINGS
         #expect(server.respond(1, "HTTP/1.1 204 No Content\r\n\r\n"))
         _ = server.write()
         #expect(server.events() == [.closed(1)])
@@ -248,7 +248,7 @@ import Testing
         #expect(seen.count == 3)
         let frames = server.write().filter { $0.type == 3 }
         #expect(frames.map(\.stream) == [5] && frames.map(\.code) == [7])
-        #expect(server.withSession { $0.counters.refusedStreams } == 1)
+        #expect(server.withSession { $0.takeStreamFaults()?.refused } == 1)
         #expect(server.respond(1, "HTTP/1.1 204 No Content\r\n\r\n"))
         _ = server.write()
         #expect(server.events() == [.closed(1)])

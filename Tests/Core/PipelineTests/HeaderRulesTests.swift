@@ -186,6 +186,18 @@ import Testing
         }
     }
 
+    @Test func `a comma within a name of a certificate does not make two of it`() throws {
+        let certificate = ClientCertificate(
+            subject: [], alternativeNames: [bytes("URI:x,URI:spiffe://a/admin"), bytes("DNS:ann.example")], fingerprint: [],
+            certificate: [])
+        let chain = Chain([.headers(try Pipeline.HeaderRules(request: [rule(.set, "X-V", .variable(.clientCertSAN))]))])
+        var head = request("GET / HTTP/1.1", "Host: api.example")
+        var context = context(peer: "10.0.0.1", scheme: .https)
+        context.clientCertificate = Unmanaged.passUnretained(certificate)
+        withExtendedLifetime(certificate) { _ = chain.runRequest(from: 0, head: &head, context: &context) }
+        #expect(fieldLines(head).last == #"X-V: URI:x\x2cURI:spiffe://a/admin,DNS:ann.example"#)
+    }
+
     @Test(arguments: [("subject", true), ("name", true), ("fingerprint", true), ("other", false)])
     func `a client comes in by any one mark of its certificate`(mark: String, isAdmitted: Bool) throws {
         let stage = ClientCertificateStage(

@@ -39,6 +39,7 @@ import Testing
         worker.handshakeFailed(labels.listeners[0], .plainHTTP)
         worker.upstreamHandshakeFailed(labels.services[0], .certificateExpired)
         worker.sessionEnded(labels.listeners[0], .tooManyResets)
+        worker.streamsReset(labels.listeners[0], .malformed, count: 2)
         worker.tunnelBegan(labels.routes[0])
         worker.tunnelMessages(labels.routes[0], in: 3, out: 4)
         worker.logDropped(5)
@@ -107,6 +108,7 @@ import Testing
             #"sluice_tls_handshake_failures_total{listener="web",reason="plain_http"}"#: 1,
             #"sluice_upstream_tls_handshake_failures_total{service="s",reason="certificate_expired"}"#: 1,
             #"sluice_h2_conn_closed_total{listener="web",reason="too_many_resets"}"#: 1,
+            #"sluice_h2_streams_reset_total{listener="web",reason="stream_malformed"}"#: 2,
             #"sluice_tls_certificate_expiry_timestamp_seconds{listener="web",subject="CN=api.example.com,O=A \"B\""}"#:
                 1_790_000_000,
             #"sluice_tls_certificate_reloads_total{result="error"}"#: 0,

@@ -42,6 +42,9 @@ import Testing
         for fault in SessionFault.allCases {
             for _ in 0...(Int(fault.rawValue) + 200) { metrics.sessionEnded(labels.listeners[0], fault) }
         }
+        for fault in StreamFault.allCases {
+            metrics.streamsReset(labels.listeners[0], fault, count: UInt64(fault.rawValue) + 301)
+        }
         store.receive(metrics.snapshot(), worker: 0)
         let samples = MetricsPage(&store).samples
         for fault in HandshakeFault.allCases {
@@ -55,16 +58,17 @@ import Testing
             let name = "sluice_h2_conn_closed_total{listener=\"plain\",reason=\"\(fault.name)\"}"
             #expect(samples[name] == Double(fault.rawValue) + 201, "\(name)")
         }
+        for fault in StreamFault.allCases {
+            let name = "sluice_h2_streams_reset_total{listener=\"plain\",reason=\"\(fault.name)\"}"
+            #expect(samples[name] == Double(fault.rawValue) + 301, "\(name)")
+        }
     }
 
-    @Test func `the words of faults are their own, and that of a session is found by it`() {
-        for names in [HandshakeFault.allCases.map { "\($0.name)" }, SessionFault.allCases.map { "\($0.name)" }] {
+    @Test func `the words of faults are their own`() {
+        let sessions = SessionFault.allCases.map { "\($0.name)" } + StreamFault.allCases.map { "\($0.name)" }
+        for names in [HandshakeFault.allCases.map { "\($0.name)" }, sessions] {
             #expect(Set(names).count == names.count)
             #expect(names.allSatisfy { $0.utf8.allSatisfy { (0x61...0x7a).contains($0) || $0 == ASCII.underscore } })
-        }
-        for fault in SessionFault.allCases { #expect(SessionFault(name: fault.name) == fault) }
-        for unknown: StaticString in ["", "protocol", "protocol_error_", "Protocol_error"] {
-            #expect(SessionFault(name: unknown) == nil)
         }
     }
 
@@ -126,13 +130,15 @@ import Testing
             metrics.handshakeFailed(old.listeners[1], .timeout)
             metrics.upstreamHandshakeFailed(old.services[0], .timeout)
             metrics.sessionEnded(old.listeners[1], .stalled)
+            metrics.streamsReset(old.listeners[1], .stalled, count: 1)
             metrics.tunnelBegan(old.routes[1])
         }
         let names = [
             #"sluice_tls_handshakes_total{listener="secure",version="TLSv1.3",resumed="false"}"#,
             #"sluice_tls_handshake_failures_total{listener="secure",reason="timeout"}"#,
             #"sluice_upstream_tls_handshake_failures_total{service="s",reason="timeout"}"#,
-            #"sluice_h2_conn_closed_total{listener="secure",reason="stalled"}"#, #"sluice_tunnels_total{route="live"}"#,
+            #"sluice_h2_conn_closed_total{listener="secure",reason="stalled"}"#,
+            #"sluice_h2_streams_reset_total{listener="secure",reason="stream_stalled"}"#, #"sluice_tunnels_total{route="live"}"#,
         ]
         func shown(_ seconds: UInt64) -> [Double?] {
             store.receive(metrics.snapshot(), worker: 0)

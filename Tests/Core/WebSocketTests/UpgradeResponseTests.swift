@@ -22,15 +22,6 @@ import WebSocket
         #expect(text(out.bytes) == exampleAccept)
     }
 
-    @Test func `a key of the gateway's own is a good one`() {
-        var out = ByteBuffer(capacity: 16)
-        var random = InlineArray<16, UInt8>(repeating: 0)
-        for i in 0..<16 { random[i] = UInt8(i + 1) }
-        HandshakeKey.append(random: random, to: &out)
-        #expect(text(out.bytes) == "AQIDBAUGBwgJCgsMDQ4PEA==")
-        #expect(HandshakeKey.isValid(out.bytes) == true)
-    }
-
     @Test func `a 101 that answers the offer begins the tunnel`() {
         #expect(judge() == nil)
         #expect(judge(upgrade: ["WebSocket"], connection: ["keep-alive, upgrade"]) == nil)

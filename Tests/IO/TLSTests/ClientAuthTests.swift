@@ -26,7 +26,9 @@ import Testing
         }
     }
 
-    @Test(arguments: HandshakeVersion.allCases) func `a good certificate is let in, and says who it is`(version: HandshakeVersion) throws {
+    @Test(arguments: HandshakeVersion.allCases) func `a good certificate is let in, and says who it is`(version: HandshakeVersion)
+        throws
+    {
         let leaf = fixture.root.issue(
             "someone, \"quoted\" ü", names: "DNS:c.example,URI:spiffe://x/y,email:c@c.example,IP:192.0.2.7", usage: "clientAuth")
         let link = try Link(server(), client(leaf, version)).open()
@@ -53,8 +55,9 @@ import Testing
         #expect(asked.server.peerIdentity == nil)
     }
 
+    // Hardening 135.
     @Test(arguments: HandshakeVersion.allCases, [TLSClientAuth.Mode.require, .request])
-    func `a bad certificate is refused for what is wrong with it`(version: HandshakeVersion, mode: TLSClientAuth.Mode) throws {  // 135
+    func `a bad certificate is refused for what is wrong with it`(version: HandshakeVersion, mode: TLSClientAuth.Mode) throws {
         let server = try server(mode)
         let cases: [(Leaf, HandshakeFault)] = [
             (fixture.root.issue("expired", days: -20 ... -10), .clientCertificateExpired),
@@ -175,8 +178,9 @@ import Testing
         return try TLSServer(options, at: now)
     }
 
-    @Test(arguments: HandshakeVersion.allCases) func `each name has its own policy on clients' certificates`(version: HandshakeVersion) throws
-    {
+    @Test(arguments: HandshakeVersion.allCases) func `each name has its own policy on clients' certificates`(
+        version: HandshakeVersion
+    ) throws {
         let server = try mixed()
         #expect(try Link(server, client(nil, version), name: "open.example").open().isEstablished)
         #expect(try Link(server, client(nil, version), name: "closed.example").open().serverFailure == .clientCertificateMissing)
@@ -257,7 +261,9 @@ import Testing
     // MARK: resumption
 
     @Test(arguments: HandshakeVersion.allCases, [TLSClientAuth.Mode.require, .request])
-    func `nothing is resumed where clients' certificates are asked for`(version: HandshakeVersion, mode: TLSClientAuth.Mode) throws {
+    func `nothing is resumed where clients' certificates are asked for`(version: HandshakeVersion, mode: TLSClientAuth.Mode)
+        throws
+    {
         // 136
         let server = try server(mode)
         let client = try client(fixture.root.issue("c"), version)

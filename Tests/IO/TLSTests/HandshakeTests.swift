@@ -126,7 +126,9 @@ import Testing
         #expect(link.serverEngine.output.baseAddress == nil)
     }
 
-    @Test(arguments: HandshakeVersion.allCases) func `a close_notify is told from an end without one`(version: HandshakeVersion) throws {
+    @Test(arguments: HandshakeVersion.allCases) func `a close_notify is told from an end without one`(version: HandshakeVersion)
+        throws
+    {
         // 42
         let client = try fixture.client()
         copenssl_context_versions(client.context, version.number, version.number)

@@ -46,8 +46,9 @@ import Testing
         }
     }
 
+    // Hardening 137.
     @Test(arguments: HandshakeVersion.allCases)
-    func `a ticket works after one rotation, brings one of the new key, and not after two`(version: HandshakeVersion) throws {  // 137
+    func `a ticket works after one rotation, brings one of the new key, and not after two`(version: HandshakeVersion) throws {
         let keys = try TLSTicketKeys(at: start)
         let server = try fixture.server { $0.ticketKeys = keys }
         let client = try client(version)
@@ -82,7 +83,9 @@ import Testing
         }
     }
 
-    @Test(arguments: HandshakeVersion.allCases) func `a ticket for one set of names is of no use for another`(version: HandshakeVersion)
+    @Test(arguments: HandshakeVersion.allCases) func `a ticket for one set of names is of no use for another`(
+        version: HandshakeVersion
+    )
         throws
     {  // 136
         let folder = Folder()
