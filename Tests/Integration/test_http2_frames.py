@@ -680,3 +680,30 @@ def test_prior_knowledge_is_not_taken_where_the_listener_has_only_http_1_1(simpl
         client.send(f.PREFACE + raw_frame(f.SETTINGS_TYPE))
         assert client.read_to_end(5)[:9] in (b"", b"HTTP/1.1 ")
     assert server.heads == []
+
+
+# What the operator sees
+
+
+def test_requests_that_are_reset_for_a_fault_are_counted_by_reason_and_named_in_the_log(world):
+    gate = threading.Event()
+
+    def handler(request, connection):
+        assert gate.wait(20)
+        return reply(200)
+    sluice = h2_gateway(world, world.backend(handler), http2={"max_concurrent_streams": 1})
+    with sluice.h2() as client:
+        client.wait_settings()
+        held, over = client.start(), client.start()
+        client.pump(lambda: client.streams[over].over, 5, "one too many")
+        assert client.streams[over].reset == f.REFUSED_STREAM
+        gate.set()
+        assert client.finish(held).status == 200
+        broken = client.start_raw([*GOOD, ("Upper-Case", "x")])
+        client.pump(lambda: client.streams[broken].over, 5, "a malformed request")
+        assert client.streams[broken].reset == f.PROTOCOL_ERROR
+        assert client.request("GET", "/beside").status == 200
+        for reason in ("stream_refused", "stream_malformed"):
+            assert names.streams_reset(sluice, reason, "clear") == 1
+            assert sluice.stderr.wait(lambda line: f'"rule":"{reason}"' in line, 5)
+        assert names.streams_reset(sluice) == 2 and names.h2_closed(sluice) == 0

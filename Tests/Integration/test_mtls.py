@@ -152,6 +152,24 @@ def test_the_backend_gets_the_certificate_as_rfc_9440_writes_it(guarded, pki):
     assert server.requests[0].header("client-cert") == ":" + base64.b64encode(pki.client.der).decode() + ":"
 
 
+def test_a_certificate_too_long_for_a_field_of_http_2_is_refused_once_and_the_backend_keeps_its_connection(world, pki):
+    """A field of HTTP/2 has 64 KiB here; one of HTTP/1.1 may have more."""
+    long = pki.once("long", lambda: pki.clients.client("long", names=[f"device-{number:04}.{'a' * 40}.example.com" for number in range(900)]))
+    servers = {"h1": world.backend(), "h2": world.h2_backend(lambda stream: stream.reply(200, b"in"))}
+    routes = [{"name": name, "match": {"path": f"/{name}"}, "service": name} for name in servers]
+    services = {name: proxied(server)["services"]["app"] for name, server in servers.items()}
+    sluice = world.gateway({"listeners": [secure_listener(pki.server, client_auth={"ca_file": pki.clients.ca_file})],
+                            "routes": routes, "services": services, "server": {"workers": 1}})
+    context = as_client(pki, long)
+    assert ask(sluice, context, path="/h1").status == 200
+    assert len(servers["h1"].requests[-1].header("client-cert")) > 65536
+    response = ask(sluice, context, path="/h2")
+    assert response.status == 431 and sluice.entry(response)["reason"] == "header_too_large"
+    assert servers["h2"].streams == []
+    assert ask(sluice, as_client(pki, pki.client), path="/h2").status == 200
+    assert len(servers["h2"].connections) == 1
+
+
 @pytest.mark.parametrize("mode", ["request", "require"])
 def test_a_client_cannot_say_who_it_is_itself(guarded, pki, mode):
     """RFC 9440 §2.4."""

@@ -13,6 +13,11 @@ def h2_closed(sluice, reason: str | None = None, listener: str | None = None) ->
     return total(sluice, "sluice_h2_conn_closed_total", reason=reason, listener=listener)
 
 
+def streams_reset(sluice, reason: str | None = None, listener: str | None = None) -> float:
+    """Requests over HTTP/2 that the gateway reset for what their client did, on connections that go on."""
+    return total(sluice, "sluice_h2_streams_reset_total", reason=reason, listener=listener)
+
+
 def handshakes(sluice, version: str | None = None, resumed: bool | None = None, listener: str | None = None) -> float:
     """Completed handshakes; `version` is "TLSv1.2" or "TLSv1.3"."""
     return total(sluice, "sluice_tls_handshakes_total", listener=listener, version=version,
