@@ -324,6 +324,20 @@ def test_a_tls_block_that_says_nonsense_is_refused_by_check(pki, tmp_path, words
     assert wanted in result.stdout + result.stderr, result
 
 
+@pytest.mark.parametrize("listener", ["web", "admin"])
+def test_a_file_that_cannot_be_used_is_named_with_its_place_by_check(pki, tmp_path, listener):
+    tls = {"certificates": [{"cert_file": pki.server.cert_file, "key_file": pki.other.key_file}]}
+    blocks = {"listeners": [{"name": "web", "address": "127.0.0.1:1"}], "admin": {"address": "127.0.0.1:2"},
+              "routes": [{"name": "all", "match": {"path": "/*"}, "respond": {"body": "ok"}}]}
+    (blocks["listeners"][0] if listener == "web" else blocks["admin"])["tls"] = tls
+    path = tmp_path / "sluice.yaml"
+    path.write_text(yaml_dump(blocks))
+    result = subprocess.run([sluice_binary(), "check", "--config", str(path)], capture_output=True, text=True, timeout=10)
+    place = "listeners[0].tls.certificates[0]" if listener == "web" else "admin.tls.certificates[0]"
+    assert result.returncode == 1 and re.search(r"sluice\.yaml:\d+:\d+: error: " + re.escape(place), result.stderr), result
+    assert Path(pki.other.key_file).name in result.stderr
+
+
 def test_h2_without_tls_is_refused_by_check(tmp_path):
     path = tmp_path / "sluice.yaml"
     path.write_text(yaml_dump({"listeners": [{"name": "web", "address": "127.0.0.1:1", "protocols": ["h2"]}],

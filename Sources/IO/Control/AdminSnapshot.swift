@@ -13,7 +13,8 @@ enum AdminSnapshot {
     private static var connectionsPerClientMax: Int { 64 }
 
     static func build(
-        _ configuration: GatewayConfiguration, number: Int, generatedName: String, version: String, tls: TLSStore
+        _ configuration: GatewayConfiguration, places: LoadResult.Places, number: Int, generatedName: String, version: String,
+        tls: TLSStore = TLSStore()
     ) throws(BuildError) -> GatewaySnapshot {
         var admin = GatewayConfiguration()
         admin.server = configuration.server
@@ -22,7 +23,7 @@ enum AdminSnapshot {
         // One client must not be able to keep all others out.
         limits.connectionsPerClient = min(limits.connectionsPerClient, connectionsPerClientMax)
         var listener = ListenerConfiguration(name: "admin", address: configuration.admin.address, limits: limits)
-        listener.tls = configuration.admin.tls
+        if configuration.admin.enabled { listener.tls = configuration.admin.tls }
         listener.protocols = .standard(overTLS: listener.tls != nil)
         admin.listeners = [listener]
         let everywhere = ["0.0.0.0/0", "::/0"].compactMap { AddressBlock($0) }
@@ -37,8 +38,10 @@ enum AdminSnapshot {
             admin.routes.append(route("metrics", "/metrics", ["GET"], .metrics(allow: everywhere)))
         }
         var none = InstanceRegistry(workers: 1)
+        var adminPlaces = LoadResult.Places()
+        adminPlaces.listenerTLS = [places.adminTLS]
         var builder = SnapshotBuilder(
-            number: number, configuration: admin, places: LoadResult.Places(), generatedName: generatedName, version: version,
+            number: number, configuration: admin, places: adminPlaces, generatedName: generatedName, version: version,
             seed: randomSeed(), tls: tls)
         builder.guardStage = .custom(AdminGuard(token: configuration.admin.token.bytes, hosts: configuration.admin.hosts))
         builder.actions = ["api": .administer]

@@ -68,7 +68,7 @@ extension ControlThread {
             number: number, configuration: next, places: loaded.places, generatedName: generatedName, version: version,
             seed: randomSeed(), tls: tls, middlewareTypes: middlewares
         ).build(&registry, labels: labels)
-        let admin = try buildAdmin(next, number: number)
+        let admin = try buildAdmin(next, loaded.places, number: number)
         let sockets: ListenerSet.Plan
         do {
             sockets = try listeners.plan(next, workers: hub.workerCount - 1)

@@ -172,7 +172,7 @@ public final class ControlThread {
         for warning in loaded.warnings { log.warn("configuration", ["diagnostic": .string("\(warning)")]) }
         let admin: GatewaySnapshot
         do {
-            admin = try buildAdmin(configuration, number: 1)
+            admin = try buildAdmin(configuration, loaded.places, number: 1)
         } catch {
             throw StartError(error.diagnostics.map { "\($0)" }.joined(separator: "\n"))
         }
@@ -363,8 +363,10 @@ public final class ControlThread {
         }
     }
 
-    func buildAdmin(_ next: GatewayConfiguration, number: Int) throws(BuildError) -> GatewaySnapshot {
-        try AdminSnapshot.build(next, number: number, generatedName: generatedName, version: version, tls: tls)
+    func buildAdmin(
+        _ next: GatewayConfiguration, _ places: LoadResult.Places, number: Int
+    ) throws(BuildError) -> GatewaySnapshot {
+        try AdminSnapshot.build(next, places: places, number: number, generatedName: generatedName, version: version, tls: tls)
     }
 
     func watchNames(_ configuration: GatewayConfiguration, _ registry: inout InstanceRegistry) {
