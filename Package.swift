@@ -101,7 +101,7 @@ let package = Package(
                 "Admin", "Proxy", "HealthChecks", "HTTPMessages", "Balancing", "Health", "Resilience", "Pooling", "Primitives",
                 "Logs", "Upstream",
                 "Downstream", "Pipeline",
-                "Routing", "ConfigurationFile", "Reactor", "Configuration", "Telemetry", "TLS", "WebSocket",
+                "Routing", "ConfigurationFile", "Reactor", "Configuration", "Telemetry", "TLS", "HTTP2", "WebSocket",
             ]),
 
         // The other end of the admin listener, for the command line.

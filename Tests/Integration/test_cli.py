@@ -192,6 +192,23 @@ def test_a_socket_or_a_log_that_cannot_be_made_is_one_line_and_exit_code_1(confi
     assert missing in one_line(run("run", "--config", config(config_text(extra=f"access_log: {{output: \"{missing}\"}}\n"))))
 
 
+def test_a_start_says_which_libraries_read_what_strangers_send(gateway):
+    """Hardening 141."""
+    sluice = gateway(routes=[{"name": "all", "match": {"path": "/*"}, "respond": {"status": 200}}])
+    [ready] = [entry for entry in map(parsed, sluice.stderr.lines) if entry.get("message") == "ready"]
+    assert re.fullmatch(r"OpenSSL 3\.\d+\.\d+ .+", ready["tls"]) and re.fullmatch(r"nghttp2 1\.\d+\.\d+", ready["http2"]), ready
+
+
+def test_an_nghttp2_that_lacks_its_limits_is_refused_with_the_remedy(config, tmp_path):
+    """Hardening 96."""
+    old = tmp_path / "old.so"
+    source = ("struct info { int age, number; const char *text, *protocol; }; static struct info old = {1, 0x012b00, \"1.43.0\", \"h2\"};\n"
+              "struct info *nghttp2_version(int least) { return least > old.number ? 0 : &old; }\n")
+    subprocess.run(["clang", "-shared", "-fPIC", "-x", "c", "-", "-o", str(old)], input=source, text=True, check=True)
+    said = one_line(run("run", "--config", config(), environment={"LD_PRELOAD": str(old)}))
+    assert "nghttp2 1.43.0 is too old" in said and "1.52.0" in said and "libnghttp2-14" in said
+
+
 def test_variables_come_from_the_environment(config):
     """Design: ${VAR} and ${VAR:-default}."""
     text = config_text("${SLUICE_TEST_ADDRESS}", extra="limits: {request_headers: \"${SLUICE_TEST_UNSET:-50}\"}\n")

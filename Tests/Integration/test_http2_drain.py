@@ -239,3 +239,15 @@ def test_a_client_that_hangs_up_cancels_all_of_its_streams(world):
         server.wait_streams(10)
     for stream in server.streams:
         stream.wait_reset()
+
+
+def test_a_connection_that_is_old_enough_is_drained_with_its_next_request(world):
+    """Hardening 99."""
+    sluice = h2_gateway(world, world.backend(), limits={"connection_max_age": "1s"})
+    with sluice.h2() as client:
+        assert client.request("GET", "/young").status == 200 and not client.goaways
+        until(lambda: client.request("GET", "/again").status == 200 and client.goaways, 5, "it is old")
+        assert client.goaways[0].error_code == f.NO_ERROR
+        client.wait_closed(10)
+    with sluice.h2() as client:
+        assert client.request("GET", "/next").status == 200

@@ -86,7 +86,14 @@ test_python() {
 need_libraries() {
     need libyaml-0-2 has_library libyaml-0.so.2
     need libssl3 has_library libssl.so.3
-    need libnghttp2-14 has_library libnghttp2.so.14
+    need libnghttp2-14 has_safe_nghttp2
+}
+# Of Debian 12's, one with the fix of CVE-2026-27135: the library's own version does not tell.
+has_safe_nghttp2() {
+    has_library libnghttp2.so.14 || return
+    local version
+    version=$(dpkg-query -W -f '${Version}' libnghttp2-14 2>/dev/null) || return 0
+    dpkg --compare-versions "$version" ge 1.52.0-1+deb12u3
 }
 has_library() { [[ $(PATH=$PATH:/usr/sbin:/sbin ldconfig -p) == *"$1"* ]]; }
 

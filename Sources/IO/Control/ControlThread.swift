@@ -3,6 +3,7 @@ import Configuration
 import ConfigurationFile
 import Downstream
 import Glibc
+import HTTP2
 import HealthChecks
 import Logs
 import Pipeline
@@ -137,6 +138,9 @@ public final class ControlThread {
                 "limits.connections is more than the limit on descriptors allows",
                 ["used": .integer(Int64(connections)), "descriptors": .integer(Int64(descriptors))])
         }
+        guard HTTP2Library.isRecentEnough else {
+            throw StartError("cannot start: \(HTTP2Library.versionText) is too old; 1.52.0 is needed (Debian 12, package libnghttp2-14)")
+        }
         generatedName = "sluice-" + String(UInt16(truncatingIfNeeded: randomSeed()), radix: 16)
         let workers = Self.workerCount(configuration)
         store = MetricsStore(workers: workers + 1)
@@ -215,7 +219,7 @@ public final class ControlThread {
             [
                 "version": .string(version), "workers": .integer(Int64(workers)), "generation": .integer(Int64(generation)),
                 "listeners": .string(configuration.listeners.map(\.address.text).joined(separator: " ")),
-                "tls": .string(TLSLibrary.versionText), "pid": .integer(Int64(getpid())),
+                "tls": .string(TLSLibrary.versionText), "http2": .string(HTTP2Library.versionText), "pid": .integer(Int64(getpid())),
             ])
         Upgrade.sayReady(environment: environment)
         service.ready(statusLine)
