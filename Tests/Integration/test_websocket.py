@@ -354,6 +354,7 @@ def test_a_tunnel_holds_its_place_at_the_backend_and_gives_it_back(tunnels, held
             assert second.response.status == 503
         side.connection.close()
         client.wait_end()
+    until(lambda: names.tunnels_open(sluice) == 0, 5, "the tunnel is gone")
     with opened(sluice, "h1") as third:
         held.wait(2).send(TEXT, b"the place is free")
         assert third.read_frame()[1] == b"the place is free"
