@@ -193,7 +193,7 @@ class Gateway:
     def wait_ready(self):
         self.stderr.wait(lambda line: parsed(line).get("message") == "ready", 15, what='"message":"ready"')
         for name in self.configured_ports:
-            until(lambda: self.accepts(self.ports[name]), 5, f"port of {name} accepts")
+            until(lambda: self.serves(self.ports[name]), 5, f"port of {name} accepts")
         until(lambda: self.settled(), 5, "descriptors settle")
         self.sockets_at_start = self.count_descriptors("socket:")
         self.others_at_start = self.count_descriptors("") - self.sockets_at_start
@@ -348,6 +348,19 @@ class Gateway:
     def accepts(port: int) -> bool:
         try:
             socket.create_connection(("127.0.0.1", port), 1).close()
+            return True
+        except OSError:
+            return False
+
+    @staticmethod
+    def serves(port: int) -> bool:
+        """Whether a worker takes a connection and ends it with us: what is left open would count among the client's connections."""
+        try:
+            with socket.create_connection(("127.0.0.1", port), 1) as probe:
+                probe.settimeout(2 * SCALE)
+                probe.shutdown(socket.SHUT_WR)
+                while probe.recv(4096):
+                    pass
             return True
         except OSError:
             return False
