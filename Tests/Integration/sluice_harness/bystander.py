@@ -45,6 +45,7 @@ class Bystander:
         return self
 
     def __exit__(self, kind, *_):
+        self.during = self.done - self.begun
         # A short attack may do its harm a moment later.
         enough = self.done + 3
         end = deadline(10)
@@ -56,5 +57,5 @@ class Bystander:
     def unharmed(self, at_least: int = 2, seconds: float = 2.0):
         """Every request has succeeded, some of them during the attack, and none took longer than this."""
         assert self.faults == []
-        assert self.done - self.begun >= at_least, f"only {self.done - self.begun} requests beside"
+        assert self.during >= at_least, f"only {self.during} requests beside"
         assert self.slowest < seconds * SCALE, f"a request beside took {self.slowest:.2f} s"

@@ -156,6 +156,7 @@ class Gateway:
         self.check_descriptors = True
         self.expected_exit = 0
         self.finished = False
+        self.alterations = 0
         self.admin_socket: str | None = None     # where the admin listener is a Unix socket
         self.write_config(configuration)
 
@@ -251,6 +252,15 @@ class Gateway:
         line = self.stderr.wait(is_verdict, seconds, start, "reload's verdict")
         entry = parsed(line)
         assert entry["message"] == verdicts[1 if fails else 0], entry
+        return entry
+
+    def reload_altered(self) -> dict:
+        """Reloads a configuration that differs in what no test looks at: one that is as it was reloads nothing."""
+        assert not any(line.startswith("limits:") for line in self.config_text.splitlines())
+        self.alterations += 1
+        self.config_path.write_text(f"{self.config_text}\nlimits:\n  request_headers: {100 + self.alterations}\n")
+        entry = self.reload()
+        assert entry["changed"], entry
         return entry
 
     # Talking to it
