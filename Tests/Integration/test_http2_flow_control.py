@@ -135,6 +135,7 @@ def test_a_hundred_streams_that_nobody_reads_cost_little_memory_and_stop_the_bac
         for stream in streams:
             assert client.wait_head(stream, 20).status == 200
         client.alive()
+        beside.served()
         grown = sluice.rss_kib() - before
         assert grown < 16 << 10, f"{grown} KiB for 99 stalled streams"
         for stream in streams:
@@ -167,6 +168,7 @@ def test_clients_that_stop_reading_their_sockets_cost_little_memory(huge):
             deadline = time.monotonic() + 2
             while time.monotonic() < deadline:
                 assert sluice.rss_kib() - before < 32 << 10, f"{sluice.rss_kib() - before} KiB for 20 connections"
+            beside.served()
         finally:
             for client in clients:
                 client.close()
