@@ -12,7 +12,6 @@ from sluice_harness import SteadyLoad, deadline, reply, request_bytes, until
 from sluice_harness.process import free_port
 from sluice_harness.states import instance_state, named, refused, wait_changes, wait_instance
 from test_balancing import QUICK_CHECK, before, who
-from test_pool import send
 
 # As users have it, but for how soon a failed one is looked at again.
 USUAL = {"path": "/health", "interval": "30s", "backoff_max": "1s"}

@@ -116,7 +116,8 @@ def test_a_flood_of_frames_that_move_nothing_ends_its_connection_and_costs_nobod
         flood(client, FLOODS[kind], COUNT)
         ends(client, *CALM)
     beside.unharmed()
-    told(sluice, {"acknowledged SETTINGS": "protocol_error", "RST_STREAM on a closed stream": "too_many_resets"}.get(kind, "too_many_control_frames"))
+    others = {"acknowledged SETTINGS": "protocol_error", "RST_STREAM on a closed stream": "too_many_resets"}
+    told(sluice, others.get(kind, "too_many_control_frames"))
     small(sluice, before)
 
 
@@ -266,15 +267,17 @@ def test_a_bomb_of_another_make_is_not_kept_either(road, kind):
     before = sluice.rss_kib()
     seen = len(server.heads)
     # What is never indexed is as long on the wire: as much as nine frames hold.
-    more = {"cookies": [("cookie", "a=" + "b" * 500)] * 2000, "never indexed": [("x", "y" * 1000)] * 125, "fields of no length": [("x", "")] * 30000}[kind]
+    more = {"cookies": [("cookie", "a=" + "b" * 500)] * 2000, "never indexed": [("x", "y" * 1000)] * 125,
+            "fields of no length": [("x", "")] * 30000}[kind]
     with Bystander(sluice.h2) as beside, sluice.h2() as client:
         client.wait_settings()
         fields = client.fields("GET", "/bomb")
+        encode = client.literal_block if kind == "never indexed" else client.block
         # One answer of 431 each connection may have, where the head is not over the limit by far.
         for _ in range(2):
             stream = client.open_stream()
             try:
-                client.header_block(stream, (client.literal_block if kind == "never indexed" else client.block)([*fields, *more]), end_stream=True)
+                client.header_block(stream, encode([*fields, *more]), end_stream=True)
                 client.pump(lambda: client.streams[stream].over or client.goaways, 10, "an answer")
             except (OSError, f.Ended):
                 break

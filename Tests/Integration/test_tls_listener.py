@@ -9,7 +9,7 @@ import threading
 import pytest
 
 from conftest import ALPN_BOTH, clear_listener, proxied, secure_listener
-from sluice_harness import Connection, TLSSocket, Truncated, client_context, names, refusal, reply, request_bytes, tls_connect, until
+from sluice_harness import Connection, TLSSocket, Truncated, client_context, names, refusal, reply, request_bytes, tls_connect
 
 VERSIONS = {"TLSv1.2": ssl.TLSVersion.TLSv1_2, "TLSv1.3": ssl.TLSVersion.TLSv1_3}
 

@@ -7,7 +7,10 @@ from .waiting import SCALE, until
 
 
 class Bystander:
-    """`with Bystander(lambda: sluice.h2()) as beside: attack()`; then `beside.unharmed()`. `open_connection` makes an H2Client or a Connection."""
+    """`with Bystander(lambda: sluice.h2()) as beside: attack()`; then `beside.unharmed()`.
+
+    `open_connection` makes an H2Client or a Connection.
+    """
 
     def __init__(self, open_connection, path: str = "/beside", pause: float = 0.01, body: bytes | None = None):
         self.open_connection = open_connection
@@ -26,8 +29,8 @@ class Bystander:
             with self.open_connection() as client:
                 while not self.stopped.is_set():
                     started = time.monotonic()
-                    response = client.request("POST" if self.body is not None else "GET", self.path, body=self.body, timeout=20) \
-                        if hasattr(client, "streams") else client.request("POST" if self.body is not None else "GET", self.path, body=self.body)
+                    patience = {"timeout": 20} if hasattr(client, "streams") else {}
+                    response = client.request("POST" if self.body is not None else "GET", self.path, body=self.body, **patience)
                     self.slowest = max(self.slowest, time.monotonic() - started)
                     if response.status != 200:
                         self.faults.append(repr(response))
