@@ -376,7 +376,7 @@ def test_a_service_that_fails_opens_its_breaker_and_all_of_it_is_told(simple):
     failing.set()
     sluice, server = simple(
         lambda request, connection: reply(500 if failing.is_set() else 200), service={
-            "circuit_breaker": {"failure_threshold": 5, "success_threshold": 1, "open_timeout": "500ms"},
+            "circuit_breaker": {"failure_threshold": 5, "success_threshold": 1, "open_timeout": "2s"},
             "outlier_detection": {"enabled": False}})
     for _ in range(5):
         assert sluice.request().status == 500
@@ -384,7 +384,7 @@ def test_a_service_that_fails_opens_its_breaker_and_all_of_it_is_told(simple):
     told(sluice, "circuit breaker opened", service="app", reason="consecutive_failures")
     assert sluice.admin("GET", "/breakers/app").json()["reason"] == "consecutive_failures"
     failing.clear()
-    until(lambda: sluice.request().status == 200, 5, "the breaker closes")
+    until(lambda: sluice.request().status == 200, 10, "the breaker closes")
     told(sluice, "circuit breaker closed", service="app", reason="probes_succeeded", level="info")
     assert told(sluice, "circuit breaker half open", service="app", level="info")
     metrics = sluice.metrics()

@@ -11,9 +11,7 @@ from conftest import PATIENT, one_service
 from sluice_harness import Connection, Truncated, reply, until
 
 
-@pytest.fixture(scope="module")
-def road(module_world):
-    """One daemon and one backend whose next answer is `server.answer`; after it the backend waits for the hang-up."""
+def road_with(world, timeouts: dict):
     def script(connection):
         while True:
             request = connection.read_request()
@@ -23,11 +21,22 @@ def road(module_world):
                 connection.send(reply(200, b"marker"))
                 continue
             server.answer(request, connection)
-    server = module_world.backend(script=script)
+    server = world.backend(script=script)
     server.answer = None
-    sluice = module_world.gateway({**one_service(server, timeouts={"response": "500ms", "idle": "500ms"}, **PATIENT),
-                                   "server": {"workers": 1}})
+    sluice = world.gateway({**one_service(server, timeouts=timeouts, **PATIENT), "server": {"workers": 1}})
     return sluice, server
+
+
+@pytest.fixture(scope="module")
+def road(module_world):
+    """One daemon and one backend whose next answer is `server.answer`; after it the backend waits for the hang-up."""
+    return road_with(module_world, {"response": "10s", "idle": "10s"})
+
+
+@pytest.fixture(scope="module")
+def impatient(module_world):
+    """The like, where no good answer is asked for: it might come too late."""
+    return road_with(module_world, {"response": "500ms", "idle": "500ms"})
 
 
 def bad_gateway(road, answer: bytes, reason="upstream_malformed", method="GET"):
@@ -170,36 +179,36 @@ def test_a_backend_that_never_accepts_becomes_504_after_the_connect_timeout(gate
             each.close()
 
 
-def test_a_backend_that_accepts_and_hangs_becomes_504_after_the_response_timeout(road):
+def test_a_backend_that_accepts_and_hangs_becomes_504_after_the_response_timeout(impatient):
     """Hardening 48."""
-    sluice, server = road
+    sluice, server = impatient
     server.answer = lambda request, connection: connection.hang()
-    started = time.monotonic()
+    seen, started = len(server.heads), time.monotonic()
     response = sluice.request("GET", "/hangs")
-    assert response.status == 504 and 0.45 < time.monotonic() - started < 2
+    assert response.status == 504 and 0.45 < time.monotonic() - started < 5
     assert response.json()["error"]["code"] == "UPSTREAM_TIMEOUT"
     assert "http_response_timeout" in response.header("proxy-status") or "read_timeout" in response.header("proxy-status")
     assert sluice.entry(response)["reason"] == "upstream_timeout"
-    assert server.heads[-1].connection.wait_end()
+    assert server.wait_heads(seen + 1)[-1].connection.wait_end()
 
 
-def test_a_backend_that_drips_its_head_is_cut_off_by_the_response_timeout(road):
+def test_a_backend_that_drips_its_head_is_cut_off_by_the_response_timeout(impatient):
     """Hardening 48: the timeout is for the whole head, not for each read."""
-    sluice, server = road
+    sluice, server = impatient
 
     def drip(request, connection):
         for byte in b"HTTP/1.1 200 OK\r\nX-Slow: " + b"x" * 1000:
             connection.send(bytes([byte]))
             time.sleep(0.05)      # the pace of a backend that drips
-    server.answer = drip
+    server.answer = drip        # fifty seconds of it
     started = time.monotonic()
     assert sluice.request("GET", "/drips").status == 504
-    assert time.monotonic() - started < 2
+    assert time.monotonic() - started < 10
 
 
-def test_a_response_body_that_stalls_is_cut_off_by_the_idle_timeout_and_visibly(road):
+def test_a_response_body_that_stalls_is_cut_off_by_the_idle_timeout_and_visibly(impatient):
     """Hardening 48: once the head was sent, the stream is aborted."""
-    sluice, server = road
+    sluice, server = impatient
 
     def stall(request, connection):
         connection.send(OK + b"Content-Length: 100\r\n\r\nsome")
@@ -570,11 +579,11 @@ def test_bytes_behind_a_response_that_fills_a_whole_read_are_never_the_next_answ
 def test_an_upload_that_keeps_coming_may_take_longer_than_the_idle_timeout(simple):
     """Only the wait for the next byte counts, whichever side has to send it."""
     sluice, server = simple(lambda request, connection: reply(200, str(len(request.body)).encode()),
-        service={"timeouts": {"idle": "500ms", "response": "5s"}})
+        service={"timeouts": {"idle": "1s", "response": "5s"}})
     with sluice.connect() as client:
-        client.send(b"POST / HTTP/1.1\r\nHost: app.test\r\nContent-Length: 1200\r\n\r\n")
-        for _ in range(12):
+        client.send(b"POST / HTTP/1.1\r\nHost: app.test\r\nContent-Length: 1400\r\n\r\n")
+        for _ in range(14):
             client.send(b"x" * 100)
             time.sleep(0.1)  # longer in all than the timeout; the pause itself is what is tested
         response = client.read_response()
-    assert response.status == 200 and response.body == b"1200"
+    assert response.status == 200 and response.body == b"1400"

@@ -49,7 +49,7 @@ def test_the_deadline_holds_for_the_whole_answer(gateway, backend):
         client.send(request_bytes())
         whole = client.read_to_end()
     assert 0.3 < time.monotonic() - started < 2 and len(whole.partition(b"\r\n\r\n")[2]) < 1000
-    assert server.heads[0].connection.wait_end(5)
+    assert server.wait_heads(1)[0].connection.wait_end(5)
 
 
 @pytest.mark.parametrize("written,seconds", [("0.3", 0.3), ("300ms", 0.3), ("1", 1.0), ("1s", 1.0), ("0.5s", 0.5)])
@@ -60,7 +60,7 @@ def test_a_trusted_peer_shortens_the_deadline(gateway, backend, written, seconds
     response = sluice.request("GET", "/", [(FIELD, written)])
     took = time.monotonic() - started
     assert response.status == 504 and seconds - 0.05 < took < seconds + 1, took
-    assert server.heads[0].connection.wait_end(5), "and its request is given up"
+    assert server.wait_heads(1)[0].connection.wait_end(5), "and its request is given up"
 
 
 def test_a_trusted_peer_cannot_lengthen_it(gateway, backend):
@@ -91,10 +91,10 @@ def test_a_stranger_cannot_shorten_it_and_what_it_says_is_not_passed_on(gateway,
 def test_what_is_left_is_sent_on_in_decimal_seconds(gateway, backend):
     server = backend()
     sluice = gateway({"server": TRUSTED, **before([server], timeouts={"request": "5s"})})
-    for written, most in (("2", 2), ("1500ms", 1.5), (None, 5)):
+    for written, least, most in (("2", 0, 2), ("1500ms", 0, 1.5), (None, 2, 5)):
         assert sluice.request("GET", "/", [(FIELD, written)] if written else []).status == 200
         told = server.requests[-1].header(FIELD)
-        assert most - 0.5 < float(told) <= most and told.replace(".", "").isdigit(), told
+        assert least < float(told) <= most and told.replace(".", "").isdigit(), told
 
 
 def test_without_a_deadline_nothing_is_sent_on(gateway, backend):
@@ -150,10 +150,10 @@ def test_a_client_that_takes_all_the_time_for_its_body_gets_408_and_nobody_else_
 def test_a_backend_that_hangs_is_noticed_although_callers_announce_short_deadlines(gateway, backend):
     """Issue: a hanging instance under traffic is noticed; half a second is a fair time."""
     server = backend(hang)
-    sluice = gateway({"server": TRUSTED, **before([server], circuit_breaker={"failure_threshold": 3})})
+    sluice = gateway({"server": {**TRUSTED, "workers": 1}, **before([server], circuit_breaker={"failure_threshold": 3})})
     clients = [sluice.connect() for _ in range(6)]
     for client in clients:
-        client.send(request_bytes("GET", "/", [(FIELD, "0.7")]))
+        client.send(request_bytes("GET", "/", [(FIELD, "2")]))
     assert [client.read_response().status for client in clients] == [504] * 6
     refused(sluice.request(), "CIRCUIT_OPEN", "circuit_open", sluice)
     assert breaker_state(sluice) == "open" and instance_state(sluice, server) == "failed"
@@ -171,18 +171,18 @@ def test_deadlines_shorter_than_a_fair_time_blame_nobody(gateway, backend):
 
 
 def test_a_retry_that_begins_shortly_before_the_deadline_blames_nobody(gateway, backend):
-    """The second instance has 300 ms of the 900 ms."""
+    """The second instance has 400 ms of the 2.2 s."""
     slow = backend(hang)
     second = backend(lambda request, connection: connection.hang() if request.header("x-sluice-retry") else reply())
-    sluice = gateway(before([slow, second], circuit_breaker={"failure_threshold": 100}, pool={"max_connections": 50},
-                            timeouts={"response": "600ms", "request": "900ms"},
-                            retry={"retry_on": ["timeout"], "backoff": "1ms", "budget": "100%"}))
+    sluice = gateway({"server": {"workers": 1}, **before(
+        [slow, second], circuit_breaker={"failure_threshold": 100}, pool={"max_connections": 50},
+        timeouts={"response": "1800ms", "request": "2200ms"}, retry={"retry_on": ["timeout"], "backoff": "1ms", "budget": "100%"})})
     clients = [sluice.connect() for _ in range(12)]
     for client in clients:
         client.send(request_bytes())
     statuses = Counter(client.read_response().status for client in clients)
     assert statuses == {200: 6, 504: 6}
-    assert len([request for request in second.heads if request.header("x-sluice-retry")]) == 6
+    until(lambda: len([request for request in second.heads if request.header("x-sluice-retry")]) == 6, 5, "six retries")
     assert instance_state(sluice, slow) == "failed" and instance_state(sluice, second) == "healthy"
     assert changes(sluice, instance=named(second)) == []
     for client in clients:

@@ -22,7 +22,7 @@ def road(module_world):
         services={"dead": {"instances": [{"url": url}], **PATIENT},
                   "garbage": {"instances": [{"url": garbage.url}], **PATIENT},
                   "slow": {"instances": [{"url": slow.url}], "timeouts": {"response": "200ms"}, **PATIENT},
-                  "full": {"instances": [{"url": full.url}], **PATIENT, "timeouts": {"response": "1s"}, "pool": {"max_connections": 1},
+                  "full": {"instances": [{"url": full.url}], **PATIENT, "timeouts": {"response": "3s"}, "pool": {"max_connections": 1},
                            "queue": {"max_pending": 0}}},
         routes=[{"name": name, "match": {"path": f"/{name}/*"}, "service": name} for name in ("dead", "garbage", "slow",
         "full")] +

@@ -194,7 +194,7 @@ def test_the_other_service_has_timeouts_of_its_own(gateway, backend, own, others
     response = sluice.request()
     if most:
         assert response.status == 504 and time.monotonic() - started < most
-        assert spare.heads[0].connection.wait_end(5)
+        assert spare.wait_heads(1)[0].connection.wait_end(5)
     else:
         assert (response.status, response.body) == (200, b"late")
 

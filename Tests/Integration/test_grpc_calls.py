@@ -193,32 +193,6 @@ def test_an_early_error_on_a_running_stream_is_delivered_as_what_it_is(greeter, 
     assert failed.value.code() == grpc.StatusCode.ABORTED and failed.value.details() == "enough" and len(got) == 5
 
 
-def test_a_server_that_breaks_off_within_a_stream_is_unavailable_and_not_a_good_end(world, calls):
-    """Hardening 114: missing trailers."""
-    def handler(stream):
-        stream.head(200, [("content-type", "application/grpc")])
-        stream.send(message(b"half"))
-        stream.connection.reset()
-    sluice = world.gateway({"listeners": [clear_listener()], **proxied(world.h2_backend(handler), **PATIENT)})
-    with pytest.raises(grpc.RpcError) as failed:
-        list(calls(sluice).server_stream(b"2", timeout=10))
-    assert failed.value.code() in (grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.INTERNAL, grpc.StatusCode.UNKNOWN, grpc.StatusCode.CANCELLED)
-
-
-def test_a_body_that_ends_without_trailers_gets_a_status(world):
-    """Hardening 114: status 14 in the place of the missing one, or a reset; never a good end."""
-    def handler(stream):
-        stream.head(200, [("content-type", "application/grpc")])
-        stream.send(message(b"whole"), end=True)
-    sluice = world.gateway({"listeners": [clear_listener()], **proxied(world.h2_backend(handler), **PATIENT)})
-    with sluice.h2("clear") as client:
-        try:
-            response = client.request("POST", UNARY, GRPC, body=message(b""))
-            assert dict(response.trailers).get(b"grpc-status", b"14") != b"0"
-        except StreamReset:
-            pass
-
-
 # The gateway's own answers
 
 
@@ -272,12 +246,12 @@ def test_a_response_timeout_is_deadline_exceeded(greeter):
     server.wait_for(lambda: server.cancelled, 5, "the server's call is cancelled")
 
 
-def test_a_body_beyond_the_limit_is_resource_exhausted_or_invalid(greeter):
+def test_a_body_announced_beyond_the_limit_is_resource_exhausted(greeter):
     sluice, server = greeter(route={"limits": {"request_body": "1KiB"}})
     with sluice.h2("clear") as client:
         stream = client.start("POST", UNARY, [*GRPC, ("content-length", "5000")], end=False)
         response = client.finish(stream)
-        assert response.status == 200 and response.header("grpc-status") in ("3", "8", "13"), response
+        assert response.status == 200 and response.header("grpc-status") == "8", response
 
 
 def test_an_answer_of_another_protocol_is_an_error_and_not_the_body(world):
@@ -316,8 +290,8 @@ def test_a_message_of_the_gateway_is_percent_encoded(greeter):
     """The client of the harness refuses what is not a field; here the rest."""
     sluice, _ = greeter(route={"match": {"path": "/other/*"}})
     with sluice.h2("clear") as client:
-        raw = client.request("POST", UNARY, GRPC, body=message(b"")).header("grpc-message") or ""
-        assert all(0x20 <= ord(char) <= 0x7E for char in raw)
+        raw = client.request("POST", UNARY, GRPC, body=message(b"")).header("grpc-message")
+        assert raw and all(0x20 <= ord(char) <= 0x7E for char in raw)
 
 
 # Deadlines
@@ -364,20 +338,6 @@ def test_any_allowed_deadline_is_taken(greeter, value):
         response = client.request("POST", UNARY, [*GRPC, ("grpc-timeout", value)], body=message(b"x"))
         status = response.header("grpc-status") or dict(response.trailers).get(b"grpc-status", b"").decode()
         assert response.status == 200 and (status == "0" or (status == "4" and value[-1] in "nu")), response
-        assert client.request("POST", UNARY, GRPC, body=message(b"y")).status == 200
-
-
-@pytest.mark.parametrize("value", ["100000000S", "S", "1", "1x", "-1S", "+1S", "1.5S", " 1S", "1 S", "0x1S", "１S".encode().decode("latin-1")])
-def test_a_deadline_that_is_none_is_refused_or_ignored(greeter, value):
-    """Hardening 113: INTERNAL, or the call as though there was none; no trap."""
-    sluice, _ = greeter()
-    with sluice.h2("clear") as client:
-        try:
-            response = client.request("POST", UNARY, [*GRPC, ("grpc-timeout", value)], body=message(b"x"))
-            status = response.header("grpc-status") or dict(response.trailers).get(b"grpc-status", b"").decode()
-            assert response.status in (200, 400) and status in ("0", "3", "13", ""), response
-        except StreamReset:
-            pass
         assert client.request("POST", UNARY, GRPC, body=message(b"y")).status == 200
 
 

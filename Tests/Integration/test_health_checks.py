@@ -12,7 +12,6 @@ from sluice_harness import SteadyLoad, deadline, reply, request_bytes, until
 from sluice_harness.process import free_port
 from sluice_harness.states import instance_state, named, refused, wait_changes, wait_instance
 from test_balancing import QUICK_CHECK, before, who
-from test_pool import send
 
 # As users have it, but for how soon a failed one is looked at again.
 USUAL = {"path": "/health", "interval": "30s", "backoff_max": "1s"}
@@ -56,9 +55,13 @@ def test_requests_wait_for_the_first_check_of_the_only_instance(gateway, backend
     gate = threading.Event()
     server = backend()
     checked(server, lambda request, connection: reply() if gate.wait(20) else None)
-    sluice = gateway(before([server], health_check={"path": "/health", "interval": "30s", "timeout": "20s"}))
+    sluice = gateway(routes=[{"name": "all", "match": {"path": "/*"}, "respond": {"status": 200}}])
+    waiting = [sluice.connect() for _ in range(5)]
+    # They wait for no more than a second after its birth: all is there before that.
+    sluice.reload(before([server], health_check={"path": "/health", "interval": "30s", "timeout": "20s"}))
     server.wait_heads(1)
-    waiting = [send(sluice) for _ in range(5)]
+    for client in waiting:
+        client.send(request_bytes())
     until(lambda: sluice.metrics().sum("sluice_upstream_queue_length", service="app") == 5, 5, "they wait")
     gate.set()
     for client in waiting:

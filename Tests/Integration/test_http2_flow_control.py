@@ -139,14 +139,15 @@ def test_a_hundred_streams_that_nobody_reads_cost_little_memory_and_stop_the_bac
         for stream in streams:
             assert client.wait_head(stream, 20).status == 200
         client.alive()
+        beside.served()
         grown = sluice.rss_kib() - before
-        assert grown < 16 << 10, f"{grown} KiB for 99 stalled streams"
+        assert grown < 24 << 10, f"{grown} KiB for 99 stalled streams"     # of HTTP/2, a window each from the backend
         for stream in streams:
             client.cancel(stream)
         client.alive()
         until(lambda: all_ended(server), 10, "the backend's side of all of them ends")
     beside.unharmed(seconds=5)
-    assert sluice.rss_kib() - before < 16 << 10
+    assert sluice.rss_kib() - before < 24 << 10
 
 
 def all_ended(server) -> bool:
@@ -171,6 +172,7 @@ def test_clients_that_stop_reading_their_sockets_cost_little_memory(huge):
             deadline = time.monotonic() + 2
             while time.monotonic() < deadline:
                 assert sluice.rss_kib() - before < 32 << 10, f"{sluice.rss_kib() - before} KiB for 20 connections"
+            beside.served()
         finally:
             for client in clients:
                 client.close()

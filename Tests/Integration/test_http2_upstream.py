@@ -147,8 +147,7 @@ def test_a_backend_that_allows_no_streams_at_first_is_waited_for(before, world):
         frames.settings({f.MAX_CONCURRENT_STREAMS: 100})
         answer_all(frames)
     sluice = before(world.h2_backend(script=script), service={"retry": {"attempts": 2}})
-    response = get(sluice)
-    assert response.status in (200, 503, 504), response
+    assert get(sluice).status == 200
 
 
 def answer_all(frames, status: str = "200", body: bytes = b"ok"):

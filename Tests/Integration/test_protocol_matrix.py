@@ -220,23 +220,6 @@ def test_any_interim_answer_but_101_is_passed_on_or_left_out_and_never_the_answe
         assert (response.status, response.body) == (200, b"ok") and response.header("x-interim") is None
 
 
-def test_a_hundred_interim_answers_are_too_many_or_all_pass(pair):
-    """A bound, or all; the answer to the next request is never one of them."""
-    def handler(exchange):
-        for _ in range(100):
-            exchange.interim(103, [("Link", "</a>")])
-        exchange.head(200, [("Content-Length", "2")])
-        exchange.send(b"ok")
-        exchange.end()
-    client, _, sluice = pair(handler)
-    try:
-        response = ask(client)
-        assert response.status in (200, 502)
-    except CutOff:
-        pass
-    assert sluice.is_running()
-
-
 # Expect: 100-continue
 
 

@@ -436,7 +436,7 @@ def test_a_client_that_resets_cancels_the_upstream_request(simple):
     at = time.monotonic()
     client.reset()
     until(lambda: ended, 5, "the backend sees the cancel")
-    assert ended[0][1] - at < 1
+    assert ended[0][1] - at < 4
     entry = sluice.wait_access(1)[0]
     assert (entry["status"], entry["reason"]) == (499, "client_closed")
 

@@ -29,15 +29,12 @@ def test_while_all_instances_are_failed_each_request_is_refused_at_once_and_none
         server.kill()
     for server in servers:
         wait_instance(sluice, server, "failed")
-    took = []
     with sluice.connect() as client:
         for _ in range(200):
-            started = time.monotonic()
-            response = client.request()
-            took.append(time.monotonic() - started)
-            refused(response, "SERVICE_UNAVAILABLE", "no_healthy_instance")
-    took.sort()
-    assert took[179] < 0.005, f"{took[179] * 1000:.1f} ms"
+            refused(client.request(), "SERVICE_UNAVAILABLE", "no_healthy_instance")
+    # By the gateway's own clock: ours has our own waits in it.
+    took = sorted(entry["duration_ms"] for entry in sluice.wait_access(200))
+    assert took[179] < 5, f"{took[179]} ms"
     clients = [send(sluice) for _ in range(100)]
     for client in clients:
         refused(client.read_response(), "SERVICE_UNAVAILABLE", "no_healthy_instance")
@@ -137,7 +134,7 @@ def test_a_request_that_waits_behind_an_early_answer_gives_its_place_back_and_it
     server, spare = backend(script=early), backend(gate)
     config = before([server], fallback={"service": "spare"}, circuit_breaker=OFF, outlier_detection=OFF, retry=OFF)
     config["services"]["spare"] = {"instances": [{"url": spare.url}], "pool": {"max_connections": 1},
-                                   "queue": {"max_pending": 1, "timeout": "1s"}}
+                                   "queue": {"max_pending": 1, "timeout": "3s"}}
     config["routes"].append({"name": "spare", "match": {"path": "/spare"}, "service": "spare"})
     sluice = gateway({"server": {"workers": 1}, "limits": {"body_idle_timeout": "200ms"}, **config})
 

@@ -74,10 +74,10 @@ def test_a_stop_is_announced(gateway, manager):
 
 
 def test_the_watchdog_is_fed_while_all_workers_turn(gateway, manager):
-    gateway(answering("x"), environment={"NOTIFY_SOCKET": manager.path, "WATCHDOG_USEC": "600000"})
-    until(lambda: manager.pings() >= 10, 10, "ten pings")
+    gateway(answering("x"), environment={"NOTIFY_SOCKET": manager.path, "WATCHDOG_USEC": "3000000"})
+    until(lambda: manager.pings() >= 6, 15, "six pings")
     times = [at for at, message in manager.messages if message.get("WATCHDOG") == "1"]
-    assert max(after - before for before, after in zip(times, times[1:])) < 0.6, "a gap longer than the manager's patience"
+    assert max(after - before for before, after in zip(times, times[1:])) < 3, "a gap longer than the manager's patience"
 
 
 @pytest.mark.parametrize("thread", ["sluice-0", "sluice-1", "sluice-admin"])

@@ -147,14 +147,16 @@ def test_a_program_that_is_gone_leaves_the_old_process_serving(gateway, binary):
     assert sluice.request().body == b"old"
 
 
-def test_a_second_signal_while_the_first_is_carried_out_starts_no_second_process(gateway, binary):
+def test_a_second_signal_while_the_first_is_carried_out_starts_no_second_process(gateway, binary, tmp_path):
     sluice = gateway(answering("x"), binary=str(binary))
-    replace(binary, f'#!/bin/sh\nsleep 0.3\nexec {sluice_binary()} "$@"\n')     # slow to start, on purpose
+    go = tmp_path / "go"
+    replace(binary, f'#!/bin/sh\nuntil [ -e {go} ]; do sleep 0.02; done\nexec {sluice_binary()} "$@"\n')
     start = len(sluice.stderr.lines)
     sluice.signal(signal.SIGUSR2)
     sluice.stderr.wait(lambda line: "upgrade begun" in line, 10, start)
     sluice.signal(signal.SIGUSR2)
     sluice.stderr.wait(lambda line: "is under way already" in line, 10, start)
+    go.touch()
     done = parsed(sluice.stderr.wait(lambda line: "upgrade done" in line, 15, start))
     sluice.succeed(done["new_pid"])
     assert sum("upgrade begun" in line for line in sluice.stderr.lines) == 1

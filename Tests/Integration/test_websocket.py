@@ -354,6 +354,7 @@ def test_a_tunnel_holds_its_place_at_the_backend_and_gives_it_back(tunnels, held
             assert second.response.status == 503
         side.connection.close()
         client.wait_end()
+    until(lambda: names.tunnels_open(sluice) == 0, 5, "the tunnel is gone")
     with opened(sluice, "h1") as third:
         held.wait(2).send(TEXT, b"the place is free")
         assert third.read_frame()[1] == b"the place is free"
@@ -361,12 +362,12 @@ def test_a_tunnel_holds_its_place_at_the_backend_and_gives_it_back(tunnels, held
 
 @pytest.mark.parametrize("wire", ["h1", "h2"])
 def test_the_time_limits_of_requests_and_of_idle_connections_do_not_end_a_tunnel(tunnels, held, wire):
-    sluice, _ = tunnels(held, route={"timeouts": {"request": "500ms", "idle": "500ms", "response": "500ms"}},
+    sluice, _ = tunnels(held, route={"timeouts": {"request": "1s", "idle": "1s", "response": "1s"}},
                         limits={"keepalive_timeout": "1s", "header_timeout": "1s", "body_idle_timeout": "1s"},
                         service={"pool": {"idle_timeout": "1s"}})
     with opened(sluice, wire) as client:
         side = held.wait()
-        nothing_comes(client, 1.2)
+        nothing_comes(client, 2)
         side.send(TEXT, b"still there")
         assert client.read_frame()[1] == b"still there"
 

@@ -3,11 +3,14 @@
 import threading
 import time
 
-from .waiting import SCALE, deadline
+from .waiting import SCALE, until
 
 
 class Bystander:
-    """`with Bystander(lambda: sluice.h2()) as beside: attack()`; then `beside.unharmed()`. `open_connection` makes an H2Client or a Connection."""
+    """`with Bystander(lambda: sluice.h2()) as beside: attack()`; then `beside.unharmed()`.
+
+    `open_connection` makes an H2Client or a Connection.
+    """
 
     def __init__(self, open_connection, path: str = "/beside", pause: float = 0.01, body: bytes | None = None):
         self.open_connection = open_connection
@@ -26,8 +29,8 @@ class Bystander:
             with self.open_connection() as client:
                 while not self.stopped.is_set():
                     started = time.monotonic()
-                    response = client.request("POST" if self.body is not None else "GET", self.path, body=self.body, timeout=20) \
-                        if hasattr(client, "streams") else client.request("POST" if self.body is not None else "GET", self.path, body=self.body)
+                    patience = {"timeout": 20} if hasattr(client, "streams") else {}
+                    response = client.request("POST" if self.body is not None else "GET", self.path, body=self.body, **patience)
                     self.slowest = max(self.slowest, time.monotonic() - started)
                     if response.status != 200:
                         self.faults.append(repr(response))
@@ -41,20 +44,23 @@ class Bystander:
     def __enter__(self):
         self.thread.start()
         assert self.first.wait(10 * SCALE), "the first request beside does not come back"
-        self.begun = self.done
         return self
 
-    def __exit__(self, kind, *_):
-        # A short attack may do its harm a moment later.
-        enough = self.done + 3
-        end = deadline(10)
-        while kind is None and self.thread.is_alive() and self.done < enough and time.monotonic() < end:
-            time.sleep(0.005)
-        self.stopped.set()
-        self.thread.join(30 * SCALE)
+    def served(self, more: int = 2, seconds: float = 10):
+        """Waits for so many requests from here on: for the middle of an attack that lasts. The first may have been under way before."""
+        wanted = self.done + more + 1
+        until(lambda: self.done >= wanted or self.faults, seconds, f"{more} requests beside")
 
-    def unharmed(self, at_least: int = 2, seconds: float = 2.0):
-        """Every request has succeeded, some of them during the attack, and none took longer than this."""
+    def __exit__(self, kind, *_):
+        try:
+            # An attack may be over before one request is, and do its harm a moment later.
+            if kind is None:
+                self.served()
+        finally:
+            self.stopped.set()
+            self.thread.join(30 * SCALE)
+
+    def unharmed(self, seconds: float = 2.0):
+        """Every request has succeeded, and none took longer than this."""
         assert self.faults == []
-        assert self.done - self.begun >= at_least, f"only {self.done - self.begun} requests beside"
         assert self.slowest < seconds * SCALE, f"a request beside took {self.slowest:.2f} s"

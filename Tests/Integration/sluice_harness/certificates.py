@@ -64,12 +64,12 @@ class Certificate:
         return {"cert_file": self.cert_file, "key_file": self.key_file, **more}
 
     def copy_to(self, cert_file, key_file):
-        """Puts this pair where another one is, each file at once."""
+        """Puts this pair where another one is, each file at once, and one right after the other: files are watched."""
         for path, content, mode in ((key_file, self.key_pem, 0o600), (cert_file, self.pem, 0o644)):
-            fresh = f"{path}.new"
-            with open(os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, mode), "wb") as file:
+            with open(os.open(f"{path}.new", os.O_WRONLY | os.O_CREAT | os.O_TRUNC, mode), "wb") as file:
                 file.write(content)
-            os.rename(fresh, path)
+        for path in (key_file, cert_file):
+            os.rename(f"{path}.new", path)
 
 
 class Authority:

@@ -156,6 +156,7 @@ class Gateway:
         self.check_descriptors = True
         self.expected_exit = 0
         self.finished = False
+        self.alterations = 0
         self.admin_socket: str | None = None     # where the admin listener is a Unix socket
         self.write_config(configuration)
 
@@ -193,7 +194,7 @@ class Gateway:
     def wait_ready(self):
         self.stderr.wait(lambda line: parsed(line).get("message") == "ready", 15, what='"message":"ready"')
         for name in self.configured_ports:
-            until(lambda: self.accepts(self.ports[name]), 5, f"port of {name} accepts")
+            until(lambda: self.serves(self.ports[name]), 5, f"port of {name} accepts")
         until(lambda: self.settled(), 5, "descriptors settle")
         self.sockets_at_start = self.count_descriptors("socket:")
         self.others_at_start = self.count_descriptors("") - self.sockets_at_start
@@ -242,13 +243,24 @@ class Gateway:
         sent = datetime.now(timezone.utc)
         self.signal(signal.SIGHUP)
         verdicts = ("reloaded", "reload failed")
+        # Certificates are watched as well: a look between the halves of a change has a verdict of its own, which may come first.
+        awaited = (verdicts[fails],) if "cert_file" in self.config_text else verdicts
 
         def is_verdict(line):
             entry = parsed(line)
-            return entry.get("message") in verdicts and datetime.fromisoformat(entry["time"].replace("Z", "+00:00")) >= sent
+            return entry.get("message") in awaited and datetime.fromisoformat(entry["time"].replace("Z", "+00:00")) >= sent
         line = self.stderr.wait(is_verdict, seconds, start, "reload's verdict")
         entry = parsed(line)
         assert entry["message"] == verdicts[1 if fails else 0], entry
+        return entry
+
+    def reload_altered(self) -> dict:
+        """Reloads a configuration that differs in what no test looks at: one that is as it was reloads nothing."""
+        assert not any(line.startswith("limits:") for line in self.config_text.splitlines())
+        self.alterations += 1
+        self.config_path.write_text(f"{self.config_text}\nlimits:\n  request_headers: {100 + self.alterations}\n")
+        entry = self.reload()
+        assert entry["changed"], entry
         return entry
 
     # Talking to it
@@ -346,6 +358,19 @@ class Gateway:
     def accepts(port: int) -> bool:
         try:
             socket.create_connection(("127.0.0.1", port), 1).close()
+            return True
+        except OSError:
+            return False
+
+    @staticmethod
+    def serves(port: int) -> bool:
+        """Whether a worker takes a connection and ends it with us: what is left open would count among the client's connections."""
+        try:
+            with socket.create_connection(("127.0.0.1", port), 1) as probe:
+                probe.settimeout(2 * SCALE)
+                probe.shutdown(socket.SHUT_WR)
+                while probe.recv(4096):
+                    pass
             return True
         except OSError:
             return False

@@ -14,7 +14,7 @@ from .backend import BackendConnection, Hangup
 from .client import Connection, Response, Truncated
 from .h2_client import H2Client
 from .tls import TLSSocket
-from .waiting import deadline
+from .waiting import SCALE, deadline
 
 GUID = b"258EAFA5-E914-47DA-95CA-C5AB0DC85B11"
 CONTINUATION, TEXT, BINARY, CLOSE, PING, PONG = 0, 1, 2, 8, 9, 10
@@ -213,7 +213,7 @@ class ServerSide(FrameReader):
 
     def exactly(self, count: int, timeout: float | None = None) -> bytes:
         while len(self.connection.buffer) < count:
-            self.connection.fill(timeout)
+            self.connection.fill(None if timeout is None else timeout * SCALE)
         return self.connection.take(count)
 
     def send(self, opcode: int, payload: bytes = b"", fin: bool = True):

@@ -2,6 +2,7 @@
 
 import threading
 import time
+from socket import SHUT_RDWR
 
 from websockets.exceptions import ConnectionClosed
 from websockets.sync.server import serve
@@ -60,7 +61,7 @@ class WebSocketBackend:
     def stop(self):
         for socket in self.sockets:
             try:
-                socket.socket.close()
+                socket.socket.shutdown(SHUT_RDWR)      # a close would not wake the thread that reads
             except OSError:
                 pass
         self.server.shutdown()
