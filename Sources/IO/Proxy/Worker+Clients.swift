@@ -292,6 +292,8 @@ extension Worker {
         let client = clients.pointer(index)
         if client.pointee.exchange >= 0 {
             abandonExchange(Int(client.pointee.exchange), .clientClosed)
+        } else if case .handshake = client.pointee.phase {
+            handshakeFailed(index, .closed)
         } else {
             abandonAll(index, .clientClosed)
             closeClient(index)
