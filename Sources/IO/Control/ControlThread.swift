@@ -139,7 +139,8 @@ public final class ControlThread {
                 ["used": .integer(Int64(connections)), "descriptors": .integer(Int64(descriptors))])
         }
         guard HTTP2Library.isRecentEnough else {
-            throw StartError("cannot start: \(HTTP2Library.versionText) is too old; 1.52.0 is needed (Debian 12, package libnghttp2-14)")
+            throw StartError(
+                "cannot start: \(HTTP2Library.versionText) is too old; 1.52.0 is needed (Debian 12, package libnghttp2-14)")
         }
         generatedName = "sluice-" + String(UInt16(truncatingIfNeeded: randomSeed()), radix: 16)
         let workers = Self.workerCount(configuration)
@@ -219,7 +220,8 @@ public final class ControlThread {
             [
                 "version": .string(version), "workers": .integer(Int64(workers)), "generation": .integer(Int64(generation)),
                 "listeners": .string(configuration.listeners.map(\.address.text).joined(separator: " ")),
-                "tls": .string(TLSLibrary.versionText), "http2": .string(HTTP2Library.versionText), "pid": .integer(Int64(getpid())),
+                "tls": .string(TLSLibrary.versionText), "http2": .string(HTTP2Library.versionText),
+                "pid": .integer(Int64(getpid())),
             ])
         Upgrade.sayReady(environment: environment)
         service.ready(statusLine)
