@@ -278,6 +278,16 @@ def test_a_key_that_others_can_read_is_warned_about(listening, pki, tmp_path):
     until(lambda: told(sluice, 0, os.path.basename(loose.key_file), levels=("warn",)), 5, "a warning names the key")
 
 
+def test_a_warning_of_a_file_that_many_use_is_given_once(world, pki):
+    loose = pki.root.leaf("app.test", stem="shared-and-loose")
+    os.chmod(loose.key_file, 0o644)
+    sluice = world.gateway({"listeners": [secure_listener(loose), secure_listener(loose, name="other", strict_sni=True)],
+                            **proxied(world.backend())}, tls={"secure": pki.root.ca_file, "other": pki.root.ca_file})
+    sluice.stderr.wait(lambda line: parsed(line).get("message") == "ready", 5)
+    said = [line for line in sluice.stderr.lines if os.path.basename(loose.key_file) in line and parsed(line).get("level") == "warn"]
+    assert len(said) == 1, said
+
+
 @pytest.mark.parametrize("fault", ["no such file", "no key in it", "other key", "a directory", "with a password"])
 def test_a_pair_that_cannot_be_used_is_refused_by_a_start_with_the_name_of_the_file(pki, tmp_path, world, fault):
     pair = pki.root.leaf("app.test", stem=f"faulty-{fault.replace(' ', '-')}")
