@@ -220,7 +220,7 @@ def clear_listener(name: str = "clear", protocols=("http/1.1", "h2c"), http2=Non
 
 def to_backend(backend, **instance) -> dict:
     """A backend as an instance, with the protocol that it speaks."""
-    return {"url": backend.url, **({"protocol": backend.protocol} if isinstance(backend, H2Backend) else {}), **instance}
+    return {"url": backend.url, **({"protocol": backend.protocol} if hasattr(backend, "protocol") else {}), **instance}
 
 
 def proxied(*backends, route=None, **service) -> dict:

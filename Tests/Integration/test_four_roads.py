@@ -1,5 +1,5 @@
-"""HTTP/1.1 and HTTP/2 on either side: what a client gets does not depend on which of the four roads its request takes
-(hardening 26, 27, 30, 31, 33, 38 to 42, 89, 91, 98, 114)."""
+"""HTTP/1.1 and HTTP/2 on either side, in clear text and over TLS: what a client gets does not depend on which road its request takes
+(hardening 26, 27, 30, 31, 33, 38 to 42, 89, 91, 98, 114; RFC 9110)."""
 
 import hashlib
 import threading
@@ -50,8 +50,8 @@ class Road:
         return self.backend.seen
 
 
-ROADS = ["h1 to h1", "h1 to h2", "h2 to h1", "h2 to h2", "h2+tls to h2+tls"]
-PLAIN_ROADS = ROADS[:4]
+PLAIN_ROADS = ["h1 to h1", "h1 to h2", "h2 to h1", "h2 to h2"]
+ROADS = [*PLAIN_ROADS, "h1+tls to h1+tls", "h1+tls to h2+tls", "h2+tls to h1+tls", "h2+tls to h2+tls"]
 
 
 @pytest.fixture(scope="module", params=ROADS)
@@ -206,6 +206,41 @@ def seconds(count: float) -> float:
     return count * SCALE
 
 
+@pytest.mark.parametrize("status, expects", [(413, True), (401, True), (417, True), (200, True), (403, False)])
+def test_an_answer_before_any_of_the_body_is_passed_on_to_a_client_that_sends_no_more(road, status, expects):
+    given_up = threading.Event()
+
+    def serve(stream):
+        stream.reply(status, b"enough")
+        if stream.target == "/early":
+            stream.wait_gone()
+            given_up.set()
+    road.backend.serve = serve
+    with road.client() as client:
+        client.start("POST", "/early", {"expect": "100-continue"} if expects else {}, length=10 * MiB)
+        if not expects:
+            client.send(b"x" * 1000)
+        response = client.finish()
+        assert response.status == status and response.body == b"enough"
+        assert given_up.wait(seconds(4))
+
+
+def test_an_answer_that_begins_before_the_body_ends_streams_with_it(road):
+    """Both directions at once: each piece comes back before the next is sent."""
+    def serve(stream):
+        stream.head(200)
+        stream.read_body(lambda piece: stream.send(piece.upper()))
+        stream.end()
+    road.backend.serve = serve
+    with road.client() as client:
+        client.start("POST", "/", body=True)
+        for number in range(10):
+            client.send(b"piece %d " % number)
+            client.wait_for_bytes(b"PIECE %d " % number)
+        client.end()
+        assert client.finish().body == b"".join(b"PIECE %d " % number for number in range(10))
+
+
 def test_a_refusal_of_the_gateways_own_reaches_a_client_that_goes_on_sending(made):
     """Hardening 27: no RST in the way of it, and nothing of the body is taken for a request."""
     road = made(limits={"request_body": "64KiB"})
@@ -231,17 +266,39 @@ def test_a_refusal_of_the_gateways_own_reaches_a_client_that_goes_on_sending(mad
 # Interim answers
 
 
-def test_103_is_passed_on_with_its_fields_as_often_as_it_comes(road):
-    """Hardening 40."""
+def test_103_is_passed_on_at_once_with_its_fields_as_often_as_it_comes(road):
+    """Hardening 40, RFC 8297: the answer waits until the client has all of them."""
+    hinted = threading.Event()
+
     def serve(stream):
         stream.read_body()
         for number in range(3):
             stream.interim(103, [("link", f"</style-{number}.css>; rel=preload"), ("link", "</b>")])
+        assert hinted.wait(seconds(10))
         stream.reply(200, b"done")
     road.backend.serve = serve
-    response = road.request("GET")
-    assert response.status == 200 and response.body == b"done" and [interim.status for interim in response.interim] == [103] * 3
-    assert [value for name, value in lower(response.interim[2].headers) if name == "link"] == ["</style-2.css>; rel=preload", "</b>"]
+    with road.client() as client:
+        client.start("GET")
+        hints = client.wait_interims(3)
+        hinted.set()
+        response = client.finish()
+        assert response.status == 200 and response.body == b"done" and [hint.status for hint in hints] == [103] * 3
+        for number, hint in enumerate(hints):
+            assert [value for name, value in lower(hint.headers) if name == "link"] == [f"</style-{number}.css>; rel=preload", "</b>"]
+
+
+@pytest.mark.parametrize("status", [102, 103, 110, 199])
+def test_any_interim_answer_but_100_is_passed_on_and_never_the_answer(road, status):
+    def serve(stream):
+        stream.read_body()
+        stream.interim(status, [("x-interim", "1")])
+        stream.reply()
+    road.backend.serve = serve
+    with road.client() as client:
+        for _ in range(2):
+            response = client.request("GET")
+            assert response.status == 200 and response.body == b"ok" and response.header("x-interim") is None
+            assert [(interim.status, interim.header("x-interim")) for interim in response.interim] == [(status, "1")]
 
 
 def test_seventeen_interim_answers_are_a_fault_of_the_backend(road):
@@ -270,9 +327,11 @@ def test_trailers_of_a_request_arrive_without_those_that_nobody_may_send_there(r
     """Hardening 13."""
     forbidden = [pair for pair in FORBIDDEN if road.down == "h1" or pair[0] not in MALFORMED]
     road.backend.serve = echo
-    response = road.request("POST", "/", {"te": "trailers"}, body=b"data", trailers=[*ALLOWED, *forbidden])
-    assert response.status == 200 and response.body == b"data"
-    assert lower(road.seen[0].trailers) == ALLOWED
+    # TE is about those of the answer.
+    for fields in ({"te": "trailers"}, {}):
+        response = road.request("POST", "/", fields, body=b"data", trailers=[*ALLOWED, *forbidden])
+        assert response.status == 200 and response.body == b"data"
+        assert lower(road.seen[-1].trailers) == ALLOWED
 
 
 def test_trailers_of_an_answer_arrive_without_those_that_nobody_may_send_there(road):
@@ -281,12 +340,13 @@ def test_trailers_of_an_answer_arrive_without_those_that_nobody_may_send_there(r
 
     def serve(stream):
         stream.read_body()
-        stream.reply(200, b"data" if stream.target == "/body" else b"", trailers=[*ALLOWED, *forbidden])
+        stream.reply(200, b"data" if stream.target == "/body" else b"", {"trailer": "x-checksum, x-two"}, trailers=[*ALLOWED, *forbidden])
     road.backend.serve = serve
-    for path in ("/body", "/none"):
-        response = road.request("GET", path, {"te": "trailers"})
-        assert response.status == 200 and response.body == (b"data" if path == "/body" else b"")
-        assert lower(response.trailers) == ALLOWED
+    with road.client() as client:
+        for path in ("/body", "/none", "/body"):
+            response = client.request("GET", path, {"te": "trailers"})
+            assert response.status == 200 and response.body == (b"data" if path == "/body" else b"")
+            assert lower(response.trailers) == ALLOWED
 
 
 @pytest.mark.parametrize("trailer", [("content-length", "7"), ("transfer-encoding", "chunked"), (":path", "/"), ("x-bad", "a\rb")])
@@ -314,16 +374,19 @@ def test_an_answer_with_malformed_trailers_breaks_off_at_once(world, pki, traile
 # Answers without a body
 
 
-def test_a_head_request_gets_the_length_and_no_body(road):
+@pytest.mark.parametrize("length", ["12345", None])
+def test_a_head_request_gets_the_length_where_there_is_one_and_no_body(road, length):
     """Hardening 41."""
     def serve(stream):
         stream.read_body()
-        stream.reply(200, b"", {"content-length": "12345", "etag": '"x"'}) if stream.method == "HEAD" else stream.reply()
+        fields = {"etag": '"x"', **({"content-length": length} if length else {})}
+        stream.reply(200, b"", fields) if stream.method == "HEAD" else stream.reply()
     road.backend.serve = serve
     with road.client() as client:
         for _ in range(3):
             response = client.request("HEAD")
-            assert response.status == 200 and response.header("content-length") == "12345" and response.body == b""
+            assert response.status == 200 and response.header("content-length") == length and response.body == b""
+            assert response.header("etag") == '"x"'
         assert client.request("GET").body == b"ok"
 
 
@@ -517,20 +580,20 @@ def test_a_request_that_is_longer_than_its_length_is_not_passed_on(road):
     assert [stream.target for stream in came if stream.body == b"12345"] == (["/long"] if road.down == "h1" else [])
 
 
-@pytest.mark.parametrize("end", ["short of its length", "without its last chunk", "by a reset"])
+@pytest.mark.parametrize("end", ["short of its length", "without its last chunk", "by a reset", "by a reset, short of its length"])
 def test_an_answer_that_breaks_off_is_seen_to_break_off(road, end):
     """Hardening 39: no fake end."""
     def serve(stream):
         stream.read_body()
-        stream.head(200, {"content-length": "100"} if end == "short of its length" else {})
+        stream.head(200, {"content-length": "100"} if end.endswith("short of its length") else {})
         stream.send(b"x" * 60)
-        if road.up == "h2" and end != "by a reset":
+        if road.up == "h2" and not end.startswith("by a reset"):
             # An end that is none: the length says otherwise, or the connection goes.
             return stream.end() if end == "short of its length" else stream.connection.close()
-        stream.abort() if end == "by a reset" else stream.connection.close()
+        stream.abort() if end.startswith("by a reset") else stream.connection.close()
     road.backend.serve = serve
     with road.client() as client:
-        path = f"/{end.replace(' ', '-')}"
+        path = f"/{end.replace(', ', '-').replace(' ', '-')}"
         client.start("GET", path)
         with pytest.raises(Cut) as cut:
             client.finish()
@@ -553,6 +616,27 @@ def test_an_answer_that_ends_with_its_connection_is_whole(world, pki):
         road.backend.serve = serve
         response = road.request("GET")
         assert response.body == b"all of it" and response.framing == ("chunked" if down == "h1" else "")
+
+
+def test_a_backend_that_breaks_off_before_its_head_is_502(road):
+    road.backend.serve = lambda stream: (stream.read_body(), stream.abort())
+    response = road.request("GET")
+    assert response.status == 502 and response.json()["error"]["code"] == "UPSTREAM_ERROR"
+
+
+def test_a_backend_that_is_silent_is_504(made):
+    road = made(service={"timeouts": {"response": "500ms"}})
+    road.backend.serve = lambda stream: (stream.read_body(), stream.wait_gone())
+    response = road.request("GET")
+    assert response.status == 504 and response.json()["error"]["code"] == "UPSTREAM_TIMEOUT"
+
+
+def test_a_request_without_a_route_is_404_in_the_same_words(made):
+    road = made(route={"match": {"path": "/only"}})
+    response = road.request("GET", "/elsewhere")
+    assert response.status == 404 and response.json()["error"]["code"] == "NOT_FOUND"
+    assert response.header("x-request-id") == response.json()["request_id"]
+    assert road.sluice.entry(response)["reason"] == "no_route" and road.seen == []
 
 
 # Giving up
@@ -723,6 +807,18 @@ def test_the_fields_of_a_proxy_say_which_way_the_message_came(road):
     assert seen.header("x-request-id") == response.header("x-request-id")
 
 
+def test_fields_that_concern_no_proxy_arrive_as_they_were(road):
+    fields = [("x-one", "1, 2"), ("x-empty", ""), ("accept", "*/*"), ("user-agent", "test"), ("x-spaces", "value with  two spaces")]
+
+    def serve(stream):
+        stream.read_body()
+        stream.reply(200, b"", fields)
+    road.backend.serve = serve
+    response = road.request("GET", "/", fields)
+    for name, value in fields:
+        assert road.seen[0].all(name) == [value] and response.all(name) == [value]
+
+
 def test_fields_of_a_connection_stay_on_it(road):
     """Hardening 93, and RFC 9110 §7.6.1."""
     def serve(stream):
@@ -798,6 +894,17 @@ def test_a_query_arrives_byte_for_byte(road):
         for target in targets:
             assert client.request("GET", target).status == 200
     assert [stream.target for stream in road.seen] == targets
+
+
+# What is told of a request
+
+
+def test_the_access_log_tells_both_versions_and_the_sizes(road):
+    road.backend.serve = echo
+    entry = road.sluice.entry(road.request("POST", "/log", body=b"hello"))
+    versions = {"h1": "1.1", "h2": "2"}
+    assert (entry["http_version"], entry["upstream_protocol"]) == (versions[road.down], versions[road.up])
+    assert (entry["status"], entry["reason"], entry["path"]) == (200, "ok", "/log") and entry["bytes_in"] >= 5 and entry["bytes_out"] >= 5
 
 
 # Many

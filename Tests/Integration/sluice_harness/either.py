@@ -7,6 +7,7 @@ from .client import Connection, Truncated
 from .h2_backend import H2Backend, StreamGone
 from .h2_client import H2Client, StreamReset
 from .frames import Ended
+from .waiting import deadline
 
 
 class H1Stream:
@@ -225,6 +226,25 @@ class EitherClient:
         self.raw.pump(lambda: state.interim or state.has_head or state.over, what=f"status {status}")
         assert state.interim and state.interim[-1].status == status, state
         return state.interim[-1]
+
+    def wait_interims(self, count: int) -> list:
+        """So many interim responses, each as it comes."""
+        if self.protocol == "h1":
+            return [self.raw.read_head() for _ in range(count)]
+        state = self.raw.streams[self.stream]
+        self.raw.pump(lambda: len(state.interim) >= count or state.over, what=f"{count} interim responses")
+        return state.interim[:]
+
+    def wait_for_bytes(self, data: bytes):
+        """Waits until these bytes of the body have come, and takes none of them."""
+        if self.protocol == "h1":
+            end = deadline(self.raw.timeout)
+            while data not in self.raw.buffer:
+                assert self.raw.fill(end), f"ended before {data!r}; had {bytes(self.raw.buffer[:300])!r}"
+        else:
+            state = self.raw.streams[self.stream]
+            self.raw.pump(lambda: data in b"".join(state.pieces) or state.over, what=repr(data))
+            assert data in b"".join(state.pieces), state
 
     def finish(self, timeout: float | None = None, sink=None):
         """The whole response."""

@@ -16,6 +16,12 @@ OPTIONS = [("grpc.max_receive_message_length", -1), ("grpc.max_send_message_leng
            ("grpc.so_reuseport", 0)]
 HEALTH = "/grpc.health.v1.Health/Check"
 SERVING, NOT_SERVING = 1, 2
+UNARY = f"/{SERVICE}/Unary"
+
+
+def message(data: bytes = b"hello") -> bytes:
+    """A message as it stands in the body: not compressed, its length, its bytes."""
+    return b"\x00" + len(data).to_bytes(4, "big") + data
 
 
 class GrpcBackend:
