@@ -65,8 +65,8 @@ public struct HTTP2ClientPolicy: Sendable {
     /// Bytes of one response that may be on their way or unread: at first, and once its reader has taken half as many.
     public var initialWindowBytes: Int
     public var streamWindowBytes: Int
-    /// The same for all of the connection. As much as for all streams together, so that those whose clients do not read leave the others
-    /// alone.
+    /// The same for all of the connection. Twice as much as for all streams together, so that those whose clients do not read leave the
+    /// others alone: what was read is given back once it is half of the window.
     public var connectionWindowBytes: Int
     public var limits: Limits
     /// Streams after which no more are opened.
@@ -87,7 +87,7 @@ public struct HTTP2ClientPolicy: Sendable {
         self.initialWindowBytes = min(initialWindowBytes, streamWindowBytes)
         self.streamWindowBytes = streamWindowBytes
         self.connectionWindowBytes =
-            connectionWindowBytes ?? min(max(maxConcurrentStreams, 1), 4096) * min(streamWindowBytes, 524_288)
+            connectionWindowBytes ?? 2 * min(max(maxConcurrentStreams, 1), 4096) * min(streamWindowBytes, 524_288)
         self.limits = limits
         self.requestsPerConnection = requestsPerConnection
         self.settingsTimeout = settingsTimeout

@@ -141,12 +141,57 @@ import Testing
         #expect(client.write().map(\.type) == [3, 1])
     }
 
+    @Test func `responses that nobody reads leave one that is read its windows, however long it is`() {
+        let client = Endpoint(.client(HTTP2ClientPolicy(maxConcurrentStreams: 3)))
+        client.isObliging = false
+        // What the backend may send: on the connection, and on each stream.
+        var room = [Int32(0): 65_535, 1: 65_536, 3: 65_536, 5: 65_536]
+        func update() {
+            for frame in client.write() where frame.type == 8 { room[frame.stream, default: 0] += Int(number(frame.payload[0..<4])) }
+        }
+        update()
+        _ = client.receive(settings() + settingsAcknowledgement)
+        for stream in [Int32(1), 3, 5] {
+            #expect(client.request("GET / HTTP/1.1\r\nHost: a\r\n\r\n") == stream)
+            update()
+            _ = client.receive(headers(stream, [(":status", "200")], end: false))
+        }
+        let piece = 16_384
+        func send(_ stream: Int32) -> Bool {
+            guard room[stream, default: 0] >= piece, room[0, default: 0] >= piece else { return false }
+            room[stream, default: 0] -= piece
+            room[0, default: 0] -= piece
+            _ = client.receive(data(stream, [UInt8](repeating: 1, count: piece)))
+            return true
+        }
+        func read(_ stream: Int32) {
+            _ = client.with(stream) { $0.consume($1, piece) }
+            update()
+        }
+        // Two begin to read, and stop with as much unread as they may have.
+        for stream in [Int32(1), 3] {
+            for _ in 0..<7 {
+                #expect(send(stream))
+                read(stream)
+            }
+            while send(stream) {}
+        }
+        for _ in 0..<1000 {
+            guard send(5) else {
+                Issue.record("no room: \(room)")
+                return
+            }
+            read(5)
+        }
+        #expect(client.withSession { $0.failure } == nil)
+    }
+
     @Test func `a response that is read has the larger window, and one that is not holds the small one`() {
         let client = Endpoint(.client(HTTP2ClientPolicy(initialWindowBytes: 65_536, streamWindowBytes: 262_144)))
         client.isObliging = false
         let frames = client.write()
         #expect(frames.first?.payload.starts(with: [0, 2] + big(0) + [0, 4] + big(65_536)) == true)
-        #expect(frames.last?.payload == big(26_214_400 - 65_535))
+        #expect(frames.last?.payload == big(52_428_800 - 65_535))
         _ = client.receive(settings() + settingsAcknowledgement)
         #expect(client.request("GET / HTTP/1.1\r\nHost: a\r\n\r\n") == 1)
         _ = client.write()
