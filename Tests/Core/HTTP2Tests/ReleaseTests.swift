@@ -147,7 +147,9 @@ import Testing
         // What the backend may send: on the connection, and on each stream.
         var room = [Int32(0): 65_535, 1: 65_536, 3: 65_536, 5: 65_536]
         func update() {
-            for frame in client.write() where frame.type == 8 { room[frame.stream, default: 0] += Int(number(frame.payload[0..<4])) }
+            for frame in client.write() where frame.type == 8 {
+                room[frame.stream, default: 0] += Int(number(frame.payload[0..<4]))
+            }
         }
         update()
         _ = client.receive(settings() + settingsAcknowledgement)
