@@ -8,7 +8,7 @@ import hpack
 import pytest
 
 from conftest import h2_gateway
-from sluice_harness import Bystander, names, reply, until
+from sluice_harness import Bystander, names, reply, stands_still, until
 from sluice_harness import frames as f
 from sluice_harness.frames import raw_frame
 
@@ -346,6 +346,58 @@ def test_answers_to_pings_that_nobody_reads_are_not_piled_up(road):
         until(lambda: names.h2_closed(sluice) >= 1, 10, "the connection is closed")
     beside.unharmed()
     small(sluice, before)
+
+
+def requests_and_resets(client, first: int, count: int) -> bytes:
+    block = client.literal_block(client.fields("GET", "/small"))
+    return b"".join(raw_frame(f.HEADERS_TYPE, f.END_HEADERS | f.END_STREAM, stream, block) + raw_frame(f.RST_TYPE, 0, stream, b"\0\0\0\x08")
+                    for stream in range(first, first + 2 * count, 2))
+
+
+def requests_alone(client, first: int, count: int) -> bytes:
+    block = client.literal_block(client.fields("GET", "/small"))
+    return b"".join(raw_frame(f.HEADERS_TYPE, f.END_HEADERS | f.END_STREAM, stream, block) for stream in range(first, first + 2 * count, 2))
+
+
+BEHIND_A_FULL_SOCKET = {"PING": FLOODS["PING"], "SETTINGS": FLOODS["SETTINGS"], "WINDOW_UPDATE": FLOODS["WINDOW_UPDATE of 1 on the connection"],
+                        "requests and resets": requests_and_resets, "requests": requests_alone}
+
+
+@pytest.mark.parametrize("kind", BEHIND_A_FULL_SOCKET)
+@pytest.mark.seconds(60)
+def test_what_a_client_sends_while_it_reads_nothing_is_not_piled_up(world, kind):
+    """Hardening 85, 100: an answer fills the socket and is never read, and the client goes on to send."""
+    def handler(request, connection):
+        if request.target == "/small":
+            return reply(200, b"y" * 10_000)
+        connection.send(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n")
+        while True:
+            connection.send(b"10000\r\n" + b"z" * 65536 + b"\r\n")
+            sent.append(65536)
+    sent: list = []
+    server = world.backend(handler, record=False)
+    sluice = h2_gateway(world, server, limits={"write_timeout": "40s"}, service={"pool": {"max_connections": 400}})
+    with sluice.h2() as client:
+        for stream in [client.start("GET", "/small") for _ in range(100)]:
+            client.finish(stream)
+    with Bystander(sluice.h2, path="/small") as beside, sluice.h2(window=(1 << 31) - 1, receive_buffer=4096) as client:
+        client.wait_head(client.start("GET", "/endless"))
+        stands_still(lambda: len(sent))
+        before = sluice.rss_kib()
+        client.socket.settimeout(2)
+        made = BEHIND_A_FULL_SOCKET[kind]
+        ended = False
+        try:
+            for number in range(100):
+                client.socket.sendall(made(client, 3 + number * 4000, 2000) if callable(made) else made * 2000)
+        except ConnectionError:
+            ended = True
+        except OSError:
+            pass
+        if not ended:
+            until(lambda: names.h2_closed(sluice) >= 1, 10, "the connection is closed")
+        small(sluice, before, 4096)
+    beside.unharmed()
 
 
 @pytest.mark.seconds(60)

@@ -10,7 +10,7 @@ import time
 import pytest
 
 from conftest import h2_gateway, proxied
-from sluice_harness import Bystander, StreamReset, reply, until
+from sluice_harness import Bystander, StreamReset, reply, stands_still, until
 from sluice_harness import frames as f
 from sluice_harness.names import h2_closed
 
@@ -203,6 +203,32 @@ def test_a_connection_that_is_not_read_for_long_is_ended_and_counted(world):
         client.wait_head(client.start("GET", "/huge"))
         until(lambda: h2_closed(sluice, "stalled") == 1, 20, "the end of the connection is counted")
         until(lambda: all(head.connection.ended for head in server.heads), 10, "the backend is free")
+
+
+@pytest.mark.seconds(60)
+def test_a_client_that_reads_nothing_more_is_heard_when_it_resets_its_stream(world):
+    """Hardening 33; RFC 9113 §5.2.2: whoever is blocked reads on, since what is read may be what ends it."""
+    sent = []
+
+    def handler(request, connection):
+        connection.send(b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n" % HUGE)
+        while True:
+            connection.send(PIECE)
+            sent.append(len(PIECE))
+    server = world.backend(handler, record=False)
+    sluice = h2_gateway(world, server, limits={"write_timeout": "30s"}, service={"pool": {"max_connections": 200}})
+    clients = [sluice.h2(window=(1 << 31) - 1, receive_buffer=8192) for _ in range(60)]     # a little more or less waits in each
+    try:
+        streams = [client.start("GET", "/huge") for client in clients]
+        for client, stream in zip(clients, streams):
+            client.wait_head(stream)
+        stands_still(lambda: len(sent))
+        for client, stream in zip(clients, streams):
+            client.cancel(stream)
+        until(lambda: all(head.connection.ended for head in server.heads), 5, "the backends are free")
+    finally:
+        for client in clients:
+            client.close()
 
 
 def test_a_slow_reader_gets_all_of_it(world):

@@ -30,10 +30,8 @@ extension Worker {
         let client = clients.pointer(index)
         let token = Token(.client, index: index, generation: clients.generation(index))
         var reads = 0
-        // Who does not read what it asked for is not asked for more.
-        while clients.isLive(token), case .streams = client.pointee.phase, client.pointee.isReadable,
-            client.pointee.outgoing.count < Self.receiveBytes
-        {
+        // Also while it reads nothing itself: what it sends may be what ends its streams (RFC 9113 §5.2.2). The budgets bound the rest.
+        while clients.isLive(token), case .streams = client.pointee.phase, client.pointee.isReadable {
             guard reads < Self.readsPerTurn else { return deferClient(index) }
             reads += 1
             let n = receive(client)

@@ -11,11 +11,11 @@ from .load import SteadyLoad
 from .process import Gateway, sluice_binary
 from .process_backend import ProcessBackend
 from .tls import TLSSocket, client_context, refusal, server_context, tls_connect
-from .waiting import deadline, until
+from .waiting import deadline, stands_still, until
 from .yaml import dump as yaml_dump
 
 __all__ = [
     "Authority", "Backend", "BackendConnection", "Bystander", "Certificate", "Certificates", "Connection", "Gateway", "H2Backend", "H2Client", "H2Response",
     "H2Stream", "Malformed", "ProcessBackend", "Request", "Response", "SteadyLoad", "StreamReset", "TLSSocket", "Truncated",
-    "client_context", "deadline", "names", "refusal", "reply", "request_bytes", "server_context", "sluice_binary", "tls_connect", "until", "yaml_dump",
+    "client_context", "deadline", "names", "refusal", "reply", "request_bytes", "server_context", "sluice_binary", "stands_still", "tls_connect", "until", "yaml_dump",
 ]

@@ -24,3 +24,13 @@ def until(condition, seconds: float = 5.0, what: str = ""):
             raise AssertionError(f"not within {seconds} s: {what or condition}")
         time.sleep(pause)
         pause = min(pause * 1.5, 0.05)
+
+
+def stands_still(count, seconds: float = 10.0):
+    """Waits until `count()` has been the same for twenty looks: every buffer on the way is full."""
+    looks: list = []
+
+    def full():
+        looks.append(count())
+        return len(looks) > 20 and len(set(looks[-20:])) == 1
+    until(full, seconds, "the buffers are full")
