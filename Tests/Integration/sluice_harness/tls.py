@@ -3,6 +3,7 @@
 OpenSSL works on memory here and the bytes go over the plain socket below, so that a test can cut, delay or change them.
 """
 
+import errno
 import socket
 import ssl
 import threading
@@ -142,7 +143,12 @@ class TLSSocket:
         """Sends close_notify first, where the sending side ends."""
         if how in (socket.SHUT_WR, socket.SHUT_RDWR):
             self.say_goodbye()
-        self.raw.shutdown(how)
+        try:
+            self.raw.shutdown(how)
+        except OSError as error:
+            # close_notify is the end by itself, and the other side may already have closed upon it.
+            if error.errno != errno.ENOTCONN:
+                raise
 
     def close(self):
         self.say_goodbye()
