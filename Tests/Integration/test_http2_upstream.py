@@ -1,12 +1,14 @@
 """Backends that speak HTTP/2: streams and connections, GOAWAY, refusals that may be tried again, and backends that do harm (hardening 93, 98)."""
 
+import signal
+import socket
 import threading
 import time
 
 import pytest
 
-from conftest import PATIENT, h2_gateway, proxied
-from sluice_harness import Connection, StreamReset, Truncated, request_bytes, until
+from conftest import PATIENT, h2_gateway, proxied, tls_backend_context
+from sluice_harness import Connection, StreamReset, Truncated, request_bytes, stands_still, until
 from sluice_harness import frames as f
 from sluice_harness.frames import raw_frame
 from sluice_harness.h2_backend import expect_preface, expect_request
@@ -335,6 +337,48 @@ def test_a_reset_within_the_body_cuts_the_answer_off_visibly(before, world):
     with sluice.h2() as client, pytest.raises(StreamReset) as reset:
         client.request()
     assert reset.value.code == f.INTERNAL_ERROR
+
+
+@pytest.mark.parametrize("secured", [False, True])
+def test_an_answer_that_a_backend_sends_before_it_breaks_off_is_the_clients(before, world, pki, secured):
+    """Hardening 38: it reads nothing of the upload, answers, and is gone, all before the gateway looks again."""
+    asked, tell, gone = threading.Event(), threading.Event(), threading.Event()
+
+    def script(frames):
+        stream, _ = expect_request(frames, {4: 1 << 30})
+        frames.window_update(0, 1 << 30)
+        asked.set()
+        assert tell.wait(30)
+        frames.headers(stream, [(":status", "413"), ("content-length", "8")])
+        frames.data(stream, b"too much", end_stream=True)
+        frames.socket.close()       # what it has not read makes a reset of this
+        gone.set()
+    server = world.h2_backend(script=script, tls=tls_backend_context(pki, ("h2",)) if secured else None)
+    server.listener.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 8192)
+    sluice = before(server, service={"retry": {"attempts": 0}, **({"tls": {"ca_file": pki.root.ca_file}} if secured else {})},
+                    blocks={"limits": {"request_body": "1GiB"}})
+    with Connection(sluice.address("clear")) as client:
+        client.send(b"POST / HTTP/1.1\r\nHost: app.test\r\nContent-Length: 1000000000\r\n\r\n")
+        client.socket.setblocking(False)
+        sent = [0]
+
+        def sending():
+            try:
+                while True:
+                    sent[0] += client.socket.send(b"x" * 65536)
+            except BlockingIOError:
+                return sent[0]
+        assert asked.wait(10)
+        stands_still(sending, 20)
+        sluice.signal(signal.SIGSTOP)
+        tell.set()
+        try:
+            assert gone.wait(10)
+        finally:
+            sluice.signal(signal.SIGCONT)
+        client.socket.setblocking(True)
+        response = client.read_response("POST")
+        assert (response.status, response.body) == (413, b"too much")
 
 
 def test_a_client_that_goes_away_cancels_its_stream_and_not_the_connection(before, world):

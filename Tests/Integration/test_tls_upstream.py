@@ -10,6 +10,7 @@ from cryptography import x509
 from conftest import PATIENT, proxied, tls_backend_context
 from sluice_harness import Truncated, reply, server_context, until
 from sluice_harness.certificates import self_signed
+from sluice_harness.h2_backend import expect_request
 from sluice_harness.states import wait_instance
 
 ECHO = {"h1": lambda request, connection: reply(200, b"h1"), "h2": lambda stream: (stream.read_body(), stream.reply(200, b"h2"))}
@@ -330,6 +331,55 @@ def test_a_body_that_ends_with_its_connection_is_whole_only_after_a_goodbye(befo
     assert sluice.request().body == b"all of it"
     with sluice.connect() as client, pytest.raises(Truncated):
         client.request()
+
+
+@pytest.mark.parametrize("protocol", ["h1", "h2"])
+@pytest.mark.parametrize("whole", [True, False])
+def test_what_comes_before_a_record_that_is_no_good_counts(before, world, pki, protocol, whole):
+    """RFC 8446 §5.2: the bad record ends the connection, and what was authentic stays so."""
+    body, length = (b"in time", 7) if whole else (b"in", 7)
+
+    def then_garbage(tls, answer: bytes):
+        with tls.lock:
+            tls.object.write(answer)
+            tls.raw.sendall(tls.outgoing.read() + b"\x17\x03\x03\x00\x20" + b"garbage!" * 4)
+
+    def h1(request, connection):
+        then_garbage(connection.socket, b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n" % length + body)
+        connection.hang()
+
+    def h2(frames):
+        stream, _ = expect_request(frames)
+        tls, frames.socket = frames.socket, Written()
+        frames.headers(stream, [(":status", "200"), ("content-length", str(length))])
+        frames.data(stream, body, end_stream=whole)
+        frames.socket, written = tls, frames.socket
+        then_garbage(tls, written.data)
+        while frames.read_frame():
+            pass
+    if protocol == "h1":
+        server = world.backend(h1, tls=tls_backend_context(pki))
+    else:
+        server = world.h2_backend(script=h2, tls=tls_backend_context(pki, ("h2",)))
+    sluice = before(server, service={"retry": {"attempts": 0}})
+    if whole:
+        assert sluice.request().body == b"in time"
+    else:
+        with pytest.raises(Truncated):
+            sluice.request()
+
+
+class Written:
+    """In the place of a socket: keeps what is sent."""
+
+    def __init__(self):
+        self.data = b""
+
+    def sendall(self, data: bytes):
+        self.data += data
+
+    def settimeout(self, seconds):
+        pass
 
 
 def test_a_goodbye_on_an_idle_connection_is_noticed(before, world, pki):

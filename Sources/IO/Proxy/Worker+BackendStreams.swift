@@ -81,7 +81,10 @@ extension Worker {
             guard reads < Self.readsPerTurn else { return deferBackend(index) }
             reads += 1
             let n = receive(backend)
-            if n == -SystemError.again { return }
+            if n == -SystemError.again {
+                if backend.pointee.streams?.pointee.takesNothing == true { sharedBackendEnded(index) }
+                return
+            }
             guard n > 0 else { return sharedBackendEnded(index) }
             feedShared(index, UnsafeRawBufferPointer(start: receiveBuffer.baseAddress, count: n))
         }

@@ -121,7 +121,8 @@ extension Worker {
         let backend = backends.pointer(index)
         let token = Token(.backend, index: index, generation: backends.generation(index))
         guard let streams = backend.pointee.streams else { return }
-        if case .failed = write(streams, to: backend) { return sharedBackendEnded(index) }
+        if streams.pointee.takesNothing { return }
+        if case .failed = write(streams, to: backend) { return sharedBackendRejects(index) }
         guard handleBackendEvents(index, streams) else { return }
         while backends.isLive(token), let stream = streams.pointee.http2.nextDrained() {
             guard let slot = exchange(on: streams, stream) else { continue }

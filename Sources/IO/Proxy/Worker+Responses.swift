@@ -37,9 +37,10 @@ extension Worker {
             if flags & PollEvents.in != 0 || isOver { backend.pointee.isReadable = true }
             if flags & PollEvents.out != 0, !backend.pointee.outgoing.isEmpty {
                 if case .failed = backend.pointee.outgoing.flush(backend.pointee.descriptor, calls) {
-                    return sharedBackendEnded(index)
+                    sharedBackendRejects(index)
+                } else {
+                    markDirty(backend: index)
                 }
-                markDirty(backend: index)
             }
             if backend.pointee.isReadable { readShared(index) }
         case .idle:

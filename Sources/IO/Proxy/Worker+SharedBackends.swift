@@ -317,6 +317,17 @@ extension Worker {
         sharedBackendEnded(index)
     }
 
+    /// It takes nothing more. It may have answered before, and that is read first: once this turn's events are through.
+    func sharedBackendRejects(_ index: Int) {
+        let backend = backends.pointer(index)
+        guard let streams = backend.pointee.streams, !streams.pointee.takesNothing else { return }
+        streams.pointee.takesNothing = true
+        streams.pointee.isDraining = true
+        backend.pointee.isReadable = true
+        backend.pointee.isHalfClosed = true
+        deferBackend(index)
+    }
+
     /// It broke under its requests.
     func sharedBackendEnded(_ index: Int) {
         let backend = backends.pointer(index)

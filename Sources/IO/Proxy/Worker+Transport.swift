@@ -41,6 +41,7 @@ extension Worker {
 
     private func receive<W: Wire>(encrypted wire: UnsafeMutablePointer<W>, _ tls: TLSSession) -> Int {
         if wire.pointee.hasClosedTLS { return 0 }
+        if tls.hasFailed { return -SystemError.protocolError }
         while wire.pointee.isReadable {
             let n = receive(wire, into: cipherBuffer)
             if n <= 0 { return n }
@@ -56,10 +57,14 @@ extension Worker {
     func decrypt<W: Wire>(_ wire: UnsafeMutablePointer<W>, _ tls: TLSSession, _ n: Int) -> Int {
         let received = self.tls.receive(
             tls, UnsafeRawBufferPointer(start: cipherBuffer.baseAddress, count: n), into: receiveBuffer)
-        if !self.tls.output.isEmpty, !sendOutput(wire) { return -SystemError.brokenPipe }
+        // Who takes nothing more may still have said something.
+        if !self.tls.output.isEmpty, !sendOutput(wire), received.count == 0 { return -SystemError.brokenPipe }
         if let failure = received.failure {
             tlsFailure = failure
-            return -SystemError.protocolError
+            // What came before is authentic, and may be a whole answer. The failure is told by the next call.
+            guard received.count > 0 else { return -SystemError.protocolError }
+            wire.pointee.isReadable = true
+            return received.count
         }
         if received.isClosed {
             wire.pointee.hasClosedTLS = true

@@ -27,10 +27,10 @@ def until(condition, seconds: float = 5.0, what: str = ""):
 
 
 def stands_still(count, seconds: float = 10.0):
-    """Waits until `count()` has been the same for twenty looks: every buffer on the way is full."""
+    """Waits until `count()`, no longer 0, has been the same for twenty looks: every buffer on the way is full."""
     looks: list = []
 
     def full():
         looks.append(count())
-        return len(looks) > 20 and len(set(looks[-20:])) == 1
+        return len(looks) > 20 and looks[-1] > 0 and len(set(looks[-20:])) == 1
     until(full, seconds, "the buffers are full")
