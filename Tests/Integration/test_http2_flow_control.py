@@ -195,6 +195,24 @@ def test_a_stream_that_is_not_read_for_long_is_ended_and_its_backend_freed(world
 
 
 @pytest.mark.seconds(60)
+def test_the_end_of_an_upload_gives_no_more_time_to_read_the_answer(world):
+    """Hardening 85, 119: the answer has come first, and waits for a window."""
+    def handler(stream):
+        stream.head(200)
+        stream.send(PIECE[:40_000])
+        stream.read_body()
+        stream.wait_reset()
+    server = world.h2_backend(handler)
+    sluice = h2_gateway(world, server, limits={"write_timeout": "2s"})
+    with sluice.h2(window=100, behave=("settings", "ping")) as client:
+        stream = client.start("POST", "/both", end=False)
+        client.wait_bytes(stream, 100)
+        client.data(stream, b"", end_stream=True)
+        client.pump(lambda: client.streams[stream].reset is not None, 20, "the end of the stalled stream")
+        until(lambda: all(stream.gone for stream in server.streams), 10, "the backend is free")
+
+
+@pytest.mark.seconds(60)
 def test_a_connection_that_is_not_read_for_long_is_ended_and_counted(world):
     """Hardening 85: the windows are open, and the socket is full."""
     server = world.backend(lambda request, connection: endless(connection), record=False)

@@ -2,6 +2,7 @@
 
 import signal
 import socket
+import struct
 import threading
 import time
 
@@ -379,6 +380,55 @@ def test_an_answer_that_a_backend_sends_before_it_breaks_off_is_the_clients(befo
         client.socket.setblocking(True)
         response = client.read_response("POST")
         assert (response.status, response.body) == (413, b"too much")
+
+
+@pytest.mark.parametrize("how", ["with a FIN", "with a reset"])
+@pytest.mark.parametrize("whole", [True, False])
+def test_a_whole_answer_that_waits_for_its_client_outlives_the_backends_connection(before, world, how, whole):
+    """Hardening 39: of three answers that nobody has read yet, those that are whole arrive."""
+    asked, tell, gone = threading.Event(), threading.Event(), threading.Event()
+
+    def script(frames):
+        first, _ = expect_request(frames)
+        streams = [first]
+        while len(streams) < 3:
+            frame = frames.read_frame()
+            if isinstance(frame, f.HeadersFrame):
+                streams.append(frame.stream_id)
+        asked.set()
+        assert tell.wait(30)
+        for number, stream in enumerate(streams):
+            frames.headers(stream, [(":status", "200")])
+            frames.data(stream, b"%d" % number * 10_000)        # all together no more than a kernel takes at once
+            frames.data(stream, b"%d" % number * 10_000, end_stream=whole or number == 1)
+        if how == "with a reset":
+            frames.socket.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+        frames.socket.close()
+        gone.set()
+    sluice = before(world.h2_backend(script=script), service={"retry": {"attempts": 0}})
+    with sluice.h2(window=100, behave=("settings", "ping")) as client:
+        streams = [client.start("GET", f"/{number}") for number in range(3)]
+        assert asked.wait(10)
+        sluice.signal(signal.SIGSTOP)
+        tell.set()
+        try:
+            assert gone.wait(10)
+        finally:
+            sluice.signal(signal.SIGCONT)
+        for stream in streams:
+            client.wait_bytes(stream, 100)
+        client.alive()
+        client.behave = ("settings", "ping", "window")
+        for stream in streams:
+            client.window_update(stream, 1 << 20)
+        client.window_update(0, 1 << 20)
+        for number, stream in enumerate(streams):
+            if whole or number == 1:
+                assert client.finish(stream).body == b"%d" % number * 20_000
+            else:
+                with pytest.raises(StreamReset):
+                    client.finish(stream)
+    until(lambda: sluice.metrics().sum("sluice_upstream_connections", service="app") == 0, 5, "the connection is given back")
 
 
 def test_a_client_that_goes_away_cancels_its_stream_and_not_the_connection(before, world):

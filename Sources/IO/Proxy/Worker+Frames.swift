@@ -121,7 +121,7 @@ extension Worker {
         let backend = backends.pointer(index)
         let token = Token(.backend, index: index, generation: backends.generation(index))
         guard let streams = backend.pointee.streams else { return }
-        if streams.pointee.takesNothing { return }
+        if streams.pointee.takesNothing { return removeGone(index, streams) }
         if case .failed = write(streams, to: backend) { return sharedBackendRejects(index) }
         guard handleBackendEvents(index, streams) else { return }
         while backends.isLive(token), let stream = streams.pointee.http2.nextDrained() {

@@ -44,8 +44,7 @@ extension Worker {
         guard let streams = backend.pointee.streams else {
             return backend.pointee.waiters.count < pool.pointee.dialect.streamsMax
         }
-        if !streams.pointee.hasSettings { return streams.pointee.slots.count < pool.pointee.dialect.streamsMax }
-        return !streams.pointee.isDraining && streams.pointee.http2.canOpenStream
+        return !streams.pointee.isDraining && (streams.pointee.http2.canOpenStream || !streams.pointee.hasSettings)
             && streams.pointee.slots.count < pool.pointee.dialect.streamsMax
     }
 
@@ -328,22 +327,36 @@ extension Worker {
         deferBackend(index)
     }
 
-    /// It broke under its requests.
+    /// It is gone, under its requests. Those whose answers are whole keep them, and what is left of the connection, until their clients
+    /// have taken them.
     func sharedBackendEnded(_ index: Int) {
         let backend = backends.pointer(index)
         guard let streams = backend.pointee.streams else { return }
         streams.pointee.isDraining = true
+        streams.pointee.takesNothing = true
+        streams.pointee.isGone = true
+        backend.pointee.isReadable = false
+        backend.pointee.deadline.clear()
         let token = Token(.backend, index: index, generation: backends.generation(index))
-        while backends.isLive(token), let last = streams.pointee.slots.last {
-            let slot = Int(last)
+        var place = streams.pointee.slots.count
+        // Who leaves is replaced by the last, which has been looked at.
+        while backends.isLive(token), place > 0 {
+            place = min(place, streams.pointee.slots.count) - 1
+            guard place >= 0 else { break }
+            let slot = Int(streams.pointee.slots[place])
+            if exchanges.pointer(slot).pointee.backendHasEnded { continue }
             if case .relaying = exchanges.pointer(slot).pointee.machine.state {
                 backendBroken(slot, .truncated)
             } else {
                 backendBroken(slot, .closed)
             }
         }
-        guard backends.isLive(token) else { return }
-        destroyShared(index, .active)
+        if backends.isLive(token) { removeGone(index, streams) }
+    }
+
+    /// Nobody needs what is left of it any more.
+    func removeGone(_ index: Int, _ streams: StreamSessionPointer) {
+        if streams.pointee.isGone, streams.pointee.slots.isEmpty { destroyShared(index, .active) }
     }
 
     private func destroyShared(_ index: Int, _ state: UpstreamConnectionState) {

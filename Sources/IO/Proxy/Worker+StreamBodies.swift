@@ -50,7 +50,7 @@ extension Worker {
     func bodyEnded(_ slot: Int) {
         let exchange = exchanges.pointer(slot)
         exchange.pointee.streamHasEnded = true
-        exchange.pointee.clientDeadline = .never
+        excuseClient(slot)
         switch exchange.pointee.step {
         case .forwarded: continueForwarding(slot)
         case .collecting: continueCollecting(slot)

@@ -57,12 +57,12 @@ extension Worker {
     func decrypt<W: Wire>(_ wire: UnsafeMutablePointer<W>, _ tls: TLSSession, _ n: Int) -> Int {
         let received = self.tls.receive(
             tls, UnsafeRawBufferPointer(start: cipherBuffer.baseAddress, count: n), into: receiveBuffer)
-        // Who takes nothing more may still have said something.
-        if !self.tls.output.isEmpty, !sendOutput(wire), received.count == 0 { return -SystemError.brokenPipe }
+        // What comes before a failure is authentic, and may be a whole answer. The failure is told by the next call.
+        let saysSomething = received.count > 0 && !received.handshakeCompleted
+        if !self.tls.output.isEmpty, !sendOutput(wire), !saysSomething { return -SystemError.brokenPipe }
         if let failure = received.failure {
             tlsFailure = failure
-            // What came before is authentic, and may be a whole answer. The failure is told by the next call.
-            guard received.count > 0 else { return -SystemError.protocolError }
+            guard saysSomething else { return -SystemError.protocolError }
             wire.pointee.isReadable = true
             return received.count
         }
