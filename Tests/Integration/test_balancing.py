@@ -49,12 +49,12 @@ def test_the_shares_over_two_workers_differ_from_the_weights_by_at_most_one_perc
     """Issue: fair over the whole process."""
     servers, weights = three(process_backend), [1, 2, 4]
     sluice = gateway({"server": {"workers": 2}, **before(servers, weights, load_balancer={"algorithm": algorithm})})
-    # As many at once as leave each its turn: with more, whoever is slow for a moment has fewer, as it should under least_conn.
-    with SteadyLoad(sluice.ports["web"], 6000, 3.5, connections=8, new_percent=2) as load:
+    # As few at once as leave each its turn: with more, whoever is slow for a moment has fewer, as it should under least_conn.
+    with SteadyLoad(sluice.ports["web"], 1500, 4, connections=8, new_percent=2) as load:
         result = load.run_out(25)
-    assert result["ok"] == result["sent"] > 15_000, result
+    assert result["ok"] == result["sent"] > 5_000, result
     counts = [server.requests for server in servers]
-    assert sum(counts) == result["sent"]
+    assert sum(counts) == result["sent"], (counts, result, sluice.metrics().labels("sluice_upstream_retries_total"))
     for count, weight in zip(counts, weights):
         assert abs(count / sum(counts) - weight / 7) <= 0.01, counts
 
