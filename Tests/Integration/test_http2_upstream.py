@@ -1,5 +1,6 @@
 """Backends that speak HTTP/2: streams and connections, GOAWAY, refusals that may be tried again, and backends that do harm (hardening 93, 98)."""
 
+import os
 import signal
 import socket
 import struct
@@ -579,7 +580,8 @@ def test_a_backend_that_breaks_the_protocol_is_502_and_the_next_request_is_serve
         with sluice.h2() as client:
             assert client.request("GET", "/attacked").status == 502
             assert client.request("GET", "/next").status == 200
-    assert sluice.rss_kib() - memory < 8 << 10
+    if not os.environ.get("SLUICE_TEST_SANITIZED"):
+        assert sluice.rss_kib() - memory < 8 << 10
 
 
 LATE = {
@@ -651,7 +653,8 @@ def test_a_flood_from_a_backend_ends_its_connection_and_nothing_else(before, wor
         assert sluice.request().body == b"good"
     assert bad_ended.wait(20), "the connection to the flooding backend is closed"
     client.close()
-    assert sluice.rss_kib() - memory < 8 << 10
+    if not os.environ.get("SLUICE_TEST_SANITIZED"):
+        assert sluice.rss_kib() - memory < 8 << 10
 
 
 def test_a_backend_that_never_sends_settings_is_waited_for_no_longer_than_the_response(before, world):
