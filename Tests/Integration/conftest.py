@@ -24,13 +24,13 @@ except ImportError as absent:
 
 from sluice_harness import (Backend, Certificates, Gateway, H2Backend, ProcessBackend, server_context,  # noqa: E402
                             sluice_binary)
-from sluice_harness.waiting import SCALE  # noqa: E402
+from sluice_harness.waiting import SANITIZED, SCALE  # noqa: E402
 from sluice_harness.websocket import Held, echo_script  # noqa: E402
 from sluice_harness.websocket_backend import WebSocketBackend  # noqa: E402
 
 
 def pytest_collection_modifyitems(items):
-    if os.environ.get("SLUICE_TEST_SANITIZED"):
+    if SANITIZED:
         for item in items:
             if item.get_closest_marker("memory"):
                 item.add_marker(pytest.mark.skip(reason="a sanitizer's memory is not the daemon's"))

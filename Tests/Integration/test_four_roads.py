@@ -13,7 +13,7 @@ from sluice_harness import stands_still, until
 from sluice_harness import frames as f
 from sluice_harness.backend import Hangup
 from sluice_harness.either import VIA, Cut, EitherBackend, EitherClient, StreamGone, lower
-from sluice_harness.waiting import SCALE
+from sluice_harness.waiting import seconds
 
 MiB = 1 << 20
 OPEN = {"requests_per_connection": 1_000_000, "keepalive_timeout": "60s"}
@@ -200,10 +200,6 @@ def test_an_answer_within_the_request_arrives_and_the_rest_of_the_request_hurts_
     if road.up == "h1":
         # What was on that connection cannot be told apart any more: it is not used again.
         assert road.seen[0].connection is not road.seen[1].connection
-
-
-def seconds(count: float) -> float:
-    return count * SCALE
 
 
 @pytest.mark.parametrize("status, expects", [(413, True), (401, True), (417, True), (200, True), (403, False)])

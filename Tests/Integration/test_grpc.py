@@ -9,27 +9,16 @@ import pytest
 
 from conftest import PATIENT, h2_gateway
 from sluice_harness import frames as f
-from sluice_harness.grpc_backend import SERVICE, UNARY, GrpcBackend, message
+from sluice_harness.grpc_backend import CALL, SERVICE, UNARY, grpc_server, message
 from sluice_harness.process import free_port
-from sluice_harness.waiting import SCALE
+from sluice_harness.waiting import seconds
 
-CALL = [("content-type", "application/grpc"), ("te", "trailers")]
 ELSEWHERE = [{"name": "other", "match": {"path": "/other/*"}, "service": "app"}]
-
-
-def grpc_server(world) -> GrpcBackend:
-    made = GrpcBackend()
-    world.backends.append(made)
-    return made
 
 
 def before(world, *servers, service=None, **more):
     """A daemon that takes HTTP/2 and HTTP/1.1 in clear text, before these servers."""
     return h2_gateway(world, *servers, service={**PATIENT, **(service or {})}, **more)
-
-
-def seconds(count: float) -> float:
-    return count * SCALE
 
 
 # How a call ends

@@ -12,18 +12,10 @@ import pytest
 
 from conftest import PATIENT, clear_listener, h2_gateway, proxied, secure_listener
 from sluice_harness import frames as f
-from sluice_harness.grpc_backend import SERVICE, STATUS, UNARY, Calls, GrpcBackend, grpc, message
-from sluice_harness.waiting import SCALE
+from sluice_harness.grpc_backend import CALL, SERVICE, STATUS, UNARY, Calls, grpc, grpc_server, message
+from sluice_harness.waiting import seconds
 
-CALL = [("content-type", "application/grpc"), ("te", "trailers")]
 MiB = 1 << 20
-
-
-def grpc_server(world, pki=None, **more) -> GrpcBackend:
-    credentials = grpc.ssl_server_credentials([(pki.backend.key_pem, pki.backend.pem)]) if pki else None
-    made = GrpcBackend(credentials, **more)
-    world.backends.append(made)
-    return made
 
 
 def before(world, *servers, service=None, **more):
@@ -33,10 +25,6 @@ def before(world, *servers, service=None, **more):
 
 def target(sluice, listener: str = "clear") -> str:
     return f"127.0.0.1:{sluice.ports[listener]}"
-
-
-def seconds(count: float) -> float:
-    return count * SCALE
 
 
 def status_of(call) -> tuple[int, str]:

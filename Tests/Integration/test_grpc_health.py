@@ -4,17 +4,11 @@ import pytest
 
 from conftest import PATIENT, h2_gateway
 from sluice_harness import until
-from sluice_harness.grpc_backend import NOT_SERVING, SERVING, Calls, GrpcBackend, grpc, message
+from sluice_harness.grpc_backend import NOT_SERVING, SERVING, Calls, grpc, grpc_server, message
 from sluice_harness.states import wait_instance
-from sluice_harness.waiting import SCALE
+from sluice_harness.waiting import seconds
 
 CHECK = {"type": "grpc", "interval": "200ms", "timeout": "1s", "rise": 1, "fall": 1}
-
-
-def grpc_server(world) -> GrpcBackend:
-    made = GrpcBackend()
-    world.backends.append(made)
-    return made
 
 
 def before(world, *servers, **check):
@@ -25,7 +19,7 @@ def before(world, *servers, **check):
 def status_of_call(sluice) -> int:
     with Calls(f"127.0.0.1:{sluice.ports['clear']}") as calls:
         try:
-            calls.unary(b"x", timeout=5 * SCALE)
+            calls.unary(b"x", timeout=seconds(5))
             return 0
         except grpc.RpcError as error:
             return error.code().value[0]

@@ -1,6 +1,5 @@
 """Floods of frames: the one who sends them loses its connection, the one beside it nothing, and memory stays (hardening 79 to 86, 100)."""
 
-import os
 import select
 import threading
 
@@ -11,6 +10,7 @@ from conftest import h2_gateway
 from sluice_harness import Bystander, names, reply, stands_still, until
 from sluice_harness import frames as f
 from sluice_harness.frames import raw_frame
+from sluice_harness.waiting import SANITIZED
 
 COUNT = 200_000          # of a flood whose frames are small
 ALLOWED = 2048           # KiB by which the daemon may grow
@@ -135,8 +135,8 @@ EITHER = ("too_many_resets", "too_many_control_frames")
 
 
 def small(sluice, before: int, allowed: int = ALLOWED):
-    if os.environ.get("SLUICE_TEST_SANITIZED"):
-        return    # a sanitizer's memory is not the daemon's
+    if SANITIZED:
+        return
     until(lambda: sluice.rss_kib() - before < allowed, 5, f"memory stays: it was {before} KiB and is {sluice.rss_kib()}")
 
 
@@ -159,6 +159,14 @@ def test_a_flood_on_an_open_stream_ends_its_connection(road, kind):
     small(sluice, before)
 
 
+def requests(client, first: int, count: int, path: str, reset: bool = False) -> bytes:
+    """So many heads of whole requests, from stream `first` on; with `reset` each is followed by its CANCEL."""
+    block = client.literal_block(client.fields("GET", path))
+    return b"".join(raw_frame(f.HEADERS_TYPE, f.END_HEADERS | f.END_STREAM, stream, block)
+                    + (raw_frame(f.RST_TYPE, 0, stream, b"\0\0\0\x08") if reset else b"")
+                    for stream in range(first, first + 2 * count, 2))
+
+
 @pytest.mark.seconds(60)
 def test_rapid_reset_ends_the_connection_and_the_backend_sees_few_of_the_requests(road):
     """Hardening 80; CVE-2023-44487."""
@@ -168,11 +176,8 @@ def test_rapid_reset_ends_the_connection_and_the_backend_sees_few_of_the_request
     with Bystander(sluice.h2) as beside, sluice.h2(behave=()) as client:
         client.wait_settings()
         client.settings(ack=True)
-        block = client.literal_block(client.fields("GET", "/reset"))
         for start in range(1, 20001, 200):
-            data = b"".join(raw_frame(f.HEADERS_TYPE, f.END_HEADERS | f.END_STREAM, stream, block) + raw_frame(f.RST_TYPE, 0, stream, b"\0\0\0\x08")
-                            for stream in range(start, start + 200, 2))
-            if not client.try_send(data):
+            if not client.try_send(requests(client, start, 100, "/reset", reset=True)):
                 break
         ends(client, *CALM)
     beside.unharmed()
@@ -348,19 +353,13 @@ def test_answers_to_pings_that_nobody_reads_are_not_piled_up(road):
     small(sluice, before)
 
 
-def requests_and_resets(client, first: int, count: int) -> bytes:
-    block = client.literal_block(client.fields("GET", "/small"))
-    return b"".join(raw_frame(f.HEADERS_TYPE, f.END_HEADERS | f.END_STREAM, stream, block) + raw_frame(f.RST_TYPE, 0, stream, b"\0\0\0\x08")
-                    for stream in range(first, first + 2 * count, 2))
-
-
-def requests_alone(client, first: int, count: int) -> bytes:
-    block = client.literal_block(client.fields("GET", "/small"))
-    return b"".join(raw_frame(f.HEADERS_TYPE, f.END_HEADERS | f.END_STREAM, stream, block) for stream in range(first, first + 2 * count, 2))
-
-
-BEHIND_A_FULL_SOCKET = {"PING": FLOODS["PING"], "SETTINGS": FLOODS["SETTINGS"], "WINDOW_UPDATE": FLOODS["WINDOW_UPDATE of 1 on the connection"],
-                        "requests and resets": requests_and_resets, "requests": requests_alone}
+BEHIND_A_FULL_SOCKET = {
+    "PING": lambda client, first: FLOODS["PING"] * 2000,
+    "SETTINGS": lambda client, first: FLOODS["SETTINGS"] * 2000,
+    "WINDOW_UPDATE": lambda client, first: FLOODS["WINDOW_UPDATE of 1 on the connection"] * 2000,
+    "requests and resets": lambda client, first: requests(client, first, 2000, "/small", reset=True),
+    "requests": lambda client, first: requests(client, first, 2000, "/small"),
+}
 
 
 @pytest.mark.parametrize("kind", BEHIND_A_FULL_SOCKET)
@@ -385,11 +384,10 @@ def test_what_a_client_sends_while_it_reads_nothing_is_not_piled_up(world, kind)
         stands_still(lambda: len(sent))
         before = sluice.rss_kib()
         client.socket.settimeout(2)
-        made = BEHIND_A_FULL_SOCKET[kind]
         ended = False
         try:
             for number in range(100):
-                client.socket.sendall(made(client, 3 + number * 4000, 2000) if callable(made) else made * 2000)
+                client.socket.sendall(BEHIND_A_FULL_SOCKET[kind](client, 3 + number * 4000))
         except ConnectionError:
             ended = True
         except OSError:

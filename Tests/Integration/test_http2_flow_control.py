@@ -1,7 +1,6 @@
 """Windows: back-pressure both ways, and memory that does not follow what nobody reads (hardening 85, 117 to 119; RFC 9113 §5.2, §6.9)."""
 
 import fcntl
-import signal
 import struct
 import termios
 import threading
@@ -18,13 +17,16 @@ HUGE = 1 << 30
 PIECE = b"z" * 65536
 
 
-def endless(connection, size: int = HUGE):
-    """Sends a body of this size as long as the gateway takes it."""
+def endless(connection, size: int = HUGE, sent: list | None = None):
+    """Sends a body of this size as long as the gateway takes it; `sent` gets the length of each piece that it took."""
     connection.send(b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n" % size)
     left = size
     while left:
-        connection.send(PIECE[:min(left, len(PIECE))])
-        left -= min(left, len(PIECE))
+        piece = PIECE[:left]
+        connection.send(piece)
+        left -= len(piece)
+        if sent is not None:
+            sent.append(len(piece))
 
 
 def endless_stream(stream, size: int = HUGE):
@@ -226,14 +228,8 @@ def test_a_connection_that_is_not_read_for_long_is_ended_and_counted(world):
 @pytest.mark.seconds(60)
 def test_a_client_that_reads_nothing_more_is_heard_when_it_resets_its_stream(world):
     """Hardening 33; RFC 9113 §5.2.2: whoever is blocked reads on, since what is read may be what ends it."""
-    sent = []
-
-    def handler(request, connection):
-        connection.send(b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n" % HUGE)
-        while True:
-            connection.send(PIECE)
-            sent.append(len(PIECE))
-    server = world.backend(handler, record=False)
+    sent: list = []
+    server = world.backend(lambda request, connection: endless(connection, sent=sent), record=False)
     sluice = h2_gateway(world, server, limits={"write_timeout": "30s"}, service={"pool": {"max_connections": 200}})
     clients = [sluice.h2(window=(1 << 31) - 1, receive_buffer=8192) for _ in range(60)]     # a little more or less waits in each
     try:
@@ -441,13 +437,10 @@ def test_answers_that_fill_the_buffer_of_frames_in_one_turn_hold_no_other_back_f
         streams = {path: client.start("GET", path) for path in sizes}
         for stream in streams.values():
             assert client.wait_head(stream).status == 200
-        sluice.signal(signal.SIGSTOP)
-        try:
+        with sluice.stopped():
             for path in sizes:
                 told[path].set()
                 assert done[path].wait(10), path
-        finally:
-            sluice.signal(signal.SIGCONT)
         for path, stream in streams.items():
             client.pump(lambda: client.streams[stream].over, 10, path)
             assert client.streams[stream].body_bytes == sizes[path]

@@ -1,7 +1,5 @@
 """Backends that speak HTTP/2: streams and connections, GOAWAY, refusals that may be tried again, and backends that do harm (hardening 93, 98)."""
 
-import os
-import signal
 import socket
 import struct
 import threading
@@ -14,6 +12,7 @@ from sluice_harness import Connection, StreamReset, Truncated, request_bytes, st
 from sluice_harness import frames as f
 from sluice_harness.frames import raw_frame
 from sluice_harness.h2_backend import expect_preface, expect_request
+from sluice_harness.waiting import SANITIZED
 
 
 @pytest.fixture
@@ -372,12 +371,9 @@ def test_an_answer_that_a_backend_sends_before_it_breaks_off_is_the_clients(befo
                 return sent[0]
         assert asked.wait(10)
         stands_still(sending, 20)
-        sluice.signal(signal.SIGSTOP)
-        tell.set()
-        try:
+        with sluice.stopped():
+            tell.set()
             assert gone.wait(10)
-        finally:
-            sluice.signal(signal.SIGCONT)
         client.socket.setblocking(True)
         response = client.read_response("POST")
         assert (response.status, response.body) == (413, b"too much")
@@ -410,12 +406,9 @@ def test_a_whole_answer_that_waits_for_its_client_outlives_the_backends_connecti
     with sluice.h2(window=100, behave=("settings", "ping")) as client:
         streams = [client.start("GET", f"/{number}") for number in range(3)]
         assert asked.wait(10)
-        sluice.signal(signal.SIGSTOP)
-        tell.set()
-        try:
+        with sluice.stopped():
+            tell.set()
             assert gone.wait(10)
-        finally:
-            sluice.signal(signal.SIGCONT)
         for stream in streams:
             client.wait_bytes(stream, 100)
         client.alive()
@@ -580,7 +573,7 @@ def test_a_backend_that_breaks_the_protocol_is_502_and_the_next_request_is_serve
         with sluice.h2() as client:
             assert client.request("GET", "/attacked").status == 502
             assert client.request("GET", "/next").status == 200
-    if not os.environ.get("SLUICE_TEST_SANITIZED"):
+    if not SANITIZED:
         assert sluice.rss_kib() - memory < 8 << 10
 
 
@@ -653,7 +646,7 @@ def test_a_flood_from_a_backend_ends_its_connection_and_nothing_else(before, wor
         assert sluice.request().body == b"good"
     assert bad_ended.wait(20), "the connection to the flooding backend is closed"
     client.close()
-    if not os.environ.get("SLUICE_TEST_SANITIZED"):
+    if not SANITIZED:
         assert sluice.rss_kib() - memory < 8 << 10
 
 

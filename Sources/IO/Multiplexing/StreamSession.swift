@@ -20,10 +20,8 @@ public struct StreamSession: ~Copyable {
     public var holdsBack = false
     /// No new streams to this backend's connection.
     public var isDraining = false
-    /// The peer takes nothing more. What it said before is still read.
+    /// The backend takes nothing more. What it said before is still read, and whole answers may still wait for their clients.
     public var takesNothing = false
-    /// The peer has closed, or it broke; whole answers may still wait for their clients.
-    public var isGone = false
     /// Its last frames are being written, and then it closes.
     public var isEnding = false
     /// Since when no request is on it; `.never` while there is one.

@@ -49,4 +49,13 @@ extension Worker {
         guard exchanges.pointer(slot).pointee.backend >= 0 else { return }
         armBackendSide(slot, now + idleTimeout(slot))
     }
+
+    /// It takes nothing more. What it said before that is looked for once this turn's events are through, since whoever passes a request on
+    /// still holds bytes of it.
+    func readLastWords(ofBackend index: Int) {
+        let backend = backends.pointer(index)
+        backend.pointee.isReadable = true
+        backend.pointee.isHalfClosed = true
+        deferBackend(index)
+    }
 }

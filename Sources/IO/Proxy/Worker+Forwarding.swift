@@ -233,17 +233,14 @@ extension Worker {
         return relayed.consumed
     }
 
-    /// The backend takes no more of the request. It may have answered before it closed; that answer is looked for once this turn's events are
-    /// through, since whoever passes the request on still holds bytes of it.
+    /// The backend takes no more of the request. It may have answered before it closed.
     private func requestRejected(_ slot: Int) {
         let exchange = exchanges.pointer(slot)
         let index = Int(exchange.pointee.backend)
         exchange.pointee.uploadFailed = true
         exchange.pointee.backendMayContinue = false
-        backends.pointer(index).pointee.isReadable = true
-        backends.pointer(index).pointee.isHalfClosed = true
         armIdleBackend(slot)
-        deferBackend(index)
+        readLastWords(ofBackend: index)
     }
 
     private func requestFlushed(_ slot: Int) {

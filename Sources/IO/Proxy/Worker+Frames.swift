@@ -121,7 +121,11 @@ extension Worker {
         let backend = backends.pointer(index)
         let token = Token(.backend, index: index, generation: backends.generation(index))
         guard let streams = backend.pointee.streams else { return }
-        if streams.pointee.takesNothing { return removeGone(index, streams) }
+        if streams.pointee.takesNothing {
+            // The last of its whole answers may have been taken.
+            if streams.pointee.slots.isEmpty { sharedBackendEnded(index) }
+            return
+        }
         if case .failed = write(streams, to: backend) { return sharedBackendRejects(index) }
         guard handleBackendEvents(index, streams) else { return }
         while backends.isLive(token), let stream = streams.pointee.http2.nextDrained() {

@@ -316,15 +316,12 @@ extension Worker {
         sharedBackendEnded(index)
     }
 
-    /// It takes nothing more. It may have answered before, and that is read first: once this turn's events are through.
+    /// It takes nothing more. It may have answered before, and that is read first.
     func sharedBackendRejects(_ index: Int) {
-        let backend = backends.pointer(index)
-        guard let streams = backend.pointee.streams, !streams.pointee.takesNothing else { return }
+        guard let streams = backends.pointer(index).pointee.streams, !streams.pointee.takesNothing else { return }
         streams.pointee.takesNothing = true
         streams.pointee.isDraining = true
-        backend.pointee.isReadable = true
-        backend.pointee.isHalfClosed = true
-        deferBackend(index)
+        readLastWords(ofBackend: index)
     }
 
     /// It is gone, under its requests. Those whose answers are whole keep them, and what is left of the connection, until their clients
@@ -334,29 +331,20 @@ extension Worker {
         guard let streams = backend.pointee.streams else { return }
         streams.pointee.isDraining = true
         streams.pointee.takesNothing = true
-        streams.pointee.isGone = true
         backend.pointee.isReadable = false
         backend.pointee.deadline.clear()
         let token = Token(.backend, index: index, generation: backends.generation(index))
-        var place = streams.pointee.slots.count
-        // Who leaves is replaced by the last, which has been looked at.
-        while backends.isLive(token), place > 0 {
-            place = min(place, streams.pointee.slots.count) - 1
-            guard place >= 0 else { break }
-            let slot = Int(streams.pointee.slots[place])
-            if exchanges.pointer(slot).pointee.backendHasEnded { continue }
+        while backends.isLive(token),
+            let last = streams.pointee.slots.last(where: { !exchanges.pointer(Int($0)).pointee.backendHasEnded })
+        {
+            let slot = Int(last)
             if case .relaying = exchanges.pointer(slot).pointee.machine.state {
                 backendBroken(slot, .truncated)
             } else {
                 backendBroken(slot, .closed)
             }
         }
-        if backends.isLive(token) { removeGone(index, streams) }
-    }
-
-    /// Nobody needs what is left of it any more.
-    func removeGone(_ index: Int, _ streams: StreamSessionPointer) {
-        if streams.pointee.isGone, streams.pointee.slots.isEmpty { destroyShared(index, .active) }
+        if backends.isLive(token), streams.pointee.slots.isEmpty { destroyShared(index, .active) }
     }
 
     private func destroyShared(_ index: Int, _ state: UpstreamConnectionState) {

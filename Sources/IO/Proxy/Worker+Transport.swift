@@ -57,22 +57,20 @@ extension Worker {
     func decrypt<W: Wire>(_ wire: UnsafeMutablePointer<W>, _ tls: TLSSession, _ n: Int) -> Int {
         let received = self.tls.receive(
             tls, UnsafeRawBufferPointer(start: cipherBuffer.baseAddress, count: n), into: receiveBuffer)
-        // What comes before a failure is authentic, and may be a whole answer. The failure is told by the next call.
+        // What comes before a failure is authentic, and may be a whole answer.
         let saysSomething = received.count > 0 && !received.handshakeCompleted
         if !self.tls.output.isEmpty, !sendOutput(wire), !saysSomething { return -SystemError.brokenPipe }
         if let failure = received.failure {
             tlsFailure = failure
             guard saysSomething else { return -SystemError.protocolError }
-            wire.pointee.isReadable = true
-            return received.count
-        }
-        if received.isClosed {
+        } else if received.isClosed {
             wire.pointee.hasClosedTLS = true
-            // The end is told by the next call.
-            wire.pointee.isReadable = true
-            return received.count
+        } else {
+            return received.count > 0 ? received.count : -SystemError.again
         }
-        return received.count > 0 ? received.count : -SystemError.again
+        // The end is told by the next call.
+        wire.pointee.isReadable = true
+        return received.count
     }
 
     // Out.

@@ -218,21 +218,16 @@ class EitherClient:
 
     def wait_interim(self, status: int):
         """The next interim response."""
-        if self.protocol == "h1":
-            head = self.raw.read_head()
-            assert head.status == status, head
-            return head
-        state = self.raw.streams[self.stream]
-        self.raw.pump(lambda: state.interim or state.has_head or state.over, what=f"status {status}")
-        assert state.interim and state.interim[-1].status == status, state
-        return state.interim[-1]
+        interim = self.wait_interims(1)
+        assert interim and interim[-1].status == status, interim
+        return interim[-1]
 
     def wait_interims(self, count: int) -> list:
         """So many interim responses, each as it comes."""
         if self.protocol == "h1":
             return [self.raw.read_head() for _ in range(count)]
         state = self.raw.streams[self.stream]
-        self.raw.pump(lambda: len(state.interim) >= count or state.over, what=f"{count} interim responses")
+        self.raw.pump(lambda: len(state.interim) >= count or state.has_head or state.over, what=f"{count} interim responses")
         return state.interim[:]
 
     def wait_for_bytes(self, data: bytes):

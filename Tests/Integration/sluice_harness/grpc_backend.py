@@ -17,6 +17,7 @@ OPTIONS = [("grpc.max_receive_message_length", -1), ("grpc.max_send_message_leng
 HEALTH = "/grpc.health.v1.Health/Check"
 SERVING, NOT_SERVING = 1, 2
 UNARY = f"/{SERVICE}/Unary"
+CALL = [("content-type", "application/grpc"), ("te", "trailers")]
 
 
 def message(data: bytes = b"hello") -> bytes:
@@ -165,6 +166,14 @@ class GrpcBackend:
 
 
 STATUS = {code.value[0]: code for code in grpc.StatusCode}
+
+
+def grpc_server(world, pki=None, **more) -> GrpcBackend:
+    """One that ends with the world; over TLS where there is a `pki`."""
+    credentials = grpc.ssl_server_credentials([(pki.backend.key_pem, pki.backend.pem)]) if pki else None
+    made = GrpcBackend(credentials, **more)
+    world.backends.append(made)
+    return made
 
 
 class Calls:

@@ -11,6 +11,7 @@ import socket
 import subprocess
 import threading
 import time
+from contextlib import contextmanager
 from datetime import datetime, timezone
 from json import dumps
 from pathlib import Path
@@ -424,6 +425,15 @@ class Gateway:
 
     def signal(self, number: int):
         self.process.send_signal(number)
+
+    @contextmanager
+    def stopped(self):
+        """It does nothing meanwhile (SIGSTOP), and then finds all that has come at once."""
+        self.signal(signal.SIGSTOP)
+        try:
+            yield
+        finally:
+            self.signal(signal.SIGCONT)
 
     def wait_exit(self, seconds: float = 10) -> int:
         return self.process.wait(seconds * SCALE)

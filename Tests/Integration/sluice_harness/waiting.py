@@ -5,6 +5,13 @@ import time
 
 # Sanitizer builds and busy machines: every deadline of the suite is multiplied by this.
 SCALE = float(os.environ.get("SLUICE_TEST_SCALE", "1"))
+# A sanitizer's memory is not the daemon's, so what that may be is not looked at.
+SANITIZED = bool(os.environ.get("SLUICE_TEST_SANITIZED"))
+
+
+def seconds(count: float) -> float:
+    """As long as that, where the suite is given more time."""
+    return count * SCALE
 
 
 def deadline(seconds: float) -> float:
