@@ -124,6 +124,33 @@ def test_a_half_close_passes_through_a_backend_of_http2(over_h2, wire):
 
 
 @pytest.mark.parametrize("wire", ["h1", "h2"])
+@pytest.mark.parametrize("at_once", [True, False])
+def test_a_tunnel_that_its_backend_of_http2_has_ended_does_not_outlive_the_connection(over_h2, wire, at_once):
+    """What the backend has said arrives; the client leaves its own side open, and nobody is there to hear it."""
+    go = threading.Event()
+
+    def handler(stream):
+        stream.head(200)
+        if at_once:
+            assert go.wait(10)
+        stream.send(b"last words" * 4000, end=True)
+        if not at_once:
+            assert go.wait(10)
+        stream.connection.close()
+    sluice, server = over_h2(handler)
+    slow = {"window": 100} if wire == "h2" else {"receive_buffer": 4096}
+    with opened(sluice, wire, connection=slow) as client:
+        if at_once:
+            with sluice.stopped():
+                go.set()
+                until(lambda: server.connections[0].ended, 5, "it is gone")
+        assert client.exactly(40_000) == b"last words" * 4000
+        client.wait_end()
+        go.set()
+        until(lambda: names.tunnels_open(sluice) == 0, 5, "the tunnel ends")
+
+
+@pytest.mark.parametrize("wire", ["h1", "h2"])
 def test_a_client_that_vanishes_resets_the_backends_stream(over_h2, wire):
     sluice, server = over_h2()
     client = opened(sluice, wire)

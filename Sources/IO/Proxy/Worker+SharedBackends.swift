@@ -199,6 +199,13 @@ extension Worker {
         markDirty(backend: index)
     }
 
+    /// Nobody takes what is still sent to it.
+    func isBackendDeaf(_ slot: Int) -> Bool {
+        let exchange = exchanges.pointer(slot)
+        guard exchange.pointee.sharesBackend else { return false }
+        return backends.pointer(Int(exchange.pointee.backend)).pointee.streams?.pointee.takesNothing ?? false
+    }
+
     /// It ends in good order, and its backend is well.
     func isBackendDraining(_ slot: Int) -> Bool {
         let index = Int(exchanges.pointer(slot).pointee.backend)
@@ -335,16 +342,24 @@ extension Worker {
         backend.pointee.deadline.clear()
         let token = Token(.backend, index: index, generation: backends.generation(index))
         while backends.isLive(token),
-            let last = streams.pointee.slots.last(where: { !exchanges.pointer(Int($0)).pointee.backendHasEnded })
+            let last = streams.pointee.slots.last(where: { !waitsForItsClient(Int($0)) })
         {
             let slot = Int(last)
-            if case .relaying = exchanges.pointer(slot).pointee.machine.state {
+            if exchanges.pointer(slot).pointee.backendHasEnded {
+                tunnelStreamGone(slot)
+            } else if case .relaying = exchanges.pointer(slot).pointee.machine.state {
                 backendBroken(slot, .truncated)
             } else {
                 backendBroken(slot, .closed)
             }
         }
         if backends.isLive(token), streams.pointee.slots.isEmpty { destroyShared(index, .active) }
+    }
+
+    /// Its answer has come whole, or all that its tunnel gets, and the client has not taken it all.
+    private func waitsForItsClient(_ slot: Int) -> Bool {
+        let exchange = exchanges.pointer(slot)
+        return exchange.pointee.backendHasEnded && exchange.pointee.tunnel?.pointee.backendHasEnded != true
     }
 
     private func destroyShared(_ index: Int, _ state: UpstreamConnectionState) {

@@ -263,8 +263,8 @@ extension Worker {
         guard let tunnel = exchange.pointee.tunnel, !tunnel.pointee.backendHasEnded else { return }
         exchange.pointee.tunnel?.pointee.backendHasEnded = true
         if wasReset { return abandonExchange(slot, .upstreamReset) }
-        // Who has said Close has nothing to wait for.
-        if tunnel.pointee.clientHasEnded || tunnel.pointee.isOver { return endTunnel(slot) }
+        // Who has said Close has nothing to wait for, and who is deaf hears nothing of the client.
+        if tunnel.pointee.clientHasEnded || tunnel.pointee.isOver || isBackendDeaf(slot) { return endTunnel(slot) }
         shutdownClient(slot)
     }
 

@@ -252,11 +252,12 @@ def opened(sluice, wire: str, path: str = "/", **more):
     return made
 
 
-def asked(sluice, wire: str, path: str = "/", timeout: float = 10, **more):
+def asked(sluice, wire: str, path: str = "/", timeout: float = 10, connection=None, **more):
+    """`connection` is what is said of the client's connection besides."""
     listener = "secure" if wire.endswith("tls") else "clear"
     if wire.startswith("h1"):
-        return WebSocket1(sluice.connect(listener, timeout=timeout), path, **more)
-    return WebSocket2(sluice.h2(listener, timeout=timeout), path, own_client=True, **more)
+        return WebSocket1(sluice.connect(listener, timeout=timeout, **(connection or {})), path, **more)
+    return WebSocket2(sluice.h2(listener, timeout=timeout, **(connection or {})), path, own_client=True, **more)
 
 
 def echoes(socket_, payload: bytes, opcode: int = BINARY):
